@@ -1,0 +1,43 @@
+"""Wall-clock time tied to trio's clock: the only module that reads a clock."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import trio
+from trio.testing import MockClock
+
+# Where wall time starts in a run under a MockClock: one fixed instant, so that every test sees the same dates.
+EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def now() -> datetime:
+    """The wall-clock instant, timezone-aware in UTC; under a `trio.testing.MockClock` it moves with that clock.
+
+    Raises:
+        RuntimeError: outside of a trio run.
+
+    >>> import trio, trio.testing
+    >>> async def main():
+    ...     begun = now()
+    ...     await trio.sleep(86_400)
+    ...     return now() - begun
+    >>> trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    datetime.timedelta(days=1)
+    """
+    clock = trio.lowlevel.current_clock()
+    if isinstance(clock, MockClock):
+        return EPOCH + timedelta(seconds=clock.current_time())
+    return datetime.fromtimestamp(time.time(), UTC)
+
+
+def seconds_until(instant: datetime) -> float:
+    """Seconds from now to a timezone-aware instant; negative when it has passed.
+
+    Raises:
+        ValueError: the instant has no time zone.
+    """
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant!r} has no time zone. Use a timezone-aware datetime, such as datetime.now(timezone.utc).")
+    return (instant - now()).total_seconds()

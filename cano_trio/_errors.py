@@ -1,0 +1,356 @@
+"""Every error cano_trio raises of its own accord.
+
+::
+
+    CanoError
+    |-- DefinitionError (ValueError)      a mistake in the code that defines a workflow
+    |-- TaskError                         what an attempt, or all attempts, of a task came to
+    |   |-- AttemptTimeout (TimeoutError)
+    |   |-- RetryExhausted
+    |   |-- CircuitOpen
+    |   |-- RateLimited
+    |   |-- IllegalTransition
+    |   `-- DataError
+    |       |-- DataNotEncodable
+    |       |-- DataNotWritable
+    |       `-- DataTooLarge
+    |-- RunError                          how a whole run ended, seen from outside
+    |   `-- TooManyTransitions
+    |-- ResourceError
+    |   |-- ResourceNotFound (LookupError)
+    |   |-- ResourceTypeMismatch (TypeError)
+    |   `-- ResourceDuplicateKey (ValueError)
+    `-- StoreError                        MemoryStore
+        |-- KeyNotFound (KeyError)
+        `-- StoreTypeMismatch (TypeError)
+
+An exception of the user's is never replaced by one of these: it is raised as it is, or stands as the ``__cause__``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Literal, final
+
+import attrs
+
+
+class CanoError(Exception):
+    """The root of all errors of cano_trio."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Problem:
+    """One mistake that `Workflow.validate` found.
+
+    Args:
+        code: stable, such as ``E07``; safe to search for and to match on.
+        place: what it is about, a state's name or ``workflow``.
+        message: what is wrong, in a sentence.
+        hint: how to mend it, in a sentence; may be empty.
+        site: ``file:line`` of the definition, or empty.
+        severity: an ``error`` stops the workflow from running, a ``warning`` is only shown.
+
+    >>> print(Problem(code="E07", place="PARSE", message="no handler", hint="Write @workflow.task(Step.PARSE)."))
+    E07 PARSE: no handler. Write @workflow.task(Step.PARSE).
+    """
+
+    code: str
+    place: str
+    message: str
+    hint: str = ""
+    site: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        """One line: code, place, message, where, and the fix."""
+        where = f" ({self.site})" if self.site else ""
+        return f"{self.code} {self.place}: {self.message.rstrip('.')}{where}. {self.hint}".rstrip()
+
+
+@final
+class DefinitionError(CanoError, ValueError):
+    """*Your* code defines a workflow that can't work; nothing has run.
+
+    Args:
+        problems: all that was found, at once, so that one reading mends the whole definition.
+
+    >>> raise DefinitionError([Problem(code="E02", place="workflow", message="no exit states", hint="Pass exits=[...].")])
+    Traceback (most recent call last):
+    ...
+    cano_trio.DefinitionError: E02 workflow: no exit states. Pass exits=[...].
+    """
+
+    def __init__(self, problems: Sequence[Problem], /) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @classmethod
+    def one(cls, code: str, place: str, message: str, *, hint: str = "", site: str = "") -> DefinitionError:
+        """The error for a single problem (arguments as `Problem`'s)."""
+        return cls([Problem(code=code, place=place, message=message, hint=hint, site=site)])
+
+
+class TaskError(CanoError):
+    """What one or all attempts of a task came to."""
+
+
+@final
+class AttemptTimeout(TaskError, TimeoutError):
+    """An attempt outlived its ``attempt_timeout``; the retry policy decides what follows (cano RET-8).
+
+    Args:
+        task: the task's name.
+        limit: the timeout, in seconds.
+    """
+
+    def __init__(self, task: str, limit: float) -> None:
+        super().__init__(f"{task}: the attempt exceeded its attempt_timeout of {limit:g} s")
+        self.task = task
+        self.limit = limit
+
+
+@final
+class RetryExhausted(TaskError):
+    """Every attempt that the retry policy allows has failed; ``__cause__`` is the last failure (cano RET-7).
+
+    Raised only if more than one attempt was allowed: a single attempt fails with its own exception.
+
+    Args:
+        task: the task's name.
+        attempts: how many were made.
+        last: the last failure.
+    """
+
+    def __init__(self, task: str, attempts: int, last: BaseException) -> None:
+        super().__init__(f"{task} failed {attempts} times, the last time with {type(last).__name__}: {last}")
+        self.task = task
+        self.attempts = attempts
+        self.last = last
+
+
+@final
+class CircuitOpen(TaskError):
+    """A circuit breaker refused the call; the task was not called (cano CIR-3, CIR-4).
+
+    Args:
+        breaker: the breaker's name.
+        retry_after: seconds until it may let a trial call through; 0 when its trial calls are all taken.
+        trials_taken: the breaker is half-open and its trial calls are all in flight.
+    """
+
+    def __init__(self, breaker: str, retry_after: float, *, trials_taken: bool = False) -> None:
+        why = (
+            "half-open, and all its trial calls are in flight" if trials_taken else f"open for another {retry_after:g} s"
+        )
+        super().__init__(f"circuit breaker {breaker!r} is {why}")
+        self.breaker = breaker
+        self.retry_after = retry_after
+        self.trials_taken = trials_taken
+
+
+@final
+class RateLimited(TaskError):
+    """A rate limiter has no room now; a retry waits ``retry_after`` seconds instead of its policy's delay (cano RAT-10).
+
+    Args:
+        tier: the limiter's or the binding tier's name.
+        retry_after: seconds until the same call could pass.
+    """
+
+    def __init__(self, tier: str, retry_after: float) -> None:
+        super().__init__(f"rate limited by {tier!r}: try again after {retry_after:g} s")
+        self.tier = tier
+        self.retry_after = retry_after
+
+
+@final
+class IllegalTransition(TaskError):
+    """A task returned something that its return annotation does not name; never retried.
+
+    Args:
+        task: the task's name.
+        state: the state whose task it is.
+        returned: what it returned.
+        allowed: the states that its annotation names.
+        site: ``file:line`` of the task.
+    """
+
+    def __init__(self, task: str, state: Enum, returned: object, allowed: Sequence[Enum], site: str) -> None:
+        names = ", ".join(str(target) for target in allowed) or "no state"
+        super().__init__(
+            f"{task} ({site}) returned {returned!r} in {state.name}, but its return annotation names {names}. "
+            "Return one of these, or add the state to the annotation."
+        )
+        self.task = task
+        self.state = state
+        self.returned = returned
+        self.allowed: tuple[Enum, ...] = tuple(allowed)
+
+
+class DataError(TaskError):
+    """Something is wrong with a run's data."""
+
+
+@final
+class DataNotEncodable(DataError):
+    """A value can't be written down so that it comes back the same.
+
+    Args:
+        path: where in the data, such as ``order.lines[3].price``.
+        reason: what is wrong with the value there.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+@final
+class DataNotWritable(DataError):
+    """A method changed the run's data where it may only read them.
+
+    Args:
+        task: the task's name, with its method.
+        path: the field that was changed.
+    """
+
+    def __init__(self, task: str, path: str) -> None:
+        super().__init__(
+            f"{task} changed {path}, but it may only read the run's data: it may be called many times, or at once. "
+            "Return what you found, and write it where the state ends."
+        )
+        self.task = task
+        self.path = path
+
+
+@final
+class DataTooLarge(DataError):
+    """A run's data have outgrown what is committed with every transition.
+
+    Args:
+        size: bytes as encoded.
+        limit: bytes allowed.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"the run's data take {size:,} bytes encoded, more than the {limit:,} allowed. Keep large things in a "
+            "resource (a file, a database) and only their names in the data."
+        )
+        self.size = size
+        self.limit = limit
+
+
+class RunError(CanoError):
+    """How a whole run ended, seen from outside."""
+
+
+@final
+class TooManyTransitions(RunError):
+    """A run made more transitions than its workflow's ``max_transitions``.
+
+    Args:
+        limit: the workflow's ``max_transitions``.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the run made {limit} transitions without reaching an exit state. If that is no endless loop, raise "
+            "max_transitions."
+        )
+        self.limit = limit
+
+
+class ResourceError(CanoError):
+    """Something is wrong with the resources a workflow was given."""
+
+
+@final
+class ResourceNotFound(ResourceError, LookupError):
+    """There is no such resource (cano RES-2).
+
+    Args:
+        wanted: the key or type asked for, as text.
+        near: what there is instead, as text, nearest first.
+    """
+
+    def __init__(self, wanted: str, near: Sequence[str] = ()) -> None:
+        there = f" There are: {', '.join(near)}." if near else " There are no resources at all."
+        super().__init__(f"no resource {wanted}.{there}")
+        self.wanted = wanted
+        self.near: tuple[str, ...] = tuple(near)
+
+
+@final
+class ResourceTypeMismatch(ResourceError, TypeError):
+    """The resource of that key is of another type (cano RES-2).
+
+    Args:
+        key: its key.
+        wanted: the type asked for.
+        found: the type it has.
+    """
+
+    def __init__(self, key: str, wanted: str, found: str) -> None:
+        super().__init__(f"resource {key!r} is a {found}, not a {wanted}")
+        self.key = key
+        self.wanted = wanted
+        self.found = found
+
+
+@final
+class ResourceDuplicateKey(ResourceError, ValueError):
+    """There already is a resource of that key (cano RES-1).
+
+    Args:
+        key: the key.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"there already is a resource {key!r}. Give the second one another key.")
+        self.key = key
+
+
+class StoreError(CanoError):
+    """Something is wrong with what a `MemoryStore` was asked for."""
+
+
+@final
+class KeyNotFound(StoreError, KeyError):
+    """The store holds nothing under that key (cano MEM-2).
+
+    Args:
+        key: the key.
+        near: keys that look like it.
+    """
+
+    def __init__(self, key: str, near: Sequence[str] = ()) -> None:
+        there = f". Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        super().__init__(f"key {key!r} not found in the store{there}")
+        self.key = key
+        self.near: tuple[str, ...] = tuple(near)
+
+    def __str__(self) -> str:
+        """The message (KeyError would print its repr)."""
+        return str(self.args[0])
+
+
+@final
+class StoreTypeMismatch(StoreError, TypeError):
+    """The value under that key is of another type (cano MEM-2, MEM-4).
+
+    Args:
+        key: the key.
+        wanted: the type asked for.
+        found: the type it has.
+    """
+
+    def __init__(self, key: str, wanted: str, found: str) -> None:
+        super().__init__(f"the store holds a {found} under {key!r}, not a {wanted}")
+        self.key = key
+        self.wanted = wanted
+        self.found = found
