@@ -13,13 +13,17 @@
     |   `-- DataError
     |       |-- DataNotEncodable
     |       |-- DataNotWritable
+    |       |-- DataTypeMismatch (TypeError)
     |       `-- DataTooLarge
     |-- RunError                          how a whole run ended, seen from outside
     |   `-- TooManyTransitions
     |-- ResourceError
     |   |-- ResourceNotFound (LookupError)
     |   |-- ResourceTypeMismatch (TypeError)
-    |   `-- ResourceDuplicateKey (ValueError)
+    |   |-- ResourceAmbiguous (LookupError)
+    |   |-- ResourceNotOpen (RuntimeError)
+    |   |-- ResourceDuplicateKey (ValueError)
+    |   `-- TeardownTimeout (TimeoutError)
     `-- StoreError                        MemoryStore
         |-- KeyNotFound (KeyError)
         `-- StoreTypeMismatch (TypeError)
@@ -228,6 +232,25 @@ class DataNotWritable(DataError):
 
 
 @final
+class DataTypeMismatch(DataError, TypeError):
+    """A run was given data of another type than its workflow's.
+
+    Args:
+        workflow: the workflow's name.
+        wanted: the type of its data; None if it takes none.
+        found: the type of what was given.
+    """
+
+    def __init__(self, workflow: str, wanted: str | None, found: str) -> None:
+        takes = f"data of type {wanted}" if wanted else "no data"
+        fix = f"Pass {wanted}(...)." if wanted else f"Define it with Workflow(..., data={found})."
+        super().__init__(f"workflow {workflow!r} takes {takes}, but was given {found}. {fix}")
+        self.workflow = workflow
+        self.wanted = wanted
+        self.found = found
+
+
+@final
 class DataTooLarge(DataError):
     """A run's data have outgrown what is committed with every transition.
 
@@ -300,6 +323,49 @@ class ResourceTypeMismatch(ResourceError, TypeError):
         self.key = key
         self.wanted = wanted
         self.found = found
+
+
+@final
+class ResourceAmbiguous(ResourceError, LookupError):
+    """Several resources fit, and nothing says which one is meant.
+
+    Args:
+        wanted: the type asked for, as text.
+        found: the keys of those that fit.
+    """
+
+    def __init__(self, wanted: str, found: Sequence[str]) -> None:
+        super().__init__(f"{len(found)} resources are a {wanted}: {', '.join(found)}. Name one of them.")
+        self.wanted = wanted
+        self.found: tuple[str, ...] = tuple(found)
+
+
+@final
+class ResourceNotOpen(ResourceError, RuntimeError):
+    """The resource exists only while the resources are open.
+
+    Args:
+        key: its key.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"resource {key!r} is not open. Use it in a task, or inside `async with resources:`.")
+        self.key = key
+
+
+@final
+class TeardownTimeout(ResourceError, TimeoutError):
+    """Tearing a resource down took too long and was cut off.
+
+    Args:
+        key: its key.
+        limit: what it was given, in seconds.
+    """
+
+    def __init__(self, key: str, limit: float) -> None:
+        super().__init__(f"tearing down resource {key!r} took more than {limit:g} s and was cut off")
+        self.key = key
+        self.limit = limit
 
 
 @final

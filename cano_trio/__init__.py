@@ -1,0 +1,164 @@
+"""Finite-state-machine workflows on trio: durable, cancellable truthfully, testable in virtual time.
+
+Everything a workflow is defined and run with is here; see `Workflow` to begin.
+"""
+
+from ._define.batch import BatchResults as BatchResults
+from ._define.batch import BatchTask as BatchTask
+from ._define.batch import ItemResult as ItemResult
+from ._define.config import TaskConfig as TaskConfig
+from ._define.config import TaskOptions as TaskOptions
+from ._define.context import RunContext as RunContext
+from ._define.health import HealthLevel as HealthLevel
+from ._define.health import HealthStatus as HealthStatus
+from ._define.memory_store import MemoryStore as MemoryStore
+from ._define.resources import PerRun as PerRun
+from ._define.resources import Resource as Resource
+from ._define.resources import Shared as Shared
+from ._define.router import RouterTask as RouterTask
+from ._define.task import Task as Task
+from ._engine.failure import FailureContext as FailureContext
+from ._engine.failure import failure_context as failure_context
+from ._engine.lifecycle import Resources as Resources
+from ._errors import AttemptTimeout as AttemptTimeout
+from ._errors import CanoError as CanoError
+from ._errors import CircuitOpen as CircuitOpen
+from ._errors import DataError as DataError
+from ._errors import DataNotEncodable as DataNotEncodable
+from ._errors import DataNotWritable as DataNotWritable
+from ._errors import DataTooLarge as DataTooLarge
+from ._errors import DataTypeMismatch as DataTypeMismatch
+from ._errors import DefinitionError as DefinitionError
+from ._errors import IllegalTransition as IllegalTransition
+from ._errors import KeyNotFound as KeyNotFound
+from ._errors import Problem as Problem
+from ._errors import RateLimited as RateLimited
+from ._errors import ResourceAmbiguous as ResourceAmbiguous
+from ._errors import ResourceDuplicateKey as ResourceDuplicateKey
+from ._errors import ResourceError as ResourceError
+from ._errors import ResourceNotFound as ResourceNotFound
+from ._errors import ResourceNotOpen as ResourceNotOpen
+from ._errors import ResourceTypeMismatch as ResourceTypeMismatch
+from ._errors import RetryExhausted as RetryExhausted
+from ._errors import RunError as RunError
+from ._errors import StoreError as StoreError
+from ._errors import StoreTypeMismatch as StoreTypeMismatch
+from ._errors import TaskError as TaskError
+from ._errors import TeardownTimeout as TeardownTimeout
+from ._errors import TooManyTransitions as TooManyTransitions
+from ._observe.events import AttemptFailed as AttemptFailed
+from ._observe.events import AttemptStarted as AttemptStarted
+from ._observe.events import CircuitRejected as CircuitRejected
+from ._observe.events import Event as Event
+from ._observe.events import Progress as Progress
+from ._observe.events import RetryScheduled as RetryScheduled
+from ._observe.events import RunEnded as RunEnded
+from ._observe.events import RunStarted as RunStarted
+from ._observe.events import StateEntered as StateEntered
+from ._observe.events import TaskFailed as TaskFailed
+from ._observe.events import TaskSucceeded as TaskSucceeded
+from ._observe.observer import Observer as Observer
+from ._observe.status import RunStatus as RunStatus
+from ._resilience import CircuitBreaker as CircuitBreaker
+from ._resilience import CircuitPolicy as CircuitPolicy
+from ._resilience import CircuitState as CircuitState
+from ._resilience import CircuitStatistics as CircuitStatistics
+from ._resilience import Limiter as Limiter
+from ._resilience import LimiterStatistics as LimiterStatistics
+from ._resilience import MultiRateLimiter as MultiRateLimiter
+from ._resilience import MultiStatistics as MultiStatistics
+from ._resilience import Permit as Permit
+from ._resilience import RateLimiter as RateLimiter
+from ._resilience import Reservation as Reservation
+from ._resilience import Retry as Retry
+from ._resilience import RetryOn as RetryOn
+from ._resilience import Tier as Tier
+from ._resilience import WindowedRateLimiter as WindowedRateLimiter
+from ._resilience import is_transient as is_transient
+from ._runtime.workflow import RunResult as RunResult
+from ._runtime.workflow import Workflow as Workflow
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AttemptFailed",
+    "AttemptStarted",
+    "AttemptTimeout",
+    "BatchResults",
+    "BatchTask",
+    "CanoError",
+    "CircuitBreaker",
+    "CircuitOpen",
+    "CircuitPolicy",
+    "CircuitRejected",
+    "CircuitState",
+    "CircuitStatistics",
+    "DataError",
+    "DataNotEncodable",
+    "DataNotWritable",
+    "DataTooLarge",
+    "DataTypeMismatch",
+    "DefinitionError",
+    "Event",
+    "FailureContext",
+    "HealthLevel",
+    "HealthStatus",
+    "IllegalTransition",
+    "ItemResult",
+    "KeyNotFound",
+    "Limiter",
+    "LimiterStatistics",
+    "MemoryStore",
+    "MultiRateLimiter",
+    "MultiStatistics",
+    "Observer",
+    "PerRun",
+    "Permit",
+    "Problem",
+    "Progress",
+    "RateLimited",
+    "RateLimiter",
+    "Reservation",
+    "Resource",
+    "ResourceAmbiguous",
+    "ResourceDuplicateKey",
+    "ResourceError",
+    "ResourceNotFound",
+    "ResourceNotOpen",
+    "ResourceTypeMismatch",
+    "Resources",
+    "Retry",
+    "RetryExhausted",
+    "RetryOn",
+    "RetryScheduled",
+    "RouterTask",
+    "RunContext",
+    "RunEnded",
+    "RunError",
+    "RunResult",
+    "RunStarted",
+    "RunStatus",
+    "Shared",
+    "StateEntered",
+    "StoreError",
+    "StoreTypeMismatch",
+    "Task",
+    "TaskConfig",
+    "TaskError",
+    "TaskFailed",
+    "TaskOptions",
+    "TaskSucceeded",
+    "TeardownTimeout",
+    "Tier",
+    "TooManyTransitions",
+    "WindowedRateLimiter",
+    "Workflow",
+    "failure_context",
+    "is_transient",
+]
+
+# What is public has its public name, in messages and for pickles.
+for _name in __all__:
+    if getattr(globals()[_name], "__module__", "").startswith(__name__ + "."):
+        globals()[_name].__module__ = __name__
+del _name

@@ -1,0 +1,227 @@
+"""What a user writes for a batch: many items, a bounded number at once."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, final, get_args, get_origin, overload
+
+import attrs
+import outcome
+
+from .._resilience import Retry
+from .checks import check_count, check_seconds
+from .compatible import compatible, name_of
+from .form import S_co, TaskForm
+from .function import TaskFunction
+from .method import UNKNOWN, Method, is_any
+from .model import MethodRule, Model
+
+S = TypeVar("S", bound=Enum)
+Item = TypeVar("Item")
+Out = TypeVar("Out")
+Item_co = TypeVar("Item_co", covariant=True)
+Out_co = TypeVar("Out_co", covariant=True)
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+
+
+class CapacityLimiter(Protocol):
+    """What a batch needs of a `trio.CapacityLimiter`; named so that a definition imports no trio."""
+
+    @property
+    def total_tokens(self) -> int | float:
+        """How many may work at once."""
+
+    async def acquire_on_behalf_of(self, borrower: Any) -> None:
+        """Take a token."""
+
+
+Concurrency = int | CapacityLimiter
+
+
+def _check_concurrency(name: str, value: Any) -> None:
+    if isinstance(value, int) or not hasattr(value, "acquire_on_behalf_of"):
+        check_count(name, value, least=1)
+
+
+def _check_retry(name: str, value: Any) -> None:
+    if not isinstance(value, Retry):
+        raise ValueError(f"{name} is {value!r}: it takes a Retry, such as Retry.fixed(2, delay=0.1)")  # noqa: TRY004
+
+
+def _check_item_timeout(name: str, value: Any) -> None:
+    if value is not None:
+        check_seconds(name, value)
+
+
+@final
+@attrs.frozen
+class ItemResult(Generic[Item_co, Out_co]):
+    """What one item came to.
+
+    Args:
+        item: the item.
+        outcome: `outcome.Value` of what `process_item` returned, or `outcome.Error` of its last failure.
+        attempts: how often it was tried.
+        elapsed: seconds from its first attempt to its end, waiting between attempts included.
+    """
+
+    item: Item_co
+    outcome: outcome.Maybe[Out_co]
+    attempts: int
+    elapsed: float
+
+
+@final
+class BatchResults(Sequence[ItemResult[Item_co, Out_co]]):
+    """What all items came to, in the order in which they were loaded (cano BAT-1).
+
+    >>> import outcome
+    >>> results = BatchResults([ItemResult("a", outcome.Value(1), 1, 0.0), ItemResult("b", outcome.Error(OSError()), 1, 0.0)])
+    >>> results.values, [failure.item for failure in results.failures], len(results)
+    ([1], ['b'], 2)
+    """
+
+    __slots__ = ("_results",)
+
+    def __init__(self, results: Sequence[ItemResult[Item_co, Out_co]], /) -> None:
+        self._results = results
+
+    @property
+    def values(self) -> list[Out_co]:
+        """What the items that succeeded gave, in input order."""
+        return [result.outcome.value for result in self._results if isinstance(result.outcome, outcome.Value)]
+
+    @property
+    def failures(self) -> list[ItemResult[Item_co, Out_co]]:
+        """The results of the items that failed, in input order."""
+        return [result for result in self._results if isinstance(result.outcome, outcome.Error)]
+
+    @overload
+    def __getitem__(self, index: int, /) -> ItemResult[Item_co, Out_co]: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> Sequence[ItemResult[Item_co, Out_co]]: ...
+    def __getitem__(self, index: int | slice, /) -> ItemResult[Item_co, Out_co] | Sequence[ItemResult[Item_co, Out_co]]:
+        """The result of the item at an index of the loaded list."""
+        return self._results[index]
+
+    def __len__(self) -> int:
+        """How many items were loaded."""
+        return len(self._results)
+
+    def __repr__(self) -> str:
+        """How many there are and how many failed."""
+        return f"<BatchResults of {len(self)}, {len(self.failures)} failed>"
+
+
+def _check_types(methods: Mapping[str, Method], generics: Mapping[str, Any]) -> Iterator[tuple[Method, str]]:
+    process = methods["process_item"]
+    item, out = process.own[0] if process.own else UNKNOWN, process.returns
+    if not compatible(generics.get("item", item), item):
+        yield process, f"it takes a {name_of(item)}, but the class names {name_of(generics['item'])} as its item"
+    if not compatible(out, generics.get("out", out)):
+        yield process, f"it returns a {name_of(out)}, but the class names {name_of(generics['out'])} as its output"
+    if (load := methods.get("load")) and not is_any(load.returns):
+        sequence = get_origin(load.returns) or load.returns
+        if not isinstance(sequence, type) or not issubclass(sequence, Sequence) or issubclass(sequence, (str, bytes)):
+            yield load, f"it returns {name_of(load.returns)}, which is no list or other sequence of items"
+        elif (inside := get_args(load.returns)) and not compatible(inside[0], item):
+            yield load, f"it lists {name_of(inside[0])}, but {process.label} takes {name_of(item)}"
+    if (finish := methods.get("finish")) and finish.own and not is_any(finish.own[0]):
+        if not compatible(BatchResults[item, out], finish.own[0]):  # type: ignore[valid-type]
+            wanted = name_of(BatchResults[item, out])  # type: ignore[valid-type]
+            yield finish, f"it takes {name_of(finish.own[0])}, but gets {wanted}"
+
+
+BATCH = Model(
+    name="batch",
+    methods=(
+        MethodRule(name="process_item", takes=("item",)),
+        MethodRule(name="load"),
+        MethodRule(name="finish", takes=("results",), names_state=True, writes=True),
+    ),
+    knobs={
+        "concurrency": (1, _check_concurrency),
+        "item_retry": (Retry.none(), _check_retry),
+        "item_timeout": (None, _check_item_timeout),
+    },
+    generics=("item", "out"),
+    check=_check_types,
+)
+
+
+class BatchTask(TaskForm[S_co], Generic[S_co, Item, Out]):
+    """Loads items, processes a bounded number at once, and finishes; the class form of `Workflow.batch`.
+
+    An item that fails fills its slot of the results with its error and never fails the batch: `finish` decides.
+    A failure of `load` or `finish` is a failure of the attempt, and a retry begins with `load` again (cano BAT-7).
+
+    >>> from enum import Enum
+    >>> from typing import Literal
+    >>> import trio
+    >>> from cano_trio import BatchResults, BatchTask, Workflow
+    >>> Step = Enum("Step", "SQUARE DONE")
+    >>> class Square(BatchTask[Step, int, int]):
+    ...     concurrency = 2
+    ...     async def load(self) -> list[int]:
+    ...         return [1, 2, 3]
+    ...     async def process_item(self, item: int) -> int:
+    ...         return item * item
+    ...     async def finish(self, results: BatchResults[int, int]) -> Literal[Step.DONE]:
+    ...         print(results.values)
+    ...         return Step.DONE
+    >>> workflow = Workflow(Step, initial=Step.SQUARE, exits=[Step.DONE])
+    >>> workflow.register(Step.SQUARE, Square())
+    >>> trio.run(workflow.orchestrate)
+    [1, 4, 9]
+    <Step.DONE: 2>
+    """
+
+    model: ClassVar[Model] = BATCH
+
+    concurrency: Concurrency = 1
+    """How many items at once; or a `trio.CapacityLimiter`, which several batches may share."""
+    item_retry: Retry = Retry.none()
+    """How a failed item is tried again."""
+    item_timeout: float | None = None
+    """Seconds that one attempt at an item may take."""
+
+    @abstractmethod
+    async def load(self, *args: Any, **kwargs: Any) -> Sequence[Item]:
+        """List the items."""
+
+    @abstractmethod
+    async def process_item(self, item: Item, /, *args: Any, **kwargs: Any) -> Out:
+        """Process one item; called for many at once."""
+
+    @abstractmethod
+    async def finish(self, results: BatchResults[Item, Out], /, *args: Any, **kwargs: Any) -> S_co:
+        """Make of the results what is to be made of them, and name the next state."""
+
+
+@final
+class BatchFunction(TaskFunction[P, Out], Generic[P, S, Item, Out]):
+    """A function decorated by `Workflow.batch`: hang `load` and `finish` on it."""
+
+    def load(
+        self, function: Callable[Q, Coroutine[Any, Any, Sequence[Item]]], /
+    ) -> Callable[Q, Coroutine[Any, Any, Sequence[Item]]]:
+        """Decorate the function that lists the items."""
+        return self._hang("load", function)
+
+    def finish(
+        self, function: Callable[Concatenate[BatchResults[Item, Out], Q], Coroutine[Any, Any, S]], /
+    ) -> Callable[Concatenate[BatchResults[Item, Out], Q], Coroutine[Any, Any, S]]:
+        """Decorate the function that takes the results and names the next state."""
+        return self._hang("finish", function)
+
+
+class BatchDecorator(Protocol[S]):
+    """What `Workflow.batch` returns."""
+
+    def __call__(
+        self, function: Callable[Concatenate[Item, P], Coroutine[Any, Any, Out]], /
+    ) -> BatchFunction[Concatenate[Item, P], S, Item, Out]:
+        """Register the function that processes one item."""

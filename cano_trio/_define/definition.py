@@ -1,0 +1,308 @@
+"""A workflow as the user defines it: states, tasks, and what they need."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from enum import Enum
+from typing import Any, Generic, cast, overload
+
+from typing_extensions import Self, TypeVar, Unpack
+
+from .._errors import DefinitionError, Problem
+from .._resilience import Retry
+from .batch import BATCH, BatchDecorator, BatchFunction, Concurrency
+from .blueprint import Plan, read_plan
+from .config import TaskConfig, TaskOptions, settle_config
+from .form import TaskForm
+from .graph import draw
+from .model import Model
+from .node import MODEL_OPTIONS, Node, check_async, functions_of
+from .resources import ResourceMap
+from .router import ROUTER, RouterDecorator
+from .site import Site
+from .task import TASK, TaskDecorator
+from .validate import find_problems
+
+S = TypeVar("S", bound=Enum)
+D = TypeVar("D", default=None)
+
+
+class Definition(Generic[S, D]):
+    """What a workflow is; `Workflow` adds how it is run. See there."""
+
+    def __init__(
+        self,
+        states: type[S],
+        *,
+        initial: S,
+        exits: Iterable[S],
+        name: str | None = None,
+        version: int = 1,
+        data: type[D] | None = None,
+        resources: ResourceMap | None = None,
+        defaults: TaskConfig | None = None,
+        max_transitions: int | None = None,
+    ) -> None:
+        self.states = states
+        self.initial = initial
+        self.exits = frozenset(_members(exits, states))
+        self.name = name or states.__name__
+        self.version = version
+        self.data = data
+        self.resources = resources
+        self.defaults = defaults or TaskConfig()
+        self.max_transitions = max_transitions
+        self._site = Site.here()
+        self._nodes: dict[S, Node[S]] = {}
+        self._read: tuple[dict[S, Plan[S]], tuple[Problem, ...]] | None = None
+        self._check_arguments()
+
+    def _check_arguments(self) -> None:
+        if not (isinstance(self.states, type) and issubclass(self.states, Enum)):
+            raise self._refused("E03", f"states is {self.states!r}, not an Enum class", "Pass the class itself.")
+        if not isinstance(self.initial, self.states):
+            raise self._refused(
+                "E03", f"the initial state {self.initial!r} is no member of {self.states.__name__}",
+                f"Pass a member, such as {next(iter(self.states), self.states.__name__)}.",
+            )  # fmt: skip
+        if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 1:
+            raise self._refused("E03", f"version is {self.version!r}", "Count versions from 1.")
+        limit = self.max_transitions
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+            raise self._refused("E03", f"max_transitions is {limit!r}", "Pass a positive whole number, or None.")
+
+    def _refused(self, code: str, message: str, hint: str) -> DefinitionError:
+        return DefinitionError.one(code, "workflow", message, hint=hint, site=str(self._site))
+
+    # -- registering
+
+    def task(self, state: S, /, **options: Unpack[TaskOptions[S]]) -> TaskDecorator[S]:
+        """Decorate an async function as the task of a state; it stays the function it was.
+
+        Args:
+            state: the state whose work it does.
+            options: see `TaskOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("TaskDecorator[S]", self._decorator(state, TASK, options))
+
+    def router(self, state: S, /, **options: Unpack[TaskOptions[S]]) -> RouterDecorator[S]:
+        """Decorate an async function that chooses the next state, without side effects.
+
+        Args:
+            state: the state in which it chooses.
+            options: see `TaskOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("RouterDecorator[S]", self._decorator(state, ROUTER, options))
+
+    def batch(
+        self,
+        state: S,
+        /,
+        *,
+        concurrency: Concurrency = 1,
+        item_retry: Retry | None = None,
+        item_timeout: float | None = None,
+        **options: Unpack[TaskOptions[S]],
+    ) -> BatchDecorator[S]:
+        """Decorate an async function that processes one item; hang ``load`` and ``finish`` on it.
+
+        Args:
+            state: the state in which the batch is worked off.
+            concurrency: how many items at once; or a `trio.CapacityLimiter`, which several batches may share.
+            item_retry: how a failed item is tried again; not at all by default.
+            item_timeout: seconds that one attempt at an item may take; no limit by default.
+            options: see `TaskOptions`; they hold for the whole: load, all items, finish.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        knobs = {"concurrency": concurrency, "item_retry": item_retry, "item_timeout": item_timeout}
+        return cast("BatchDecorator[S]", self._decorator(state, BATCH, {**options, **knobs}, BatchFunction))
+
+    def _decorator(
+        self, state: S, model: Model, options: Mapping[str, Any], wrap: Callable[..., Any] | None = None
+    ) -> Callable[[Callable[..., Any]], Any]:
+        self._check_state(state, model.name)
+
+        def decorate(function: Callable[..., Any]) -> Any:
+            check_async(function, getattr(function, "__name__", repr(function)), state.name)
+            name = options.get("name") or function.__name__
+            node = self._add(state, model, options, name=name, site=Site.of(function))
+            node.add(model.methods[0].name, function)
+            return function if wrap is None else wrap(function, node)
+
+        return decorate
+
+    @overload
+    def register(self, state: S, task: TaskForm[S], /, **options: Unpack[TaskOptions[S]]) -> None: ...
+    @overload
+    def register(
+        self, state: S, task: Callable[..., Coroutine[Any, Any, S]], /, **options: Unpack[TaskOptions[S]]
+    ) -> None: ...
+    def register(self, state: S, task: Any, /, **options: Any) -> None:
+        """Register a task object, or a plain async function, for a state; the model is known by the class.
+
+        Args:
+            state: the state whose work it does.
+            task: an instance of a task class, or an async function.
+            options: see `TaskOptions`; they override the attributes of a task object.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, or the task is not one.
+        """
+        model = TASK if not isinstance(task, TaskForm) else task.model
+        self._check_state(state, model.name)
+        if not isinstance(task, TaskForm):
+            if isinstance(task, type):
+                raise DefinitionError.one(
+                    "E15", state.name, f"{task.__name__} is a class, not a task",
+                    hint=f"Register an instance: {task.__name__}().", site=str(Site.here()),
+                )  # fmt: skip
+            self._decorator(state, TASK, options)(task)
+            return
+        given = {name: getattr(task, name) for name in (*MODEL_OPTIONS, *model.knobs)} | options
+        name = given.get("name") or type(task).__name__
+        node = self._add(state, model, given, name=name, site=Site.of(getattr(task, model.methods[0].name)))
+        node.task = task
+        for method, function in functions_of(task).items():
+            node.add(method, function, task.scopes.get(method))
+
+    def _add(self, state: S, model: Model, options: Mapping[str, Any], *, name: str, site: Site) -> Node[S]:
+        if state in self._nodes:
+            raise DefinitionError.one(
+                "E04", state.name, f"it already has the task {self._nodes[state].name} ({self._nodes[state].site})",
+                hint="Take one away; to replace tasks in a test, use workflow.with_tasks({...}).", site=str(site),
+            )  # fmt: skip
+        if unknown := options.keys() - MODEL_OPTIONS - model.knobs.keys():
+            raise DefinitionError.one(
+                "E21", state.name, f"{name} has no option {', '.join(sorted(unknown))}", site=str(site),
+                hint=f"A {model.name} takes {', '.join(sorted(MODEL_OPTIONS | model.knobs.keys()))}.",
+            )  # fmt: skip
+        knobs = {knob: default if options.get(knob) is None else options[knob] for knob, (default, _) in model.knobs.items()}
+        try:
+            for knob, (_, check) in model.knobs.items():
+                check(knob, knobs[knob])
+            config = settle_config(options, self.defaults, retries=model.retries)
+        except (ValueError, TypeError) as error:
+            raise DefinitionError.one("E21", state.name, f"{name}: {error.args[0]}", site=str(site)) from error
+        node = self._nodes[state] = Node(
+            state=state, model=model, name=name, site=site, config=config, knobs=knobs,
+            on_error=dict(options.get("on_error") or {}), changed=self._changed,
+        )  # fmt: skip
+        self._changed()
+        return node
+
+    def _changed(self) -> None:
+        self._read = None
+
+    def _check_state(self, state: object, decorator: str) -> None:
+        if not isinstance(state, self.states):
+            hint = (
+                f"Write @workflow.{decorator}({self.initial})."
+                if callable(state)
+                else f"Pass a member of {self.states.__name__}."
+            )
+            raise DefinitionError.one(
+                "E22", "workflow", f"{state!r} is no state of {self.states.__name__}", hint=hint, site=str(Site.here())
+            )
+
+    def with_tasks(self, tasks: Mapping[S, TaskForm[S] | Callable[..., Coroutine[Any, Any, S]]], /) -> Self:
+        """A new workflow with other tasks for some states, for tests; this one stays as it is.
+
+        Args:
+            tasks: task objects or async functions by state. A function takes over the options of the one it replaces.
+
+        Raises:
+            DefinitionError: a state has no task to replace, or a task is none.
+
+        >>> from enum import Enum
+        >>> from typing import Literal
+        >>> import trio
+        >>> from cano_trio import Workflow
+        >>> Step = Enum("Step", "CHARGE DONE")
+        >>> workflow = Workflow(Step, initial=Step.CHARGE, exits=[Step.DONE])
+        >>> @workflow.task(Step.CHARGE)
+        ... async def charge() -> Literal[Step.DONE]:
+        ...     raise OSError("no network in a test")
+        >>> async def fake() -> Literal[Step.DONE]:
+        ...     return Step.DONE
+        >>> trio.run(workflow.with_tasks({Step.CHARGE: fake}).orchestrate)
+        <Step.DONE: 2>
+        """
+        new = copy.copy(self)
+        new._nodes = dict(self._nodes)
+        new._changed()
+        for state, task in tasks.items():
+            old = new._nodes.pop(state, None)
+            if old is None:
+                raise self._refused("E07", f"{state!r} has no task to replace", "Name a state that has one.")
+            if isinstance(task, TaskForm):
+                new.register(state, task)
+            else:
+                new.register(state, task, config=old.config, on_error=old.on_error)
+        return new
+
+    # -- reading
+
+    def blueprint(self) -> Mapping[S, Plan[S]]:
+        """Every state's functions and edges, resolved, right or wrong."""
+        return self._examined()[0]
+
+    def problems(self) -> tuple[Problem, ...]:
+        """All that is wrong with the definition, and what looks odd (severity ``warning``)."""
+        return self._examined()[1]
+
+    def validate(self) -> None:
+        """Check the whole definition; done by itself before the first run, and again after a change.
+
+        Raises:
+            DefinitionError: with all problems at once, each with a code and a hint.
+        """
+        if errors := [problem for problem in self.problems() if problem.severity == "error"]:
+            raise DefinitionError(errors)
+
+    def _examined(self) -> tuple[dict[S, Plan[S]], tuple[Problem, ...]]:
+        if self._read is None:
+            problems: list[Problem] = []
+            known = [state for state in self.states if state in self._nodes or state in self.exits]
+            plans = {
+                state: read_plan(node, self.states, known, self.data, problems) for state, node in self._nodes.items()
+            }
+            problems += find_problems(self.states, self.initial, self.exits, self.data, plans, str(self._site))
+            self._read = plans, tuple(problems)
+        return self._read
+
+    def __format__(self, form: str) -> str:
+        """The workflow drawn: ``f"{workflow:mermaid}"``, ``dot`` or ``ascii``.
+
+        Raises:
+            ValueError: another form is asked for.
+        """
+        return draw(self, form) if form else repr(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Notebooks draw it."""
+        return {"text/plain": draw(self, "ascii"), "text/vnd.mermaid": draw(self, "mermaid")}
+
+    def __repr__(self) -> str:
+        """Its name, its size and where it is defined."""
+        return f"<{type(self).__name__} {self.name!r} of {len(self._nodes)} tasks, {self._site}>"
+
+
+def _members(exits: object, states: type[S]) -> list[S]:
+    given = list(exits) if isinstance(exits, Iterable) and not isinstance(exits, (str, type)) else [exits]
+    listed = isinstance(exits, Iterable) and not isinstance(exits, str)
+    foreign = [state for state in given if not isinstance(state, states)]
+    if foreign or not listed:
+        raise DefinitionError.one(
+            "E03", "workflow", f"exits is {exits!r}: it takes members of {states.__name__}", site=str(Site.here()),
+            hint=f"Pass a list, such as exits=[{next(iter(states), states.__name__)}].",
+        )  # fmt: skip
+    return cast("list[S]", given)

@@ -1,0 +1,64 @@
+"""Where a task may lead, read from its return annotation: the only source of edges besides `on_error`."""
+
+from __future__ import annotations
+
+import types
+from enum import Enum
+from typing import Annotated, Any, Literal, Union, final, get_args, get_origin
+
+import attrs
+
+
+@final
+@attrs.define
+class Returns:
+    """What a return annotation says.
+
+    Args:
+        targets: the states it names, each with its label.
+        anywhere: it names the Enum itself: the task may go to any state.
+        rest: its other members, such as ``Pending``, ``More[Cursor]`` or ``None``.
+    """
+
+    targets: dict[Enum, str | None] = attrs.field(factory=dict[Enum, "str | None"])
+    anywhere: bool = False
+    rest: list[Any] = attrs.field(factory=list[Any])
+
+
+def read_returns(hint: Any, states: type[Enum]) -> Returns:
+    """Take a resolved return annotation apart.
+
+    >>> from enum import Enum
+    >>> Step = Enum("Step", "A B")
+    >>> read_returns(Annotated[Literal[Step.A], "in stock"] | Literal[Step.B] | None, Step)
+    Returns(targets={<Step.A: 1>: 'in stock', <Step.B: 2>: None}, anywhere=False, rest=[<class 'NoneType'>])
+    """
+    found = Returns()
+    _read(hint, states, None, found)
+    return found
+
+
+def _read(hint: Any, states: type[Enum], label: str | None, found: Returns) -> None:
+    if hasattr(hint, "__value__"):  # a `type` alias (PEP 695)
+        return _read(hint.__value__, states, label, found)
+    origin = get_origin(hint)
+    if origin is Annotated:
+        inner, *extra = get_args(hint)
+        label = next((text for text in extra if isinstance(text, str)), label)
+        return _read(inner, states, label, found)
+    if origin is Literal:
+        for value in get_args(hint):
+            if isinstance(value, states):
+                found.targets[value] = label
+            else:
+                found.rest.append(value)
+        return None
+    if origin in {Union, types.UnionType}:
+        for part in get_args(hint):
+            _read(part, states, label, found)
+        return None
+    if hint is states:
+        found.anywhere = True
+    else:
+        found.rest.append(hint)
+    return None

@@ -1,0 +1,51 @@
+"""The class form of a task: what all of its models have in common."""
+
+from __future__ import annotations
+
+import types
+from abc import ABC
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, ClassVar, Generic, TypeVar
+
+from .._resilience import Retry, RetryOn
+from .config import Breaker, Limiter, OnOpen, TaskConfig
+from .hints import Scope
+from .model import Model
+
+S_co = TypeVar("S_co", bound=Enum, covariant=True)
+
+
+class TaskForm(ABC, Generic[S_co]):
+    """What every task class has: as plain attributes, what its decorator takes as keywords.
+
+    They are read once, when the task is registered (cano RET-14).
+    """
+
+    model: ClassVar[Model]
+    scopes: ClassVar[Mapping[str, Scope]] = {}
+
+    name: str | None = None
+    """Its name in events and errors; by default the class's."""
+    config: TaskConfig | None = None
+    """All of `TaskConfig` at once; the attributes below override it."""
+    retry: Retry | None = None
+    """How often and how patiently a failed attempt is tried again."""
+    attempt_timeout: float | None = None
+    """Seconds that one attempt may take."""
+    retry_on: RetryOn | None = None
+    """Which failures are tried again."""
+    breaker: Breaker | None = None
+    """A circuit breaker around each attempt."""
+    limiter: Limiter | None = None
+    """A rate limiter before each attempt."""
+    on_open: OnOpen | None = None
+    """What an attempt does at an open breaker."""
+    on_error: Mapping[type[Exception], Any] | None = None
+    """Where a failure leads when the retries are spent."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Keep the local names that the methods' annotations need, while they are in scope."""
+        super().__init_subclass__(**kwargs)
+        own = {name: Scope.capture(it) for name, it in vars(cls).items() if isinstance(it, types.FunctionType)}
+        cls.scopes = {**cls.scopes, **own}

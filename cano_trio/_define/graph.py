@@ -1,0 +1,142 @@
+"""A workflow drawn: as Mermaid, as Graphviz dot, and as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from typing import Any, Protocol
+
+from .blueprint import Edge, Plan
+
+
+class Drawable(Protocol):
+    """What a drawing needs of a definition."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def initial(self) -> Any:
+        """Where it begins."""
+
+    @property
+    def exits(self) -> frozenset[Any]:
+        """Where it ends."""
+
+    def blueprint(self) -> Mapping[Any, Plan[Any]]:
+        """Its states."""
+
+
+def draw(workflow: Drawable, form: str) -> str:
+    """The workflow in one of the forms of `FORMS`.
+
+    Raises:
+        ValueError: there is no such form.
+    """
+    if form not in FORMS:
+        raise ValueError(f"no drawing {form!r}: there are {', '.join(FORMS)}. Write f\"{{workflow:mermaid}}\".")
+    return "\n".join(FORMS[form](workflow))
+
+
+def _states(workflow: Drawable) -> list[Enum]:
+    """All states of the drawing, in the order in which a run meets them."""
+    plans = workflow.blueprint()
+    found: dict[Enum, None] = {workflow.initial: None}
+    for state in _growing(found):
+        if state in plans:
+            found |= {edge.target: None for edge in plans[state].edges}
+    return list(found | dict.fromkeys(plans) | {state: None for state in found if state in workflow.exits})
+
+
+def _growing(found: dict[Enum, None]) -> Iterator[Enum]:
+    done = 0
+    while done < len(found):
+        yield list(found)[done]
+        done += 1
+
+
+def _text(workflow: Drawable, state: Enum) -> tuple[str, str]:
+    """What stands in a state's box: its name and what works there."""
+    plan = workflow.blueprint().get(state)
+    if plan is None:
+        return state.name, ""
+    model = plan.node.model.name
+    return state.name, plan.node.name if model == "task" else f"{model} {plan.node.name}"
+
+
+# The shape of a state by its model, for each form; other models are drawn as a task is.
+_MERMAID_SHAPES = {"router": ("{{", "}}"), "batch": ("[[", "]]")}
+_DOT_SHAPES = {"router": "diamond", "batch": "box3d"}
+_RED = "#c0392b"
+
+
+def _mermaid(workflow: Drawable) -> Iterator[str]:
+    plans = workflow.blueprint()
+    yield "flowchart TD"
+    yield f"    START(( )) --> {workflow.initial.name}"
+    number = 1
+    for state in _states(workflow):
+        left, right = ("([", "])") if state in workflow.exits else ("[", "]")
+        if state in plans:
+            left, right = _MERMAID_SHAPES.get(plans[state].node.model.name, (left, right))
+        title, work = _text(workflow, state)
+        shown = f"{title}<br/><i>{_escaped(work)}</i>" if work else title
+        yield f'    {state.name}{left}"{shown}"{right}'
+    for state, edge in _edges(workflow):
+        arrow = "-.->" if edge.anywhere else "-->"
+        label = f'|"{_escaped(edge.label)}"|' if edge.label else ""
+        yield f"    {state.name} {arrow}{label} {edge.target.name}"
+        if edge.error:
+            yield f"    linkStyle {number} stroke:{_RED},color:{_RED}"
+        number += 1
+
+
+def _dot(workflow: Drawable) -> Iterator[str]:
+    plans = workflow.blueprint()
+    yield f"digraph {_quoted(workflow.name)} {{"
+    yield '  node [fontname="Helvetica", shape=box, style=rounded]; edge [fontname="Helvetica", fontsize=10];'
+    yield f'  "" [shape=point]; "" -> {_quoted(workflow.initial.name)};'
+    for state in _states(workflow):
+        shape = "doubleoctagon" if state in workflow.exits else "box"
+        if state in plans:
+            shape = _DOT_SHAPES.get(plans[state].node.model.name, shape)
+        label = "\n".join(filter(None, _text(workflow, state)))
+        yield f"  {_quoted(state.name)} [label={_quoted(label)}, shape={shape}];"
+    for state, edge in _edges(workflow):
+        styles = [f"label={_quoted(edge.label)}"] if edge.label else []
+        styles += [f'color="{_RED}", fontcolor="{_RED}"'] if edge.error else []
+        styles += ["style=dashed"] if edge.anywhere else []
+        yield f"  {_quoted(state.name)} -> {_quoted(edge.target.name)} [{', '.join(styles)}];"
+    yield "}"
+
+
+def _ascii(workflow: Drawable) -> Iterator[str]:
+    plans = workflow.blueprint()
+    yield workflow.name
+    for state in _states(workflow):
+        mark = "*" if state is workflow.initial else "o" if state in workflow.exits else " "
+        title, work = _text(workflow, state)
+        yield f"{mark} {title}{f'  ({work})' if work else ''}"
+        for edge in plans[state].edges if state in plans else ():
+            arrow = "-x>" if edge.error else "..>" if edge.anywhere else "-->"
+            yield f"    {arrow} {edge.target.name}{f'  {edge.label}' if edge.label else ''}"
+
+
+def _edges(workflow: Drawable) -> Iterator[tuple[Enum, Edge[Any]]]:
+    plans = workflow.blueprint()
+    for state in _states(workflow):
+        for edge in plans[state].edges if state in plans else ():
+            yield state, edge
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+FORMS: dict[str, Callable[[Drawable], Iterator[str]]] = {"mermaid": _mermaid, "dot": _dot, "ascii": _ascii}

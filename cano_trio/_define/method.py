@@ -1,0 +1,199 @@
+"""One function of a task as the engine needs it: what it is given, what it asks for, what it returns."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Annotated, Any, Union, final, get_args, get_origin
+
+import attrs
+
+from .._errors import Problem
+from .context import RunContext
+from .hints import Scope, resolve_hints
+from .resources import ResourceMap
+from .site import Site
+
+
+@final
+class Want(Enum):
+    """Where an injected argument comes from."""
+
+    RESOURCES = auto()
+    CONTEXT = auto()
+    DATA = auto()
+    RESOURCE = auto()
+    NAMED = auto()
+    """A lambda's parameter, which can't be annotated: the resource of that name, else the run's data."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Parameter:
+    """An injected parameter.
+
+    Args:
+        name: its name.
+        want: where its argument comes from.
+        types: for a resource: the classes it may be of; None means that its name alone finds it.
+        key: for a resource: the key given as ``Annotated[T, key]``.
+        optional: without such a resource it keeps its default.
+        default: that default.
+        keyword_only: it is passed by name.
+    """
+
+    name: str
+    want: Want
+    types: tuple[type, ...] | None = None
+    key: str | Enum | None = None
+    optional: bool = False
+    default: Any = None
+    keyword_only: bool = False
+
+
+@final
+@attrs.frozen(kw_only=True, eq=False)
+class Method:
+    """One function of a task.
+
+    Args:
+        function: the function, or the bound method.
+        label: its name in events and errors.
+        own: the resolved annotations of the arguments that the model gives it, first and by position.
+        parameters: what is injected after those.
+        returns: the resolved return annotation.
+        site: where it stands.
+    """
+
+    function: Callable[..., Any]
+    label: str
+    own: tuple[Any, ...]
+    parameters: tuple[Parameter, ...]
+    returns: Any
+    site: Site
+
+
+UNKNOWN = inspect.Parameter.empty
+"""An annotation that is missing or can't be resolved."""
+
+
+def read_method(
+    function: Callable[..., Any],
+    scope: Scope,
+    *,
+    label: str,
+    place: str,
+    takes: tuple[str, ...],
+    data: type | None,
+    problems: list[Problem],
+    lenient: bool = False,
+) -> Method:
+    """Read a function's signature; what is wrong with it is added to `problems`.
+
+    A `lenient` reading asks for no annotations: it is for the lambdas that choose a breaker or a limiter.
+    """
+    site = Site.of(function)
+    hints, failures = resolve_hints(function, scope)
+
+    def problem(code: str, message: str, hint: str) -> None:
+        problems.append(Problem(code=code, place=place, message=f"{label}: {message}", hint=hint, site=str(site)))
+
+    for name, why in failures.items():
+        problem("E05", f"the annotation of {name!r} {why}", "Define the name in the module or in the enclosing function.")
+    if "return" not in raw_names(function) and not lenient:
+        problem("E06", "no return annotation", "Say what it returns, such as -> Literal[Step.DONE].")
+    given, injected = _split_parameters(function, len(takes))
+    if len(given) < len(takes):
+        problem("E16", f"it must take {', '.join(takes)} first", f"Write ({', '.join(takes)}, ...).")
+    parameters: list[Parameter] = []
+    for parameter in injected:
+        if parameter.name in hints:
+            parameters.append(_read_parameter(parameter, hints[parameter.name], data))
+        elif lenient:
+            parameters.append(Parameter(name=parameter.name, want=Want.NAMED))
+        elif parameter.name not in failures and parameter.default is UNKNOWN:
+            problem("E14", f"parameter {parameter.name!r} has no annotation", "Annotate it with the type of what it takes.")
+    return Method(
+        function=function,
+        label=label,
+        own=tuple(hints.get(parameter.name, UNKNOWN) for parameter in given),
+        parameters=tuple(parameters),
+        returns=hints.get("return", UNKNOWN),
+        site=site,
+    )
+
+
+def raw_names(function: Callable[..., Any]) -> frozenset[str]:
+    """The names that have an annotation at all."""
+    return frozenset(getattr(getattr(function, "__func__", function), "__annotations__", {}))
+
+
+def _split_parameters(
+    function: Callable[..., Any], own: int
+) -> tuple[list[inspect.Parameter], list[inspect.Parameter]]:
+    """The first `own` positional parameters, and all the others but *args and **kwargs."""
+    given: list[inspect.Parameter] = []
+    injected: list[inspect.Parameter] = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+            continue
+        if len(given) < own and parameter.kind is not parameter.KEYWORD_ONLY:
+            given.append(parameter)
+        else:
+            injected.append(parameter)
+    return given, injected
+
+
+def _read_parameter(parameter: inspect.Parameter, hint: Any, data: type | None) -> Parameter:
+    key: str | Enum | None = None
+    if get_origin(hint) is Annotated:
+        hint, *extra = get_args(hint)
+        key = next((value for value in extra if isinstance(value, (str, Enum))), None)
+    types_, may_be_none = _classes(hint)
+    want = Want.RESOURCE
+    if key is None and types_ and len(types_) == 1:
+        want = _special(types_[0], data)
+    return Parameter(
+        name=parameter.name,
+        want=want,
+        types=types_,
+        key=key,
+        optional=parameter.default is not UNKNOWN or may_be_none,
+        default=None if parameter.default is UNKNOWN else parameter.default,
+        keyword_only=parameter.kind is parameter.KEYWORD_ONLY,
+    )
+
+
+def _special(type_: type, data: type | None) -> Want:
+    if type_ is RunContext:
+        return Want.CONTEXT
+    if data is not None and type_ is data:
+        return Want.DATA
+    return Want.RESOURCES if issubclass(type_, ResourceMap) else Want.RESOURCE
+
+
+def _classes(hint: Any) -> tuple[tuple[type, ...] | None, bool]:
+    """The classes that an annotation stands for (None: only the name can tell), and whether None is one of them."""
+    if hasattr(hint, "__value__"):
+        return _classes(hint.__value__)
+    origin = get_origin(hint)
+    if origin in {Union, types.UnionType}:
+        parts = [_classes(part) for part in get_args(hint) if part is not type(None)]
+        may_be_none = len(parts) < len(get_args(hint))
+        if any(found is None for found, _ in parts):
+            return None, may_be_none
+        return tuple(class_ for found, _ in parts for class_ in found or ()), may_be_none
+    class_ = origin or hint
+    if not isinstance(class_, type) or class_ is object or class_ in {Any, Callable}:
+        return None, False
+    if getattr(class_, "_is_protocol", False) and not getattr(class_, "_is_runtime_protocol", False):
+        return None, False
+    return (class_,), False
+
+
+def is_any(hint: Any) -> bool:
+    """Whether an annotation says nothing."""
+    return hint is UNKNOWN or hint is Any or isinstance(hint, typing.TypeVar)

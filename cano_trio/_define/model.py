@@ -1,0 +1,58 @@
+"""What a processing model is: its methods, what each is given, and what each may return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, final
+
+import attrs
+
+from .method import Method
+
+
+@final
+@attrs.frozen(kw_only=True)
+class MethodRule:
+    """One method of a model.
+
+    Args:
+        name: its name in the class form.
+        takes: what the model itself gives it, first and by position.
+        names_state: its return annotation draws the state's edges.
+        required: a task without it is incomplete.
+        writes: it may change the run's data.
+        also: what it may return besides a state, as classes.
+    """
+
+    name: str
+    takes: tuple[str, ...] = ()
+    names_state: bool = False
+    required: bool = True
+    writes: bool = False
+    also: tuple[type, ...] = ()
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Model:
+    """A way of processing a state: task, router, batch …
+
+    Args:
+        name: the decorator's name.
+        methods: the first is the one that the decorator of the function form takes.
+        knobs: options of its own, each with its default and with what checks a value (raising ValueError).
+        retries: whether a failed attempt is retried by default (cano RET-2).
+        generics: what the class form's generics after the state stand for, in order.
+        check: compares the annotations of the methods with each other; yields what disagrees.
+    """
+
+    name: str
+    methods: tuple[MethodRule, ...]
+    knobs: Mapping[str, tuple[Any, Callable[[str, Any], None]]] = attrs.field(factory=dict[str, Any])
+    retries: bool = True
+    generics: tuple[str, ...] = ()
+    check: Callable[[Mapping[str, Method], Mapping[str, Any]], Iterator[tuple[Method, str]]] | None = None
+
+    def rule(self, name: str) -> MethodRule:
+        """The rule of a method."""
+        return next(rule for rule in self.methods if rule.name == name)

@@ -1,0 +1,108 @@
+"""A state and what was registered for it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, Generic, TypeVar, final
+
+import attrs
+
+from .._errors import DefinitionError
+from .config import OnError, TaskConfig
+from .form import TaskForm
+from .hints import Scope
+from .model import Model
+from .site import Site
+
+S = TypeVar("S", bound=Enum)
+
+MODEL_OPTIONS = frozenset(
+    {"name", "config", "retry", "attempt_timeout", "retry_on", "breaker", "limiter", "on_open", "on_error"}
+)
+
+
+@final
+@attrs.define(eq=False)
+class Node(Generic[S]):
+    """A state with its task, as the user registered it.
+
+    Args:
+        state: the state.
+        model: how it is processed.
+        name: the task's name in events and errors.
+        site: where it was registered or written.
+        config: how its attempts are made.
+        knobs: the model's own options.
+        on_error: where a failure leads.
+        functions: its functions by the name of the model's method.
+        scopes: the local names that each one's annotations need.
+        task: the task object, for a class form.
+        changed: told when a function is added.
+    """
+
+    state: S
+    model: Model
+    name: str
+    site: Site
+    config: TaskConfig
+    knobs: Mapping[str, Any]
+    on_error: OnError[S]
+    functions: dict[str, Callable[..., Any]] = attrs.field(factory=dict[str, Callable[..., Any]])
+    scopes: dict[str, Scope] = attrs.field(factory=dict[str, Scope])
+    task: TaskForm[Any] | None = None
+    changed: Callable[[], None] = lambda: None
+
+    def add(self, method: str, function: Callable[..., Any], scope: Scope | None = None) -> None:
+        """Take a function as one of the model's methods.
+
+        Raises:
+            DefinitionError: it is not an async function, or there is one already.
+        """
+        what = self.name if len(self.model.methods) == 1 else f"{self.name}.{method}"
+        check_async(function, what, self.state.name)
+        if method in self.functions:
+            earlier = Site.of(self.functions[method])
+            raise DefinitionError.one(
+                "E04", self.state.name, f"{what} is already defined at {earlier}",
+                hint="Keep one of the two.", site=str(Site.of(function)),
+            )  # fmt: skip
+        self.functions[method] = function
+        self.scopes[method] = Scope.capture(function) if scope is None else scope
+        self.changed()
+
+    def label(self, method: str) -> str:
+        """The name of one of its functions in events and errors."""
+        return self.name if len(self.model.methods) == 1 else f"{self.name}.{method}"
+
+
+def check_async(function: Callable[..., Any], what: str, place: str) -> None:
+    """Refuse what is not an async function."""
+    called = getattr(function, "__func__", function)
+    if inspect.isasyncgenfunction(called):
+        raise DefinitionError.one(
+            "E15", place, f"{what} is an async generator",
+            hint="Return a value instead of yielding; many items belong into a batch or a stream.",
+            site=str(Site.of(function)),
+        )  # fmt: skip
+    if not inspect.iscoroutinefunction(called) and not inspect.iscoroutinefunction(getattr(called, "__call__", None)):
+        raise DefinitionError.one(
+            "E15", place, f"{what} is {called!r}, not an async function",
+            hint="Write `async def`; call blocking code with `await trio.to_thread.run_sync(...)`.",
+            site=str(Site.of(function)) if callable(function) else "",
+        )  # fmt: skip
+
+
+def functions_of(task: TaskForm[Any]) -> dict[str, Callable[..., Any]]:
+    """The methods of a task object that the user has written, by name."""
+    return {
+        rule.name: getattr(task, rule.name)
+        for rule in task.model.methods
+        if rule.required or getattr(type(task), rule.name) is not getattr(_base_of(task), rule.name, None)
+    }
+
+
+def _base_of(task: TaskForm[Any]) -> type:
+    """The class of ours that the task's class derives from."""
+    return next(cls for cls in type(task).__mro__ if "model" in vars(cls))

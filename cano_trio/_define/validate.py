@@ -1,0 +1,123 @@
+"""All that is wrong with a definition, found at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any, TypeVar
+
+import attrs
+import msgspec
+
+from .._errors import Problem
+from .blueprint import Plan, where_states_are_named
+
+S = TypeVar("S", bound=Enum)
+
+_IMMUTABLE = (str, bytes, int, float, complex, tuple, frozenset, Enum)
+
+
+def find_problems(
+    states: type[S], initial: S, exits: frozenset[S], data: type | None, plans: Mapping[S, Plan[S]], site: str
+) -> Iterator[Problem]:
+    """Everything that is wrong with the graph and the data type, or looks odd."""
+    if not plans:
+        yield Problem(
+            code="E01", place="workflow", message="no state has a task", site=site,
+            hint=f"Write @workflow.task({initial}) over an async function.",
+        )  # fmt: skip
+    if not exits:
+        yield Problem(
+            code="E02", place="workflow", message="no exit states", site=site, hint=f"Pass exits=[{states.__name__}. …]."
+        )
+    if data is not None:
+        yield from _data_problems(data, site)
+    if not plans or not exits:
+        return
+    yield from _missing_tasks(initial, exits, plans)
+    yield from _exits_with_tasks(exits, plans)
+    yield from _unreachable(states, initial, exits, plans, site)
+    yield from _traps(exits, plans)
+
+
+def _missing_tasks(initial: S, exits: frozenset[S], plans: Mapping[S, Plan[S]]) -> Iterator[Problem]:
+    wanted = {initial: None} | {edge.target: None for plan in plans.values() for edge in plan.edges if not edge.anywhere}
+    for state in wanted:
+        if state not in plans and state not in exits:
+            why = where_states_are_named(plans, state) or "It is the initial state. "
+            yield Problem(
+                code="E07", place=state.name, message="no handler", hint=f"{why}Write @workflow.task({state})."
+            )
+
+
+def _exits_with_tasks(exits: frozenset[S], plans: Mapping[S, Plan[S]]) -> Iterator[Problem]:
+    for state in plans.keys() & exits:
+        yield Problem(
+            code="E08", place=state.name, message="an exit state has a task, which would never run",
+            site=str(plans[state].node.site), hint="Take the task away, or the state out of exits.",
+        )  # fmt: skip
+
+
+def _unreachable(
+    states: type[S], initial: S, exits: frozenset[S], plans: Mapping[S, Plan[S]], site: str
+) -> Iterator[Problem]:
+    reached = reachable(initial, plans)
+    for state in states:
+        if state in reached:
+            continue
+        if state in plans:
+            yield Problem(
+                code="E09", place=state.name, message="unreachable: nothing leads here from the initial state",
+                site=str(plans[state].node.site), hint=f"Let a task name {state} in its return annotation.",
+            )  # fmt: skip
+        else:
+            what = "no task leads to this exit" if state in exits else "this state has no task and is never named"
+            yield Problem(
+                code="W10", place=state.name, message=what, site=site, severity="warning",
+                hint="Name it in a return annotation, or delete it.",
+            )  # fmt: skip
+
+
+def _traps(exits: frozenset[S], plans: Mapping[S, Plan[S]]) -> Iterator[Problem]:
+    for state, plan in plans.items():
+        if plan.edges and not reachable(state, plans) & exits:
+            yield Problem(
+                code="E10", place=state.name, message="trap: no exit state can be reached from here",
+                site=str(plan.node.site), hint="Let a task on the way name an exit state.",
+            )  # fmt: skip
+
+
+def reachable(start: S, plans: Mapping[S, Plan[S]]) -> frozenset[S]:
+    """All states that can be reached from one, itself included."""
+    seen: set[S] = set()
+    todo = [start]
+    while todo:
+        state = todo.pop()
+        if state not in seen:
+            seen.add(state)
+            todo += [edge.target for edge in plans[state].edges] if state in plans else []
+    return frozenset(seen)
+
+
+def _data_problems(data: Any, site: str) -> Iterator[Problem]:
+    if not isinstance(data, type):
+        yield Problem(
+            code="E18", place="workflow", message=f"data is {data!r}, not a type", site=site,
+            hint=f"Pass the class, such as data={type(data).__name__}.",
+        )  # fmt: skip
+    elif _is_frozen(data):
+        yield Problem(
+            code="E19", place="workflow", message=f"the data type {data.__name__} can't be changed", site=site,
+            hint="Each state writes its part into the data: use a class that is not frozen.",
+        )  # fmt: skip
+
+
+def _is_frozen(data: type) -> bool:
+    if issubclass(data, _IMMUTABLE):
+        return True
+    if issubclass(data, msgspec.Struct):
+        return data.__struct_config__.frozen
+    if dataclasses.is_dataclass(data):
+        return bool(getattr(data, "__dataclass_params__").frozen)  # noqa: B009  (not in the type stubs)
+    return attrs.has(data) and data.__setattr__.__name__ == "_frozen_setattrs"

@@ -1,0 +1,73 @@
+"""The one attempt function: it serves states, branches, batch items and compensations alike."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import trio
+
+from .._errors import CircuitOpen, RetryExhausted
+from .._observe.events import AttemptFailed, AttemptStarted, CircuitRejected, RetryScheduled
+from .run import Run
+from .unit import Unit
+
+
+async def attempt(run: Run, unit: Unit, args: tuple[object, ...], part: str = "", made: list[int] | None = None) -> Any:
+    """Call a unit until it succeeds or its retry policy gives up.
+
+    Args:
+        run: the run whose work it is.
+        unit: what is called.
+        args: its arguments, with gaps where they differ between attempts.
+        part: which part of the state's work this is, as in the idempotency key.
+        made: a cell that learns how many attempts were made.
+
+    Raises:
+        RetryExhausted: from the last failure, if more than one attempt was allowed (cano RET-7); else that failure.
+    """
+    number = 1
+    earlier: Exception | None = None
+    while True:
+        try:
+            return await unit.call(*(args if unit.fill is None else unit.fill(run, number, args, part)))
+        except Exception as error:
+            failure = error
+        # Outside `except`, so that neither the back-off nor a cancel during it carries the failure as its context.
+        try:
+            delay = _judge(run, unit, number, failure, earlier)
+            if made is not None:
+                made[0] = number
+            await trio.sleep(delay)
+            earlier = failure
+        finally:
+            del failure  # it holds this frame by its traceback
+        number += 1
+        if run.observers:
+            run.tell(AttemptStarted, unit.label, number)
+
+
+def _judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Exception | None) -> float:
+    """The seconds to wait before the next attempt; raises what the unit fails with when there is none."""
+    run.attempts = number
+    if isinstance(failure, CircuitOpen):
+        run.attempts -= 1
+        if run.observers:
+            run.tell(CircuitRejected, unit.label, failure.breaker, failure.retry_after)
+        # The attempt was not made: the last real failure must not be lost behind the refusal (cano G-RET-3).
+        raise failure from earlier or failure.__cause__
+    if run.observers:
+        run.tell(AttemptFailed, unit.label, number, failure)
+    if not unit.matches(failure):
+        raise failure
+    delay = unit.retry.delay(number)
+    if delay is None:
+        if unit.bare:
+            raise failure
+        raise RetryExhausted(unit.label, number, failure) from failure
+    asked = getattr(failure, "retry_after", None)
+    if isinstance(asked, (int, float)) and 0 <= asked < math.inf:
+        delay = asked
+    if run.observers:
+        run.tell(RetryScheduled, unit.label, number, delay, failure)
+    return delay

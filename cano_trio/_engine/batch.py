@@ -1,0 +1,124 @@
+"""How a batch advances: workers that pull items, and hold a limiter's token for a turn, not for an item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, final
+
+import outcome
+import trio
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled
+
+from .._define.batch import BatchResults, ItemResult
+from .._define.blueprint import Plan
+from .._define.config import TaskConfig
+from .attempt import attempt
+from .run import Run
+from .unit import Binder, Unit, give_number, give_run, layered
+
+TURN_ITEMS = 64
+TURN_SECONDS = 0.001
+"""What a worker may do before it looks whether others wait for its token; asking costs as much as a trivial item."""
+
+PROGRESS_SECONDS = 0.1
+"""Between two progress events."""
+
+
+def bind_batch(step: Any, plan: Plan[Any], binder: Binder) -> None:
+    """Make the state's step attempt the whole cycle: load, all items, finish (cano BAT-7)."""
+    node = plan.node
+    item_config = TaskConfig(retry=node.knobs["item_retry"], attempt_timeout=node.knobs["item_timeout"])
+    load = binder.unit(plan.methods["load"])
+    item = binder.unit(plan.methods["process_item"], config=item_config, bare=True)
+    finish = binder.unit(plan.methods["finish"], writes=True)
+    concurrency = node.knobs["concurrency"]
+
+    async def cycle(run: Run, number: int) -> Any:
+        items = await load.once(run, number)
+        limiter = trio.CapacityLimiter(concurrency) if isinstance(concurrency, int) else concurrency
+        work = Work(run, item, list(items), limiter)
+        if work.items:
+            await work.off()
+        return await finish.once(run, number, BatchResults(work.results))
+
+    step.unit = layered(
+        node.name, cycle, (), (), (give_run, give_number), node.config, binder.choices(plan.choosers)
+    )
+    step.writes = finish.takes_draft
+    step.advance = attempt
+
+
+@final
+class Work:
+    """The items of one cycle while they are worked off."""
+
+    __slots__ = ("done", "items", "limiter", "nursery", "results", "run", "told", "todo", "unit", "workers")
+
+    def __init__(self, run: Run, unit: Unit, items: list[Any], limiter: trio.CapacityLimiter) -> None:
+        self.run = run
+        self.unit = unit
+        self.items = items
+        self.limiter = limiter
+        self.results: list[Any] = [None] * len(items)
+        self.todo: Iterator[tuple[int, Any]] = iter(enumerate(items))
+        self.done = 0
+        self.told = run.started
+        self.workers = 0
+
+    async def off(self) -> None:
+        """Work all items off; an item's failure fills its slot, so nothing but a cancel leaves the nursery."""
+        async with trio.open_nursery() as self.nursery:
+            self._hire()
+
+    def _hire(self) -> None:
+        """Have as many workers as the limiter has tokens, which may have changed, and as there is work for."""
+        wanted = min(self.limiter.total_tokens, len(self.items) - self.done)
+        while self.workers < wanted or not self.workers:
+            self.workers += 1
+            self.nursery.start_soon(self._worker, name=f"{self.unit.label} worker {self.workers}")
+
+    async def _worker(self) -> None:
+        # A token of its own: a task that already holds one of a shared limiter could not take another.
+        borrower = object()
+        more = True
+        while more:
+            await self.limiter.acquire_on_behalf_of(borrower)
+            try:
+                more = await self._turn()
+            finally:
+                self.limiter.release_on_behalf_of(borrower)
+
+    async def _turn(self) -> bool:
+        """Work items off until the token is to go round (True) or no item is left (False)."""
+        run, unit, clock, results = self.run, self.unit, self.run.clock, self.results
+        counting = unit.retry.retries > 0
+        ends = clock() + TURN_SECONDS
+        for done, (at, item) in enumerate(self.todo, 1):
+            begun = clock()
+            made = [1] if counting else None
+            try:
+                part = "" if unit.fill is None else f"/i:{at}"
+                value = await attempt(run, unit, (item, *unit.args), part, made)
+                result: outcome.Maybe[Any] = outcome.Value(value)
+            except Exception as error:
+                result = outcome.Error(error)
+            now = clock()
+            results[at] = ItemResult(item, result, 1 if made is None else made[0], now - begun)
+            self.done += 1
+            if run.observers and (now >= self.told + PROGRESS_SECONDS or self.done == len(self.items)):
+                self.told = now
+                run.report_progress(self.done, len(self.items))
+            if done % TURN_ITEMS and now < ends:
+                await checkpoint_if_cancelled()
+                continue
+            await checkpoint()
+            self._hire()
+            if self._token_is_wanted():
+                return True
+            ends = clock() + TURN_SECONDS
+        return False
+
+    def _token_is_wanted(self) -> bool:
+        """The limit was lowered under us, or every token is out and somebody waits for one."""
+        free = self.limiter.available_tokens
+        return free < 0 or (free == 0 and self.limiter.statistics().tasks_waiting > 0)

@@ -1,0 +1,68 @@
+"""The drive loop."""
+
+from __future__ import annotations
+
+import trio
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled
+
+from .._errors import TooManyTransitions
+from .._observe.events import StateEntered, TaskFailed, TaskSucceeded
+from .program import Step
+from .run import Run
+
+FAIR_TRANSITIONS = 64
+FAIR_SECONDS = 0.001
+"""What a run may do between two full passes through the scheduler; one costs 20 times a look at the cancel status."""
+
+KEPT = 1000
+"""States of the path that are kept."""
+
+
+async def drive(run: Run) -> None:
+    """Advance a run until it stands in an exit state, which is looked for before any cancel: finished work stays."""
+    path, clock, limit = run.path, run.clock, run.program.limit
+    transitions = 0
+    pass_at = 0.0
+    while True:
+        step = run.step
+        path.append(step.state)
+        run.visits[step.index] += 1
+        if run.observers:
+            run.tell(StateEntered, run.visits[step.index])
+        if step.advance is None:
+            break
+        if transitions == limit:
+            raise TooManyTransitions(transitions)
+        if transitions % FAIR_TRANSITIONS and clock() < pass_at:
+            await checkpoint_if_cancelled()
+        else:
+            await checkpoint()
+            pass_at = clock() + FAIR_SECONDS
+            if len(path) > KEPT:
+                del path[:-KEPT]
+        try:
+            result = await step.advance(run, step.unit, step.args)
+            following = step.edges.get(id(result)) or step.after(result)
+            if step.writes:
+                run.keep_draft()
+        except Exception as failure:
+            _divert(run, step, failure)
+        else:
+            if run.observers:
+                run.tell(TaskSucceeded, step.label, following.state)
+            run.step, run.error = following, None
+        if step.counts:
+            run.seq += 1
+        transitions += 1
+    if not transitions:
+        await trio.lowlevel.checkpoint()
+
+
+def _divert(run: Run, step: Step, failure: Exception) -> None:
+    """Go where the state's `on_error` leads the failure, or let it out. What the attempt wrote is dropped."""
+    following = step.diverted(failure)
+    if run.observers:
+        run.tell(TaskFailed, step.label, failure, following and following.state)
+    if following is None:
+        raise failure
+    run.step, run.error = following, failure

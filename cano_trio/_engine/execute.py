@@ -1,0 +1,95 @@
+"""A run from end to end: resources, the drive loop, and how it all ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from enum import Enum
+from typing import Any
+
+import trio
+
+from .._define.definition import Definition
+from .._errors import DataTypeMismatch, DefinitionError
+from .._observe.events import RunEnded, RunStarted
+from .._observe.observer import Observer
+from .._observe.status import RunStatus
+from .drive import drive
+from .failure import add_context
+from .lifecycle import Resources
+from .program import Program
+from .run import Run
+
+
+async def execute(
+    workflow: Definition[Any, Any],
+    *,
+    start: Enum,
+    data: Any,
+    run_id: str,
+    resources: Resources,
+    observers: Sequence[Observer],
+) -> Run:
+    """Run a workflow to one of its exit states; whatever is wrong with the call is raised before anything is set up.
+
+    Raises:
+        DefinitionError: the workflow is wrong, does not find its resources, or has no such state to start in.
+        DataTypeMismatch: the data are not of the workflow's type.
+        Exception: what a task raised for good, or a resource's set-up.
+    """
+    if resources.undecided:
+        workflow.validate()
+    else:
+        Program.of(workflow, resources)
+    _check_start(workflow, start)
+    _check_data(workflow, data)
+    async with resources.opened() if resources.lives else nullcontext():
+        async with resources.for_run() if resources.per_run else nullcontext(resources) as own:
+            program = Program.of(workflow, resources)
+            packed = None if program.codec is None else program.codec.pack(data)
+            run = Run(program, run_id, program.steps[start], packed=packed, observers=observers, resources=own)
+            await _observed(run)
+    return run
+
+
+async def _observed(run: Run) -> None:
+    if not run.observers:
+        try:
+            return await drive(run)
+        except Exception as error:
+            add_context(error, run)
+            raise
+    run.tell(RunStarted)
+    status, failure = RunStatus.FAILED, None
+    try:
+        await drive(run)
+        status = RunStatus.COMPLETED
+    except trio.Cancelled:
+        status = RunStatus.CANCELLED
+        raise
+    except Exception as error:
+        add_context(error, run)
+        failure = error
+        raise
+    finally:
+        run.tell(RunEnded, status, failure, run.clock() - run.started)
+        del failure  # it holds this frame by its traceback
+
+
+def _check_start(workflow: Definition[Any, Any], start: Enum) -> None:
+    if start in workflow.exits or start in workflow.blueprint():
+        return
+    known = isinstance(start, workflow.states)
+    raise DefinitionError.one(
+        "E07" if known else "E22",
+        start.name if known else "workflow",
+        "no handler to start with" if known else f"the start {start!r} is no state of {workflow.states.__name__}",
+        hint=f"Start in a state that has a task, such as {workflow.initial}.",
+    )
+
+
+def _check_data(workflow: Definition[Any, Any], data: object) -> None:
+    wanted = workflow.data
+    if data is None if wanted is None else isinstance(data, wanted):
+        return
+    raise DataTypeMismatch(workflow.name, None if wanted is None else wanted.__name__, type(data).__name__)

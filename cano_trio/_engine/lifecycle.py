@@ -1,0 +1,297 @@
+"""How resources are opened and closed: in order and in reverse, together, bounded, and never under a live run."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, final
+
+import trio
+from typing_extensions import Self
+
+from .._define.health import HealthStatus
+from .._define.resources import CLOSED, Entry, Key, Made, PerRun, ResourceMap, has_life
+from .._errors import ResourceError, TeardownTimeout
+
+TEARDOWN_SECONDS = 30.0
+"""What the teardown of one resource may take; it is shielded, so something must bound it."""
+
+_log = logging.getLogger("cano_trio")
+
+
+@final
+class Resources(ResourceMap):
+    """What tasks work with: connections, stores, clients, found by type or by key.
+
+    A run opens what is not open yet: in order, and closes it in reverse when it ends, however it ends (cano RES-3). Runs
+    at the same time share one opening. The run that opened waits for the others before it closes, shielded: where many
+    runs come and go, open them around all of these, with ``async with resources:``.
+
+    Args:
+        resources: values by key, where keys are members of an Enum, or no identifiers.
+        **named: values by key. A value is used as it is, and set up and torn down if it has such async methods; see also
+            `Shared` and `PerRun`.
+
+    Raises:
+        ResourceDuplicateKey: a key occurs twice (cano RES-1).
+        TypeError: a key is neither a string nor an Enum member.
+
+    >>> from cano_trio import MemoryStore, Resources
+    >>> resources = Resources(store=MemoryStore(), limit=3)
+    >>> resources
+    <Resources store: MemoryStore, limit: int>
+    >>> resources.get(int)
+    3
+    """
+
+    def __init__(self, resources: Any = None, /, **named: object) -> None:
+        self.programs: dict[Any, Any] = {}
+        """Workflows bound to these resources, for `Program.of`."""
+        self.teardown_errors: tuple[Exception, ...] = ()
+        """What went wrong when they were last closed; it is logged too, and never the failure of a run (cano RES-5)."""
+        self._users = 0
+        self._changing: trio.Event | None = None
+        self._left = trio.Event()
+        self._blocks: dict[trio.lowlevel.Task, list[AbstractAsyncContextManager[None]]] = {}
+        super().__init__(resources, **named)
+
+    def insert(self, key: Key, resource: object) -> None:
+        """Add a resource; see `Resources` for what it may be.
+
+        Args:
+            key: a string or a member of an Enum.
+            resource: any object, a `Shared` or a `PerRun`.
+
+        Raises:
+            ResourceDuplicateKey: the key is taken (cano RES-1).
+            ResourceError: the resources are open: this one would come too late to be set up.
+            TypeError: the key is neither a string nor an Enum member, or the resource should stand in a `Shared`.
+        """
+        if self._users:
+            raise ResourceError(f"resource {key!r} comes too late: the others are open. Insert it before they are opened.")
+        super().insert(key, resource)
+        self.programs.clear()
+
+    @property
+    def lives(self) -> bool:
+        """Any of them has to be made, set up or torn down."""
+        return any(entry.lives for entry in self._entries.values())
+
+    @property
+    def per_run(self) -> bool:
+        """Any of them is made anew for every run."""
+        return any(isinstance(entry.given, PerRun) for entry in self._entries.values())
+
+    async def __aenter__(self) -> Self:
+        """Open them for the block; if they are open already, join."""
+        block = self.opened()
+        await block.__aenter__()
+        self._blocks.setdefault(trio.lowlevel.current_task(), []).append(block)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close them, if nobody else is inside."""
+        task = trio.lowlevel.current_task()
+        block = self._blocks[task].pop()
+        if not self._blocks[task]:
+            del self._blocks[task]
+        await block.__aexit__(kind, error, trace)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """As `async with`, for the engine."""
+        while self._changing is not None:
+            await self._changing.wait()
+        self._users += 1
+        try:
+            if self._users > 1:
+                yield
+                return
+            async with self._opening():
+                try:
+                    yield
+                finally:
+                    await self._until_alone()
+        finally:
+            self._users -= 1
+            self._left.set()
+
+    async def _until_alone(self) -> None:
+        with trio.CancelScope(shield=True):
+            while self._users > 1:
+                self._left = trio.Event()
+                await self._left.wait()
+
+    @asynccontextmanager
+    async def _opening(self) -> AsyncIterator[None]:
+        """Set all up, and tear all down at the end; others wait while either goes on."""
+        failures: list[Exception] = []
+        shared = [entry for entry in self._entries.values() if not isinstance(entry.given, PerRun) and entry.lives]
+        self._changing = changing = trio.Event()
+        try:
+            async with AsyncExitStack() as stack:
+                for entry in shared:
+                    await stack.enter_async_context(held(entry, failures))
+                self.programs.clear()
+                changing.set()
+                self._changing = None
+                try:
+                    yield
+                finally:
+                    self._changing = changing = trio.Event()
+        finally:
+            self.programs.clear()
+            self.teardown_errors = tuple(failures)
+            changing.set()
+            self._changing = None
+
+    @asynccontextmanager
+    async def for_run(self) -> AsyncIterator[Resources]:
+        """These resources as one run sees them, with those that are made for it alone."""
+        own = Resources()
+        own._entries = {
+            key: Entry.of(key, entry.given) if isinstance(entry.given, PerRun) else entry
+            for key, entry in self._entries.items()
+        }
+        failures: list[Exception] = []
+        async with AsyncExitStack() as stack:
+            for entry in own._entries.values():
+                if isinstance(entry.given, PerRun):
+                    await stack.enter_async_context(held(entry, failures))
+            yield own
+
+    async def check_all_health(self, *, timeout: float = 5.0) -> dict[Key, HealthStatus]:
+        """Ask every resource that has an async ``health`` how it is; those that have none are healthy (cano RES-9).
+
+        Args:
+            timeout: seconds that each may take; one that takes longer, or raises, is unhealthy.
+
+        Returns:
+            The answers by key, in the order of set-up.
+
+        >>> import trio
+        >>> from cano_trio import HealthStatus, Resources
+        >>> class Replica:
+        ...     async def health(self):
+        ...         return HealthStatus.degraded("lags by 4 s")
+        >>> trio.run(Resources(replica=Replica()).aggregate_health)
+        HealthStatus(level=<HealthLevel.DEGRADED: 1>, reason='replica: lags by 4 s')
+        """
+        return {entry.key: await _health_of(entry, timeout) for entry in self._entries.values()}
+
+    async def aggregate_health(self, *, timeout: float = 5.0) -> HealthStatus:
+        """The worst of all answers, the first among equals, with its key; healthy if there is no resource.
+
+        Args:
+            timeout: as for `check_all_health`.
+        """
+        answers = await self.check_all_health(timeout=timeout)
+        if all(status.is_healthy for status in answers.values()):
+            return HealthStatus.healthy()
+        key = max(answers, key=lambda key: answers[key].level)
+        return HealthStatus(answers[key].level, f"{self._entries[key].label}: {answers[key].reason}".rstrip(": "))
+
+
+@asynccontextmanager
+async def held(entry: Entry, failures: list[Exception]) -> AsyncIterator[None]:
+    """Hold a resource open for the block, in one task from its making to its end.
+
+    What the block raises always passes on as it is. What the teardown raises is logged and added to `failures`: it
+    neither hides the block's failure nor becomes one. It all stands in one cancel scope, which shields and bounds the
+    teardown: a scope around the teardown alone would cut across those that the resource itself has open.
+    """
+    inner: BaseException | None = None
+    with trio.CancelScope() as scope:
+        manager = _manager(entry)
+        entry.value = await manager.__aenter__()
+        try:
+            yield
+        except BaseException as error:
+            inner = error
+        scope.shield, scope.deadline = True, trio.current_time() + TEARDOWN_SECONDS
+        try:
+            await manager.__aexit__(type(inner) if inner else None, inner, inner.__traceback__ if inner else None)
+        except Exception as error:
+            if _cancelled_by_itself(inner, scope):
+                raise
+            if not _is_only(error, inner):
+                _note(entry, error, failures)
+        except BaseException as error:
+            if error is not inner and not scope.cancel_called:
+                raise
+        else:
+            if _cancelled_by_itself(inner, scope):
+                raise ResourceError(f"resource {entry.label!r} ended, and cancelled the run that used it") from None
+        finally:
+            if isinstance(entry.given, Made):
+                entry.value = CLOSED
+    if scope.cancel_called:
+        _note(entry, TeardownTimeout(entry.label, TEARDOWN_SECONDS), failures)
+    if inner is not None:
+        try:
+            raise inner
+        finally:
+            del inner
+
+
+def _manager(entry: Entry) -> AbstractAsyncContextManager[object]:
+    value = entry.given.factory() if isinstance(entry.given, Made) else entry.given
+    if isinstance(entry.given, Made) and isinstance(value, AbstractAsyncContextManager):
+        return value
+    return _living(value)
+
+
+@asynccontextmanager
+async def _living(value: Any) -> AsyncIterator[object]:
+    """A value with its ``setup`` and ``teardown``, if it has them."""
+    lives = has_life(value)
+    if lives and hasattr(value, "setup"):
+        await value.setup()
+    try:
+        yield value
+    finally:
+        if lives and hasattr(value, "teardown"):
+            await value.teardown()
+
+
+def _cancelled_by_itself(inner: BaseException | None, scope: trio.CancelScope) -> bool:
+    """The block was cancelled, but from inside the resource: a nursery of its own has crashed or ended."""
+    if not isinstance(inner, trio.Cancelled):
+        return False
+    with_shield, scope.shield = scope.shield, False
+    try:
+        return trio.current_effective_deadline() > trio.current_time()
+    finally:
+        scope.shield = with_shield
+
+
+def _is_only(error: BaseException, inner: BaseException | None) -> bool:
+    """The block's own failure, as it is or in the wrapping that a nursery puts around it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error is inner
+
+
+def _note(entry: Entry, error: Exception, failures: list[Exception]) -> None:
+    _log.error("tearing down resource %r failed", entry.label, exc_info=error)
+    failures.append(error)
+
+
+async def _health_of(entry: Entry, timeout: float) -> HealthStatus:
+    ask: Any = getattr(entry.value, "health", None)
+    if not inspect.iscoroutinefunction(ask):
+        return HealthStatus.healthy()
+    with trio.move_on_after(timeout):
+        try:
+            answer = await ask()
+        except Exception as error:
+            return HealthStatus.unhealthy(f"{type(error).__name__}: {error}")
+        if isinstance(answer, HealthStatus):
+            return answer
+        return HealthStatus.unhealthy(f"health() returned {answer!r}, not a HealthStatus")
+    return HealthStatus.unhealthy(f"no answer within {timeout:g} s")

@@ -1,0 +1,90 @@
+"""One run: where it is, what it holds, and how it tells of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any, final
+
+import trio
+
+from .._define.context import RunContext
+from .._errors import DataNotWritable
+from .._journal.difference import difference
+from .._observe.events import Event, Progress
+from .._observe.observer import Observer, tell
+
+if TYPE_CHECKING:
+    from .lifecycle import Resources
+    from .program import Program, Step
+
+
+@final
+class Run:
+    """The state of one run. The drive loop moves it; tasks see it only through their `RunContext`."""
+
+    __slots__ = (
+        "attempts", "clock", "codec", "draft", "error", "observers", "packed", "path", "program", "resources", "run_id", "seq",
+        "started", "step", "visits",
+    )  # fmt: skip
+
+    def __init__(
+        self, program: Program, run_id: str, start: Step, *, packed: Any, observers: Sequence[Observer], resources: Resources
+    ) -> None:
+        self.program = program
+        self.run_id = run_id
+        self.step = start
+        self.codec = program.codec
+        self.packed = packed
+        """The data as the last finished state left them."""
+        self.draft: Any = None
+        """The copy that the present attempt works on."""
+        self.observers = list(observers)
+        self.resources = resources
+        """As this run sees them: with those that were made for it alone."""
+        self.path: list[Enum] = []
+        """The last states it entered; a deque would weigh 760 bytes in every parked run."""
+        self.visits = [0] * program.size
+        self.error: BaseException | None = None
+        """The failure that led to the present state by an `on_error`."""
+        self.attempts = 0
+        """How many attempts the failed piece of work made."""
+        self.seq = 0
+        """How many states it has finished, not counting routers."""
+        self.clock = trio.lowlevel.current_clock().current_time
+        self.started = self.clock()
+
+    def tell(self, kind: type[Event], *what: Any) -> None:
+        """Tell the observers; ask `run.observers` first, so that nothing is built for nobody."""
+        tell(self.observers, kind(self.run_id, self.program.name, self.step.state, self.clock(), *what))
+
+    def report_progress(self, done: int, total: int | None, /) -> None:
+        """Tell the observers how far the present task is."""
+        if self.observers:
+            self.tell(Progress, done, total)
+
+    def context(self, attempt: int, part: str) -> RunContext:
+        """The context of an attempt at a part of the present state."""
+        step = self.step
+        return RunContext(
+            self, step.state, visit=self.visits[step.index], attempt=attempt, seq=self.seq, error=self.error, part=part
+        )
+
+    def data(self) -> Any:
+        """A copy of the data as the last finished state left them."""
+        return None if self.codec is None else self.codec.unpack(self.packed)
+
+    def keep_draft(self) -> None:
+        """Make what the finished attempt wrote the run's data, if it changed anything."""
+        packed = self.codec.pack(self.draft)
+        if packed != self.packed:
+            self.packed = packed
+
+    def refuse_change(self, copy: Any, label: str) -> None:
+        """Refuse a change to data that were given for reading.
+
+        Raises:
+            DataNotWritable: with the field that was changed.
+        """
+        if where := difference(self.codec.unpack(self.packed), copy, type(copy).__name__):
+            raise DataNotWritable(label, where)

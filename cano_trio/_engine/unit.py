@@ -1,0 +1,261 @@
+"""One function under its policies, with its injected arguments: what `attempt` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, final
+
+from .._define.config import TaskConfig
+from .._define.method import Method, Parameter, Want
+from .._define.resources import Key, PerRun
+from .._errors import ResourceNotFound
+from .._resilience import CircuitBreaker, Limiter, matcher
+from .layers import Call, chosen, guarded, limited, reading, timed
+from .lifecycle import Resources
+
+if TYPE_CHECKING:
+    from .run import Run
+
+T = TypeVar("T")
+
+Give = Callable[["Run", int, str], object]
+"""Gives one argument that differs between attempts: from the run, the attempt's number, and the part of the work."""
+
+BARE = TaskConfig.minimal()
+"""No policy at all."""
+
+
+def give_run(run: Run, _number: int, _part: str) -> object:
+    """The run itself."""
+    return run
+
+
+def give_number(_run: Run, number: int, _part: str) -> object:
+    """The attempt's number."""
+    return number
+
+
+@final
+class Unit:
+    """One callable under one policy. Whatever can be known before a run is settled here, once.
+
+    Args:
+        label: its name in events and errors.
+        call: the function.
+        args: the arguments that never differ, with gaps for those that do.
+        varying: what fills the gaps, by place among the arguments.
+        prefix: what comes before all arguments, for the layers.
+        config: its policies; one that is not set costs nothing.
+        bare: its last failure is raised as it is, not as `RetryExhausted`.
+    """
+
+    __slots__ = ("args", "bare", "call", "fill", "label", "matches", "retry", "takes_draft")
+
+    def __init__(
+        self,
+        label: str,
+        call: Call,
+        args: tuple[object, ...] = (),
+        *,
+        varying: Sequence[tuple[int, Give]] = (),
+        prefix: Sequence[Give] = (),
+        config: TaskConfig = BARE,
+        bare: bool = False,
+    ) -> None:
+        self.label = label
+        self.call = call
+        self.args = args
+        self.fill = _filler(tuple(varying), tuple(prefix)) if varying or prefix else None
+        self.retry = config.retry
+        self.matches = matcher(config.retry_on)
+        self.bare = bare or config.retry.retries == 0
+        self.takes_draft = any(give is _give_draft for _, give in varying)
+        """It is given the run's data to change them."""
+
+    async def once(self, run: Run, number: int, *given: object) -> Any:
+        """Call it without any retry, as a part of attempt `number` of a greater unit."""
+        args = (*given, *self.args)
+        return await self.call(*(args if self.fill is None else self.fill(run, number, args, "")))
+
+
+def _filler(
+    varying: tuple[tuple[int, Give], ...], prefix: tuple[Give, ...]
+) -> Callable[[Run, int, tuple[object, ...], str], list[object]]:
+    def fill(run: Run, number: int, args: tuple[object, ...], part: str) -> list[object]:
+        filled = [*args]
+        for at, give in varying:
+            filled[at] = give(run, number, part)
+        if prefix:
+            filled[:0] = [give(run, number, part) for give in prefix]
+        return filled
+
+    return fill
+
+
+@final
+class Binder:
+    """Makes units of a workflow's methods over a set of resources."""
+
+    def __init__(self, data: type | None, resources: Resources) -> None:
+        self._data = data
+        self._resources = resources
+
+    def unit(
+        self,
+        method: Method,
+        *,
+        writes: bool = False,
+        config: TaskConfig = BARE,
+        choosers: Mapping[str, Method] | None = None,
+        label: str | None = None,
+        bare: bool = False,
+    ) -> Unit:
+        """The unit of a method: its resources looked up, its policies put around it."""
+        own = len(method.own)
+        args, varying, named = self._arguments(method.parameters, own, writes=writes)
+        call: Call = method.function
+        if named:
+            call = _by_name(call, own + len(args) - len(named), named)
+        prefix: list[Give] = []
+        data_at = next((at for at, give in varying if give is _give_reading), None)
+        if data_at is not None:
+            call = reading(call, data_at, method.label)
+            prefix.insert(0, give_run)
+        return layered(
+            label or method.label, call, args, varying, prefix, config, self.choices(choosers or {}), bare=bare
+        )
+
+    def choices(self, choosers: Mapping[str, Method]) -> dict[str, Give]:
+        """What gives the breaker and the limiter that functions choose, by option."""
+        return {option: self._chooser(method) for option, method in choosers.items()}
+
+    def _chooser(self, method: Method) -> Give:
+        args, varying, named = self._arguments(method.parameters, 0, writes=False)
+        function = method.function
+        names = tuple(named)
+
+        def choose(run: Run, number: int, part: str) -> object:
+            filled = [*args]
+            for at, give in varying:
+                filled[at] = give(run, number, part)
+            split = len(filled) - len(names)
+            return function(*filled[:split], **dict(zip(names, filled[split:], strict=True)))
+
+        return choose
+
+    def _arguments(
+        self, parameters: Sequence[Parameter], own: int, *, writes: bool
+    ) -> tuple[tuple[object, ...], list[tuple[int, Give]], list[str]]:
+        """Injected arguments with gaps, what fills the gaps, and the names of those passed by name (they come last)."""
+        args: list[object] = []
+        varying: list[tuple[int, Give]] = []
+        ordered = sorted(parameters, key=lambda parameter: parameter.keyword_only)
+        for parameter in ordered:
+            value, give = self._argument(parameter, writes=writes)
+            if give is not None:
+                varying.append((own + len(args), give))
+            args.append(value)
+        return tuple(args), varying, [parameter.name for parameter in ordered if parameter.keyword_only]
+
+    def _argument(self, parameter: Parameter, *, writes: bool) -> tuple[object, Give | None]:
+        match parameter.want:
+            case Want.RESOURCES if self._resources.per_run:
+                return None, _give_own
+            case Want.RESOURCES:
+                return self._resources, None
+            case Want.CONTEXT:
+                return None, _give_context
+            case Want.DATA:
+                return None, _give_draft if writes else _give_reading
+            case Want.NAMED if self._data is not None and not self._has(parameter):
+                return None, _give_reading
+            case _:
+                return self._resource(parameter)
+
+    def _has(self, parameter: Parameter) -> bool:
+        try:
+            self._resources.find(parameter.types, parameter.name, parameter.key)
+        except ResourceNotFound:
+            return False
+        return True
+
+    def _resource(self, parameter: Parameter) -> tuple[object, Give | None]:
+        try:
+            entry = self._resources.find(parameter.types, parameter.name, parameter.key)
+        except ResourceNotFound:
+            if parameter.optional:
+                return parameter.default, None
+            raise
+        if isinstance(entry.given, PerRun):
+            return None, _own_giver(entry.key)
+        return entry.value, None
+
+
+def layered(
+    label: str,
+    call: Call,
+    args: tuple[object, ...],
+    varying: Sequence[tuple[int, Give]],
+    prefix: Sequence[Give],
+    config: TaskConfig,
+    choices: dict[str, Give],
+    *,
+    bare: bool = False,
+) -> Unit:
+    """A unit whose call stands inside the policies it has, composed once.
+
+    Waiting at the limiter does not count against the attempt timeout, and an open breaker costs no limiter token.
+    """
+    front = list(prefix)
+    if config.limit is not None:
+        call = timed(call, config.limit, label)
+    if "limiter" in choices:
+        call = chosen(call, lambda inner, limiter: limited(inner, _checked(limiter, Limiter, f"{label}'s limiter")))
+        front.insert(0, choices["limiter"])
+    elif isinstance(config.limiter, Limiter):
+        call = limited(call, config.limiter)
+    if "breaker" in choices:
+        on_open = config.on_open
+        call = chosen(
+            call, lambda inner, found: guarded(inner, _checked(found, CircuitBreaker, f"{label}'s breaker"), on_open)
+        )
+        front.insert(0, choices["breaker"])
+    elif isinstance(config.breaker, CircuitBreaker):
+        call = guarded(call, config.breaker, config.on_open)
+    return Unit(label, call, args, varying=varying, prefix=front, config=config, bare=bare)
+
+
+def _checked(found: object, wanted: type[T], label: str) -> T:
+    if not isinstance(found, wanted):
+        raise TypeError(f"{label}: the function chose {found!r}. Return a {wanted.__name__}.")
+    return found
+
+
+def _by_name(function: Call, positional: int, names: Sequence[str]) -> Call:
+    """The function with its last arguments passed by name."""
+
+    async def call(*args: object) -> Any:
+        return await function(*args[:positional], **dict(zip(names, args[positional:], strict=True)))
+
+    return call
+
+
+def _own_giver(key: Key) -> Give:
+    return lambda run, _number, _part: run.resources.value(key)
+
+
+def _give_own(run: Run, _number: int, _part: str) -> object:
+    return run.resources
+
+
+def _give_context(run: Run, number: int, part: str) -> object:
+    return run.context(number, part)
+
+
+def _give_draft(run: Run, _number: int, _part: str) -> object:
+    run.draft = run.codec.unpack(run.packed)
+    return run.draft
+
+
+def _give_reading(run: Run, _number: int, _part: str) -> object:
+    return run.codec.unpack(run.packed)

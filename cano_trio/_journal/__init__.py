@@ -1,0 +1,1 @@
+"""What survives: how values are written down. Knows no workflow."""

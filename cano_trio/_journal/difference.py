@@ -1,0 +1,63 @@
+"""Where two values differ, field by field: types need not define `__eq__`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
+
+import attrs
+import msgspec
+
+_ATOMS = (str, bytes, int, bool, type(None))
+
+
+def difference(one: Any, other: Any, path: str) -> str | None:
+    """The path of the first place where two values differ, or None.
+
+    >>> difference({"a": [1, 2]}, {"a": [1, 3]}, "order")
+    "order['a'][1]"
+    >>> difference(float("nan"), float("nan"), "x")
+    'x'
+    """
+    if one is other and not isinstance(one, float):
+        # Only leaves may be skipped: a container that is the same object on both sides may hold a NaN, and is never met.
+        return None
+    if type(one) is not type(other):
+        return path
+    if isinstance(one, _ATOMS):
+        return None if one == other else path
+    if isinstance(one, float):
+        return None if one == other and math.isfinite(one) else path
+    mine, theirs = fields_of(one), fields_of(other)
+    if mine is None or theirs is None:
+        return None if one == other else path
+    return _first_difference(dict(mine), dict(theirs), path)
+
+
+def _first_difference(mine: dict[str, Any], theirs: dict[str, Any], path: str) -> str | None:
+    for name in mine.keys() | theirs.keys():
+        if name not in mine or name not in theirs:
+            return f"{path}{name}"
+    return next(filter(None, (difference(mine[name], theirs[name], f"{path}{name}") for name in mine)), None)
+
+
+def fields_of(value: Any) -> Iterator[tuple[str, Any]] | None:
+    """The parts of a value, each with how it is reached (``.price``, ``[3]``); None for a leaf."""
+    if isinstance(value, msgspec.Struct):
+        return ((f".{name}", getattr(value, name, None)) for name in value.__struct_fields__)
+    if attrs.has(type(value)):
+        return ((f".{field.name}", getattr(value, field.name, None)) for field in attrs.fields(type(value)))
+    if dataclasses.is_dataclass(value):
+        return ((f".{field.name}", getattr(value, field.name, None)) for field in dataclasses.fields(value))
+    if isinstance(value, Mapping):
+        return ((f"[{key!r}]", part) for key, part in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
+        return ((f"[{index}]", part) for index, part in enumerate(value))
+    if isinstance(value, Set):
+        return None
+    own = getattr(value, "__dict__", None)
+    if own and type(value).__eq__ is object.__eq__:
+        return ((f".{name}", part) for name, part in own.items())
+    return None

@@ -1,0 +1,150 @@
+"""What happened in a run, as frozen values.
+
+They are msgspec Structs: an attrs class costs ten times as much to make, and a run makes two a transition.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from msgspec import Struct
+
+from .status import RunStatus
+
+
+class Event(Struct, frozen=True):
+    """Something that happened in a run.
+
+    Args:
+        run_id: the run.
+        workflow: its workflow's name.
+        state: the state it was in.
+        time: when, in seconds of trio's clock (`trio.current_time`).
+    """
+
+    run_id: str
+    workflow: str
+    state: Enum
+    time: float
+
+
+class RunStarted(Event, frozen=True, gc=False):
+    """A run begins, at `state`."""
+
+
+class StateEntered(Event, frozen=True, gc=False):
+    """The run has entered a state.
+
+    Args:
+        visit: how often it has been there, counted from 1.
+    """
+
+    visit: int
+
+
+class AttemptStarted(Event, frozen=True, gc=False):
+    """A second or later attempt begins; the first begins with `StateEntered`.
+
+    Args:
+        task: the name of the task, or of its part.
+        attempt: its number, counted from 1.
+    """
+
+    task: str
+    attempt: int
+
+
+class AttemptFailed(Event, frozen=True):
+    """An attempt failed.
+
+    Args:
+        task: the name of the task, or of its part.
+        attempt: its number, counted from 1.
+        error: what it failed with.
+    """
+
+    task: str
+    attempt: int
+    error: Exception
+
+
+class RetryScheduled(Event, frozen=True):
+    """A failed attempt will be followed by another.
+
+    Args:
+        task: the name of the task, or of its part.
+        attempt: the number of the attempt that failed.
+        delay: seconds until the next one.
+        error: what it failed with.
+    """
+
+    task: str
+    attempt: int
+    delay: float
+    error: Exception
+
+
+class TaskSucceeded(Event, frozen=True, gc=False):
+    """A state's task has named the next state.
+
+    Args:
+        task: the task's name.
+        next_state: where the run goes.
+    """
+
+    task: str
+    next_state: Enum
+
+
+class TaskFailed(Event, frozen=True):
+    """A state's task has failed for good.
+
+    Args:
+        task: the task's name.
+        error: what it failed with.
+        next_state: where the run goes by the task's ``on_error``; None if the run ends with the error.
+    """
+
+    task: str
+    error: Exception
+    next_state: Enum | None
+
+
+class CircuitRejected(Event, frozen=True, gc=False):
+    """A circuit breaker refused an attempt; the task was not called.
+
+    Args:
+        task: the task's name.
+        breaker: the breaker's name.
+        retry_after: seconds until the breaker may let a call through.
+    """
+
+    task: str
+    breaker: str
+    retry_after: float
+
+
+class Progress(Event, frozen=True, gc=False):
+    """A task says how far it is.
+
+    Args:
+        done: how much is done.
+        total: of how much; None if that is not known.
+    """
+
+    done: int
+    total: int | None
+
+
+class RunEnded(Event, frozen=True):
+    """The run is over.
+
+    Args:
+        status: how it ended.
+        error: what it failed with; None if it did not.
+        elapsed: seconds since it began.
+    """
+
+    status: RunStatus
+    error: BaseException | None
+    elapsed: float

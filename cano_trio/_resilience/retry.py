@@ -1,0 +1,127 @@
+"""How often and how patiently a failed attempt is tried again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import final
+
+import attrs
+
+from .bounds import finite, whole
+
+# One source for all policies, so that a test seeds one object (or hands it to `hypothesis.register_random`).
+jitter_source = random.Random()
+
+SHORTEST = 0.001  # seconds: what jitter leaves at least, when there was something to wait for (RET-4)
+LARGEST_EXPONENT = 2**53  # beyond, an int may not fit a float; any growth worth the name has met `maximum` long before
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Retry:
+    """How often and how patiently a failed attempt is tried again.
+
+    The delay before retry k (from 1) is ``base * multiplier ** (k - 1)``, capped at `maximum`, spread by `jitter`, and
+    capped again: `maximum` is never exceeded (cano RET-3 spreads after its cap; G-RET-4).
+
+    Args:
+        retries: how many retries follow the first attempt; 3 retries are 4 attempts at most.
+        base: seconds before the first retry; 0 retries at once.
+        multiplier: by what the delay grows with each retry.
+        maximum: seconds that no delay exceeds.
+        jitter: the share, 0 to 1, by which a delay is made longer or shorter at random, so that those who failed
+            together do not come back together.
+
+    Raises:
+        ValueError: a number is out of its bounds. Nothing is mended silently (cano RET-4 does).
+
+    >>> from cano_trio import Retry
+    >>> [round(delay, 2) for delay in Retry(retries=3, jitter=0.0).delays()]
+    [0.1, 0.2, 0.4]
+    >>> list(Retry.fixed(2, delay=0.5).delays())
+    [0.5, 0.5]
+    """
+
+    retries: int = attrs.field(default=3, validator=whole(0))
+    base: float = attrs.field(default=0.1, validator=finite(0))
+    multiplier: float = attrs.field(default=2.0, validator=finite(above=0))
+    maximum: float = attrs.field(default=30.0, validator=finite(0))
+    jitter: float = attrs.field(default=0.1, validator=finite(0, most=1))
+
+    def __attrs_post_init__(self) -> None:
+        if self.maximum < self.base:
+            raise ValueError(
+                f"Retry: maximum={self.maximum!r} is below base={self.base!r}. "
+                f"Pass a maximum of {self.base:g} s or more, or a smaller base."
+            )
+
+    @classmethod
+    def none(cls) -> Retry:
+        """One attempt and no more.
+
+        >>> from cano_trio import Retry
+        >>> Retry.none().delay(1) is None
+        True
+        """
+        return cls(retries=0)
+
+    @classmethod
+    def fixed(cls, retries: int, *, delay: float) -> Retry:
+        """The same delay before every retry, without jitter.
+
+        Args:
+            retries: how many retries follow the first attempt.
+            delay: seconds before each.
+
+        >>> from cano_trio import Retry
+        >>> Retry.fixed(2, delay=5).delay(1)
+        5
+        """
+        return cls(retries=retries, base=delay, multiplier=1.0, maximum=delay, jitter=0.0)
+
+    @classmethod
+    def exponential(
+        cls, retries: int, *, base: float = 0.1, multiplier: float = 2.0, maximum: float = 30.0, jitter: float = 0.1
+    ) -> Retry:
+        """Delays that grow by `multiplier`; arguments as the class's.
+
+        >>> from cano_trio import Retry
+        >>> list(Retry.exponential(3, base=0.1, multiplier=10, maximum=0.5, jitter=0).delays())
+        [0.1, 0.5, 0.5]
+        """
+        return cls(retries=retries, base=base, multiplier=multiplier, maximum=maximum, jitter=jitter)
+
+    def delay(self, attempt: int) -> float | None:
+        """Seconds between the failure of an attempt and the next attempt, or None if there is no next.
+
+        Args:
+            attempt: the number of the attempt that failed, from 1.
+
+        Raises:
+            ValueError: `attempt` is below 1.
+
+        >>> from cano_trio import Retry
+        >>> retry = Retry(retries=1, base=2, jitter=0)
+        >>> retry.delay(1), retry.delay(2)
+        (2.0, None)
+        """
+        if attempt < 1:
+            raise ValueError(f"Retry.delay: attempt={attempt!r} won't do. Attempts are counted from 1.")
+        return None if attempt > self.retries else self._spread(attempt)
+
+    def delays(self) -> Iterator[float]:
+        """The delays before each retry in turn, in seconds; jitter is drawn as they are asked for."""
+        return map(self._spread, range(1, self.retries + 1))
+
+    def _spread(self, attempt: int) -> float:
+        if self.base <= 0 or self.multiplier == self.jitter + 1 == 1:
+            return self.base
+        try:
+            # As a float: 2 ** 1_000_000 is a number of a million bits.
+            grown = self.base * float(self.multiplier) ** min(attempt - 1, LARGEST_EXPONENT)
+        except OverflowError:  # a float raises where it can't hold the power: min() would come too late
+            grown = self.maximum
+        capped = min(grown, self.maximum)
+        spread = capped * (1 + self.jitter * jitter_source.uniform(-1, 1)) if self.jitter else capped
+        return min(max(spread, min(self.base, SHORTEST)), self.maximum)

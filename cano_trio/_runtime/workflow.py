@@ -1,0 +1,227 @@
+"""The workflow that users define and run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import Any, Generic, cast, final, overload
+
+import attrs
+from typing_extensions import TypeVar
+
+from .._define.config import TaskConfig
+from .._define.definition import Definition
+from .._engine.execute import execute
+from .._engine.lifecycle import Resources
+from .._observe.observer import Observer
+
+S = TypeVar("S", bound=Enum)
+D = TypeVar("D", default=None)
+S_co = TypeVar("S_co", bound=Enum, covariant=True)
+D_co = TypeVar("D_co", covariant=True, default=None)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class RunResult(Generic[S_co, D_co]):
+    """What a run came to.
+
+    Args:
+        run_id: the run.
+        state: the exit state it reached.
+        data: its data, as the last state left them; None for a workflow without data.
+        path: the states it entered, the exit last; the latest 1,000.
+        elapsed: seconds from its start to its end.
+    """
+
+    run_id: str
+    state: S_co
+    data: D_co
+    path: tuple[S_co, ...]
+    elapsed: float
+
+
+@final
+class Workflow(Definition[S, D]):
+    """States, the tasks that do their work, and how they follow each other.
+
+    A task returns the next state, and its return annotation says which ones it may return. That is where the edges come
+    from, and the only place besides ``on_error``: `validate` and the drawings (``f"{workflow:mermaid}"``) read them.
+
+    Args:
+        states: the Enum of all states.
+        initial: where a run begins.
+        exits: where a run ends; these states have no task.
+        name: its name in events and drawings; by default the Enum's.
+        version: counted up when a change of the code would confuse a run begun before.
+        data: the type of each run's data: attrs, dataclass, msgspec Struct. Every attempt works on a copy of its own, and
+            what it wrote becomes the run's when its state is finished, or not at all.
+        resources: what tasks work with, where a run is not given others.
+        defaults: how the attempts of every task are made, where a task says nothing else.
+        max_transitions: a run that makes more fails with `TooManyTransitions`; by default it may go on for ever.
+
+    Raises:
+        DefinitionError: an argument is wrong, such as a state of another Enum.
+
+    >>> from dataclasses import dataclass
+    >>> from enum import Enum
+    >>> from typing import Literal
+    >>> import trio
+    >>> from cano_trio import Workflow
+    >>> class Step(Enum):
+    ...     COUNT = 1
+    ...     DONE = 2
+    >>> @dataclass
+    ... class Text:
+    ...     content: str
+    ...     words: int = 0
+    >>> workflow = Workflow(Step, initial=Step.COUNT, exits=[Step.DONE], data=Text)
+    >>> @workflow.task(Step.COUNT)
+    ... async def count(text: Text) -> Literal[Step.DONE]:
+    ...     text.words = len(text.content.split())
+    ...     return Step.DONE
+    >>> trio.run(workflow.run, Text("to be or not")).data
+    Text(content='to be or not', words=4)
+    """
+
+    def __init__(
+        self,
+        states: type[S],
+        *,
+        initial: S,
+        exits: Iterable[S],
+        name: str | None = None,
+        version: int = 1,
+        data: type[D] | None = None,
+        resources: Resources | None = None,
+        defaults: TaskConfig | None = None,
+        max_transitions: int | None = None,
+    ) -> None:
+        super().__init__(
+            states, initial=initial, exits=exits, name=name, version=version, data=data, resources=resources,
+            defaults=defaults, max_transitions=max_transitions,
+        )  # fmt: skip
+        self._own_resources = resources or Resources()
+
+    @overload
+    async def run(
+        self: Workflow[S, None],
+        /,
+        *,
+        start: S | None = None,
+        run_id: str | None = None,
+        resources: Resources | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> RunResult[S, None]: ...
+    @overload
+    async def run(
+        self,
+        data: D,
+        /,
+        *,
+        start: S | None = None,
+        run_id: str | None = None,
+        resources: Resources | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> RunResult[S, D]: ...
+    async def run(
+        self,
+        data: Any = None,
+        /,
+        *,
+        start: S | None = None,
+        run_id: str | None = None,
+        resources: Resources | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> RunResult[S, Any]:
+        """Run once, in the caller's own task; a cancel from outside ends it as it ends any trio function.
+
+        Args:
+            data: the run's data; the run works on a copy.
+            start: where to begin, instead of at ``initial``.
+            run_id: its id in events, errors and idempotency keys; made up if not given.
+            resources: what tasks work with, instead of the workflow's own.
+            observers: who is told of its events.
+
+        Returns:
+            The exit state it reached, its data, the way it took.
+
+        Raises:
+            DefinitionError: the workflow is wrong, or does not find its resources; nothing has been set up.
+            DataTypeMismatch: the data are not of the workflow's type.
+            RetryExhausted: a task has failed at every attempt; from its last failure.
+            Exception: what a task raised that is not retried, as it was; see `failure_context`.
+        """
+        run = await execute(
+            self,
+            start=self.initial if start is None else start,
+            data=data,
+            run_id=_checked(run_id) if run_id is not None else f"{self.name}-{_process}-{next(_count)}",
+            resources=self._own_resources if resources is None else resources,
+            observers=observers,
+        )
+        return RunResult(
+            run_id=run.run_id,
+            state=cast("S", run.step.state),
+            data=run.data(),
+            path=cast("tuple[S, ...]", tuple(run.path)),
+            elapsed=run.clock() - run.started,
+        )
+
+    @overload
+    async def orchestrate(
+        self: Workflow[S, None],
+        start: S | None = None,
+        *,
+        data: None = None,
+        resources: Resources | None = None,
+        run_id: str | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> S: ...
+    @overload
+    async def orchestrate(
+        self,
+        start: S | None = None,
+        *,
+        data: D,
+        resources: Resources | None = None,
+        run_id: str | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> S: ...
+    async def orchestrate(
+        self,
+        start: S | None = None,
+        *,
+        data: Any = None,
+        resources: Resources | None = None,
+        run_id: str | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> S:
+        """Run once and return the exit state: `run` in the shape of cano's.
+
+        Arguments and errors are `run`'s.
+        """
+        result = await self.run(data, start=start, run_id=run_id, resources=resources, observers=observers)
+        return result.state
+
+
+_process = os.urandom(4).hex()
+_count = itertools.count(1)
+
+
+def _forget_process() -> None:
+    """A forked child must not go on with the parent's numbers."""
+    global _process  # noqa: PLW0603
+    _process = os.urandom(4).hex()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_process)
+
+
+def _checked(run_id: object) -> str:
+    if not isinstance(run_id, str) or not run_id:
+        raise ValueError(f"run_id is {run_id!r}: it takes a string that is not empty")
+    return run_id
