@@ -157,8 +157,12 @@ __all__ = [
     "is_transient",
 ]
 
-# What is public has its public name, in messages and for pickles.
-for _name in __all__:
-    if getattr(globals()[_name], "__module__", "").startswith(__name__ + "."):
-        globals()[_name].__module__ = __name__
-del _name
+
+def _move_in() -> None:
+    """Give what is public its public name, in messages and for pickles."""
+    for name in __all__:
+        if getattr(globals()[name], "__module__", "").startswith(__name__ + "."):
+            globals()[name].__module__ = __name__
+
+
+_move_in()

@@ -39,5 +39,7 @@ def seconds_until(instant: datetime) -> float:
         ValueError: the instant has no time zone.
     """
     if instant.tzinfo is None:
-        raise ValueError(f"{instant!r} has no time zone. Use a timezone-aware datetime, such as datetime.now(timezone.utc).")
+        raise ValueError(
+            f"{instant!r} has no time zone. Use a timezone-aware datetime, such as datetime.now(timezone.utc)."
+        )
     return (instant - now()).total_seconds()

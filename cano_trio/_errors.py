@@ -147,7 +147,9 @@ class CircuitOpen(TaskError):
 
     def __init__(self, breaker: str, retry_after: float, *, trials_taken: bool = False) -> None:
         why = (
-            "half-open, and all its trial calls are in flight" if trials_taken else f"open for another {retry_after:g} s"
+            "half-open, and all its trial calls are in flight"
+            if trials_taken
+            else f"open for another {retry_after:g} s"
         )
         super().__init__(f"circuit breaker {breaker!r} is {why}")
         self.breaker = breaker

@@ -5,7 +5,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, final, get_args, get_origin, overload
+from typing import (
+    Any,
+    ClassVar,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    final,
+    get_args,
+    get_origin,
+    overload,
+)
 
 import attrs
 import outcome
@@ -33,6 +45,7 @@ class CapacityLimiter(Protocol):
     @property
     def total_tokens(self) -> int | float:
         """How many may work at once."""
+        ...
 
     async def acquire_on_behalf_of(self, borrower: Any) -> None:
         """Take a token."""
@@ -129,10 +142,9 @@ def _check_types(methods: Mapping[str, Method], generics: Mapping[str, Any]) -> 
             yield load, f"it returns {name_of(load.returns)}, which is no list or other sequence of items"
         elif (inside := get_args(load.returns)) and not compatible(inside[0], item):
             yield load, f"it lists {name_of(inside[0])}, but {process.label} takes {name_of(item)}"
-    if (finish := methods.get("finish")) and finish.own and not is_any(finish.own[0]):
-        if not compatible(BatchResults[item, out], finish.own[0]):  # type: ignore[valid-type]
-            wanted = name_of(BatchResults[item, out])  # type: ignore[valid-type]
-            yield finish, f"it takes {name_of(finish.own[0])}, but gets {wanted}"
+    given: Any = BatchResults[item, out]  # type: ignore[valid-type]  # made at run time, of what was annotated
+    if (finish := methods.get("finish")) and finish.own and not compatible(given, finish.own[0]):
+        yield finish, f"it takes {name_of(finish.own[0])}, but gets {name_of(given)}"
 
 
 BATCH = Model(
@@ -225,3 +237,4 @@ class BatchDecorator(Protocol[S]):
         self, function: Callable[Concatenate[Item, P], Coroutine[Any, Any, Out]], /
     ) -> BatchFunction[Concatenate[Item, P], S, Item, Out]:
         """Register the function that processes one item."""
+        ...

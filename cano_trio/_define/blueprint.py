@@ -61,15 +61,20 @@ class Plan(Generic[S]):
         return tuple(edge.target for edge in self.edges if not edge.error)
 
 
-def read_plan(node: Node[S], states: type[S], known: Iterable[S], data: type | None, problems: list[Problem]) -> Plan[S]:
+def read_plan(
+    node: Node[S], states: type[S], known: Iterable[S], data: type | None, problems: list[Problem]
+) -> Plan[S]:
     """Resolve a node; what is wrong with it is added to `problems`."""
     place = node.state.name
     missing = [rule for rule in node.model.methods if rule.required and rule.name not in node.functions]
     problems += [
         Problem(
-            code="E16", place=place, message=f"{node.name} has no {rule.name}", site=str(node.site),
+            code="E16",
+            place=place,
+            message=f"{node.name} has no {rule.name}",
+            site=str(node.site),
             hint=f"Write @{node.name}.{rule.name} over an async function.",
-        )  # fmt: skip
+        )
         for rule in missing
     ]
     methods = {
@@ -87,7 +92,13 @@ def read_plan(node: Node[S], states: type[S], known: Iterable[S], data: type | N
     }
     if node.model.check is not None:
         problems += [
-            Problem(code="E17", place=place, message=f"{method.label}: {text}", site=str(method.site), hint="Make them agree.")
+            Problem(
+                code="E17",
+                place=place,
+                message=f"{method.label}: {text}",
+                site=str(method.site),
+                hint="Make them agree.",
+            )
             for method, text in node.model.check(methods, _generics(node))
         ]
     edges = [*_returned_edges(node, methods, states, known, problems), *_error_edges(node, states, problems)]
@@ -106,23 +117,24 @@ def _returned_edges(
         _check_returns(returns, method, states, rule.also, node.state.name, problems)
         if returns.anywhere:
             edges |= {state: Edge(target=state, anywhere=True) for state in known if state not in edges}
-        edges |= {
-            target: Edge(target=target, label=label or "") for target, label in returns.targets.items()
-        }  # type: ignore[misc]
+        edges |= {target: Edge(target=target, label=label or "") for target, label in returns.targets.items()}
     return list(edges.values())
 
 
 def _check_returns(
-    returns: Returns, method: Method, states: type[Enum], also: tuple[type, ...], place: str, problems: list[Problem]
+    returns: Returns[S], method: Method, states: type[S], also: tuple[type, ...], place: str, problems: list[Problem]
 ) -> None:
     wrong = [hint for hint in returns.rest if (get_origin(hint) or hint) not in also]
     for hint in wrong:
         shown = repr(hint) if isinstance(hint, (str, Enum)) else name_of(hint)
         problems.append(
             Problem(
-                code="E11", place=place, message=f"{method.label} is annotated to return {shown}", site=str(method.site),
+                code="E11",
+                place=place,
+                message=f"{method.label} is annotated to return {shown}",
+                site=str(method.site),
                 hint=f"It must return members of {states.__name__}, such as -> Literal[{next(iter(states))}].",
-            )  # fmt: skip
+            )
         )
 
 
@@ -132,9 +144,12 @@ def _error_edges(node: Node[S], states: type[S], problems: list[Problem]) -> lis
         if not (isinstance(kind, type) and issubclass(kind, Exception)) or not isinstance(target, states):
             problems.append(
                 Problem(
-                    code="E20", place=node.state.name, message=f"on_error of {node.name} has {kind!r}: {target!r}",
-                    hint="Map exception types to states, such as {OSError: Step.FAILED}.", site=str(node.site),
-                )  # fmt: skip
+                    code="E20",
+                    place=node.state.name,
+                    message=f"on_error of {node.name} has {kind!r}: {target!r}",
+                    hint="Map exception types to states, such as {OSError: Step.FAILED}.",
+                    site=str(node.site),
+                )
             )
         else:
             edges.append(Edge(target=target, label=kind.__name__, error=True))

@@ -39,12 +39,12 @@ def _check_retry_on(_: object, __: object, value: Any) -> None:
     matcher(value)
 
 
-def _check_breaker(_: object, __: object, value: object) -> None:
+def _check_breaker(_: object, __: object, value: Any) -> None:
     if value is not None and not isinstance(value, CircuitBreaker) and not _is_chooser(value):
         raise ValueError(f"breaker is {value!r}: it takes a CircuitBreaker, or a plain function that chooses one")
 
 
-def _check_limiter(_: object, __: object, value: object) -> None:
+def _check_limiter(_: object, __: object, value: Any) -> None:
     if value is not None and not isinstance(value, AnyLimiter) and not _is_chooser(value):
         raise ValueError(
             f"limiter is {value!r}: it takes a RateLimiter, WindowedRateLimiter or MultiRateLimiter, or a plain function "
@@ -52,7 +52,7 @@ def _check_limiter(_: object, __: object, value: object) -> None:
         )
 
 
-def _is_chooser(value: object) -> bool:
+def _is_chooser(value: Any) -> bool:
     return callable(value) and not isinstance(value, type) and not inspect.iscoroutinefunction(value)
 
 

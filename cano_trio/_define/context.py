@@ -82,5 +82,3 @@ class RunContext:
     def __repr__(self) -> str:
         """Where it is."""
         return f"<RunContext {self._run.run_id!r} {self.state.name} visit {self.visit} attempt {self.attempt}>"
-
-

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from enum import Enum
-from typing import Any, Generic, cast, overload
+from typing import Any, Generic, Self, cast, overload
 
-from typing_extensions import Self, TypeVar, Unpack
+from typing_extensions import TypeVar, Unpack
 
 from .._errors import DefinitionError, Problem
 from .._resilience import Retry
@@ -17,7 +17,7 @@ from .config import TaskConfig, TaskOptions, settle_config
 from .form import TaskForm
 from .graph import draw
 from .model import Model
-from .node import MODEL_OPTIONS, Node, check_async, functions_of
+from .node import MODEL_OPTIONS, Node, check_async, functions_of, name_of
 from .resources import ResourceMap
 from .router import ROUTER, RouterDecorator
 from .site import Site
@@ -46,12 +46,12 @@ class Definition(Generic[S, D]):
     ) -> None:
         self.states = states
         self.initial = initial
-        self.exits = frozenset(_members(exits, states))
-        self.name = name or states.__name__
+        self.exits: frozenset[S] = frozenset(_members(exits, states))
+        self.name: str = name or states.__name__
         self.version = version
         self.data = data
         self.resources = resources
-        self.defaults = defaults or TaskConfig()
+        self.defaults: TaskConfig = defaults or TaskConfig()
         self.max_transitions = max_transitions
         self._site = Site.here()
         self._nodes: dict[S, Node[S]] = {}
@@ -132,8 +132,8 @@ class Definition(Generic[S, D]):
         self._check_state(state, model.name)
 
         def decorate(function: Callable[..., Any]) -> Any:
-            check_async(function, getattr(function, "__name__", repr(function)), state.name)
-            name = options.get("name") or function.__name__
+            check_async(function, name_of(function), state.name)
+            name = options.get("name") or name_of(function)
             node = self._add(state, model, options, name=name, site=Site.of(function))
             node.add(model.methods[0].name, function)
             return function if wrap is None else wrap(function, node)
@@ -185,7 +185,9 @@ class Definition(Generic[S, D]):
                 "E21", state.name, f"{name} has no option {', '.join(sorted(unknown))}", site=str(site),
                 hint=f"A {model.name} takes {', '.join(sorted(MODEL_OPTIONS | model.knobs.keys()))}.",
             )  # fmt: skip
-        knobs = {knob: default if options.get(knob) is None else options[knob] for knob, (default, _) in model.knobs.items()}
+        knobs = {
+            knob: default if options.get(knob) is None else options[knob] for knob, (default, _) in model.knobs.items()
+        }
         try:
             for knob, (_, check) in model.knobs.items():
                 check(knob, knobs[knob])
@@ -236,18 +238,24 @@ class Definition(Generic[S, D]):
         >>> trio.run(workflow.with_tasks({Step.CHARGE: fake}).orchestrate)
         <Step.DONE: 2>
         """
-        new = copy.copy(self)
-        new._nodes = dict(self._nodes)
-        new._changed()
+        new = self._copy()
         for state, task in tasks.items():
-            old = new._nodes.pop(state, None)
-            if old is None:
-                raise self._refused("E07", f"{state!r} has no task to replace", "Name a state that has one.")
+            old = new._without(state)  # noqa: SLF001  (of our own class)
             if isinstance(task, TaskForm):
                 new.register(state, task)
             else:
                 new.register(state, task, config=old.config, on_error=old.on_error)
         return new
+
+    def _copy(self) -> Self:
+        new = copy.copy(self)
+        new.__dict__ |= {"_nodes": dict(self._nodes), "_read": None}
+        return new
+
+    def _without(self, state: S) -> Node[S]:
+        if state not in self._nodes:
+            raise self._refused("E07", f"{state!r} has no task to replace", "Name a state that has one.")
+        return self._nodes.pop(state)
 
     # -- reading
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import types
 from enum import Enum
-from typing import Annotated, Any, Literal, Union, final, get_args, get_origin
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union, final, get_args, get_origin
 
 import attrs
+
+S = TypeVar("S", bound=Enum)
 
 
 @final
 @attrs.define
-class Returns:
+class Returns(Generic[S]):
     """What a return annotation says.
 
     Args:
@@ -20,12 +22,12 @@ class Returns:
         rest: its other members, such as ``Pending``, ``More[Cursor]`` or ``None``.
     """
 
-    targets: dict[Enum, str | None] = attrs.field(factory=dict[Enum, "str | None"])
+    targets: dict[S, str | None] = attrs.field(factory=dict[S, "str | None"])
     anywhere: bool = False
     rest: list[Any] = attrs.field(factory=list[Any])
 
 
-def read_returns(hint: Any, states: type[Enum]) -> Returns:
+def read_returns(hint: Any, states: type[S]) -> Returns[S]:
     """Take a resolved return annotation apart.
 
     >>> from enum import Enum
@@ -33,12 +35,12 @@ def read_returns(hint: Any, states: type[Enum]) -> Returns:
     >>> read_returns(Annotated[Literal[Step.A], "in stock"] | Literal[Step.B] | None, Step)
     Returns(targets={<Step.A: 1>: 'in stock', <Step.B: 2>: None}, anywhere=False, rest=[<class 'NoneType'>])
     """
-    found = Returns()
+    found: Returns[S] = Returns()
     _read(hint, states, None, found)
     return found
 
 
-def _read(hint: Any, states: type[Enum], label: str | None, found: Returns) -> None:
+def _read(hint: Any, states: type[S], label: str | None, found: Returns[S]) -> None:
     if hasattr(hint, "__value__"):  # a `type` alias (PEP 695)
         return _read(hint.__value__, states, label, found)
     origin = get_origin(hint)

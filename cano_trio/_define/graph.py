@@ -15,6 +15,7 @@ class Drawable(Protocol):
     @property
     def name(self) -> str:
         """Its name."""
+        ...
 
     @property
     def initial(self) -> Any:
@@ -23,9 +24,11 @@ class Drawable(Protocol):
     @property
     def exits(self) -> frozenset[Any]:
         """Where it ends."""
+        ...
 
     def blueprint(self) -> Mapping[Any, Plan[Any]]:
         """Its states."""
+        ...
 
 
 def draw(workflow: Drawable, form: str) -> str:
@@ -35,7 +38,7 @@ def draw(workflow: Drawable, form: str) -> str:
         ValueError: there is no such form.
     """
     if form not in FORMS:
-        raise ValueError(f"no drawing {form!r}: there are {', '.join(FORMS)}. Write f\"{{workflow:mermaid}}\".")
+        raise ValueError(f'no drawing {form!r}: there are {", ".join(FORMS)}. Write f"{{workflow:mermaid}}".')
     return "\n".join(FORMS[form](workflow))
 
 

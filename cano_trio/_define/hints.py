@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
 import typing
@@ -21,7 +22,7 @@ class Scope:
     __slots__ = ("names",)
 
     def __init__(self, names: Names) -> None:
-        self.names = names
+        self.names: Names = names
 
     @classmethod
     def capture(cls, function: Callable[..., Any]) -> Scope:
@@ -43,8 +44,26 @@ class Scope:
         return cls(found)
 
 
+def underlying(function: Callable[..., Any]) -> Any:
+    """The function that was written: out of partials, bound methods, wrappers, and objects that are called like one."""
+    while True:
+        match function:
+            case functools.partial():
+                function = function.func
+            case types.MethodType():
+                function = function.__func__
+            case _ if hasattr(function, "__wrapped__"):
+                function = function.__wrapped__  # pyright: ignore[reportFunctionMemberAccess]
+            case _ if hasattr(function, "__code__") or isinstance(function, type):
+                return function
+            case _:
+                call = getattr(type(function), "__call__", None)  # noqa: B004  (its class's, to read its annotations)
+                return call if isinstance(call, types.FunctionType) else function
+
+
 def raw_annotations(function: Callable[..., Any]) -> dict[str, Any]:
     """The annotations unevaluated: strings stay strings."""
+    function = underlying(function)
     if sys.version_info >= (3, 14):
         import annotationlib  # noqa: PLC0415  (not there before 3.14)
 
@@ -54,7 +73,7 @@ def raw_annotations(function: Callable[..., Any]) -> dict[str, Any]:
 
 def resolve_hints(function: Callable[..., Any], scope: Scope) -> tuple[dict[str, Any], dict[str, str]]:
     """Every hint that can be resolved, and of every other one why it can't: a bad one does not take the others along."""
-    function = getattr(function, "__func__", function)
+    function = underlying(function)
     outer: Names = getattr(function, "__globals__", {})
     local = _closure(function) | dict(scope.names)
     local |= {parameter.__name__: parameter for parameter in getattr(function, "__type_params__", ())}
@@ -91,7 +110,9 @@ def _enclosing(qualname: str) -> list[str]:
 
 
 def _closure(function: Any) -> dict[str, Any]:
-    cells = zip(getattr(getattr(function, "__code__", None), "co_freevars", ()), function.__closure__ or (), strict=False)
+    cells = zip(
+        getattr(getattr(function, "__code__", None), "co_freevars", ()), function.__closure__ or (), strict=False
+    )
     found: dict[str, Any] = {}
     for name, cell in cells:
         try:

@@ -13,7 +13,7 @@ import attrs
 
 from .._errors import Problem
 from .context import RunContext
-from .hints import Scope, resolve_hints
+from .hints import Scope, raw_annotations, resolve_hints
 from .resources import ResourceMap
 from .site import Site
 
@@ -102,7 +102,9 @@ def read_method(
         problems.append(Problem(code=code, place=place, message=f"{label}: {message}", hint=hint, site=str(site)))
 
     for name, why in failures.items():
-        problem("E05", f"the annotation of {name!r} {why}", "Define the name in the module or in the enclosing function.")
+        problem(
+            "E05", f"the annotation of {name!r} {why}", "Define the name in the module or in the enclosing function."
+        )
     if "return" not in raw_names(function) and not lenient:
         problem("E06", "no return annotation", "Say what it returns, such as -> Literal[Step.DONE].")
     given, injected = _split_parameters(function, len(takes))
@@ -115,7 +117,9 @@ def read_method(
         elif lenient:
             parameters.append(Parameter(name=parameter.name, want=Want.NAMED))
         elif parameter.name not in failures and parameter.default is UNKNOWN:
-            problem("E14", f"parameter {parameter.name!r} has no annotation", "Annotate it with the type of what it takes.")
+            problem(
+                "E14", f"parameter {parameter.name!r} has no annotation", "Annotate it with the type of what it takes."
+            )
     return Method(
         function=function,
         label=label,
@@ -128,7 +132,7 @@ def read_method(
 
 def raw_names(function: Callable[..., Any]) -> frozenset[str]:
     """The names that have an annotation at all."""
-    return frozenset(getattr(getattr(function, "__func__", function), "__annotations__", {}))
+    return frozenset(raw_annotations(function))
 
 
 def _split_parameters(

@@ -35,7 +35,7 @@ class MethodRule:
 @final
 @attrs.frozen(kw_only=True)
 class Model:
-    """A way of processing a state: task, router, batch …
+    """A way of processing a state, such as a task, a router or a batch.
 
     Args:
         name: the decorator's name.

@@ -12,7 +12,7 @@ import attrs
 from .._errors import DefinitionError
 from .config import OnError, TaskConfig
 from .form import TaskForm
-from .hints import Scope
+from .hints import Scope, underlying
 from .model import Model
 from .site import Site
 
@@ -80,18 +80,25 @@ class Node(Generic[S]):
 def check_async(function: Callable[..., Any], what: str, place: str) -> None:
     """Refuse what is not an async function."""
     called = getattr(function, "__func__", function)
+    calls = getattr(type(called), "__call__", None)  # noqa: B004  (of an object that is called like a function)
     if inspect.isasyncgenfunction(called):
         raise DefinitionError.one(
             "E15", place, f"{what} is an async generator",
             hint="Return a value instead of yielding; many items belong into a batch or a stream.",
             site=str(Site.of(function)),
         )  # fmt: skip
-    if not inspect.iscoroutinefunction(called) and not inspect.iscoroutinefunction(getattr(called, "__call__", None)):
+    if not inspect.iscoroutinefunction(called) and not inspect.iscoroutinefunction(calls):
         raise DefinitionError.one(
             "E15", place, f"{what} is {called!r}, not an async function",
             hint="Write `async def`; call blocking code with `await trio.to_thread.run_sync(...)`.",
             site=str(Site.of(function)) if callable(function) else "",
         )  # fmt: skip
+
+
+def name_of(function: Any) -> str:
+    """What a function, or an object called like one, is called."""
+    name = getattr(underlying(function), "__name__", "")
+    return type(function).__name__ if name in {"", "__call__"} else name
 
 
 def functions_of(task: TaskForm[Any]) -> dict[str, Callable[..., Any]]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from difflib import get_close_matches
 from enum import Enum
-from typing import Annotated, Any, Generic, TypeAlias, TypeVar, final, get_args, get_origin
+from typing import Annotated, Any, Generic, Self, TypeAlias, TypeVar, final, get_args, get_origin
 
 import attrs
 
@@ -50,10 +50,10 @@ class Resource:
     closed
     """
 
-    async def setup(self) -> None:  # noqa: B027
+    async def setup(self) -> None:
         """Make it ready; called once before the first run that uses it."""
 
-    async def teardown(self) -> None:  # noqa: B027
+    async def teardown(self) -> None:
         """Let go of everything; called once after the last run, shielded from cancellation but bounded in time."""
 
     async def health(self) -> HealthStatus:
@@ -79,7 +79,7 @@ class Made(Generic[T_co]):
             )  # fmt: skip
 
     @property
-    def type(self) -> type | None:
+    def class_(self) -> type | None:
         """The class of what it will make, as far as that is known before."""
         return self.provides or _made_by(self.factory)
 
@@ -130,19 +130,19 @@ class Entry:
         key: its key.
         given: what was handed in.
         value: what tasks get; not there yet (`CLOSED`) for one that is to be made.
-        type: its class; None if that is not known before it is made.
+        class_: its class; None if that is not known before it is made.
     """
 
     key: Key
     given: object
     value: object
-    type: type | None
+    class_: type | None
 
     @classmethod
     def of(cls, key: Key, given: object) -> Entry:
         """The entry for what was handed in."""
         if isinstance(given, Made):
-            return cls(key, given, CLOSED, given.type)
+            return cls(key, given, CLOSED, given.class_)
         return cls(key, given, given, type(given))
 
     @property
@@ -153,7 +153,7 @@ class Entry:
     @property
     def kind(self) -> str:
         """Its class as text."""
-        return "something not made yet" if self.type is None else self.type.__name__
+        return "something not made yet" if self.class_ is None else self.class_.__name__
 
     @property
     def lives(self) -> bool:
@@ -166,7 +166,7 @@ class Entry:
             return True
         if self.value is not CLOSED:
             return isinstance(self.value, wanted)
-        return self.type is not None and issubclass(self.type, wanted)
+        return self.class_ is not None and issubclass(self.class_, wanted)
 
     def get(self) -> Any:
         """Its value.
@@ -210,7 +210,9 @@ class ResourceMap:
         if key in self._entries:
             raise ResourceDuplicateKey(_text(key))
         if inspect.iscoroutine(resource) or (inspect.isfunction(resource) and _yields(resource)):
-            raise TypeError(f"resource {_text(key)!r} is {resource!r}. Write Shared(function) to open it with the others.")
+            raise TypeError(
+                f"resource {_text(key)!r} is {resource!r}. Write Shared(function) to open it with the others."
+            )
         self._entries[key] = Entry.of(key, resource)
 
     def get(self, type_: type[T], key: Key | None = None, /) -> T:
@@ -289,7 +291,7 @@ class ResourceMap:
     @property
     def undecided(self) -> bool:
         """What one of them will be is only known once it is made."""
-        return any(entry.type is None and entry.value is CLOSED for entry in self._entries.values())
+        return any(entry.class_ is None and entry.value is CLOSED for entry in self._entries.values())
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a resource of that key."""
@@ -335,16 +337,16 @@ def _made_by(factory: Callable[..., object]) -> type | None:
             return factory
         return _class_of(resolve_hints(enter, Scope({}))[0].get("return"), factory)
     hint = resolve_hints(inspect.unwrap(factory), Scope({}))[0].get("return")
-    if get_origin(hint) is not None and isinstance(get_origin(hint), type) and get_args(hint):
-        if issubclass(get_origin(hint), (AsyncIterator, AbstractAsyncContextManager)):
-            hint = get_args(hint)[0]
+    origin: Any = get_origin(hint)
+    if isinstance(origin, type) and (issubclass(origin, AsyncIterator) or hasattr(origin, "__aenter__")):
+        hint = get_args(hint)[0]
     return _class_of(hint, None)
 
 
 def _class_of(hint: Any, self: type | None) -> type | None:
     if get_origin(hint) is Annotated:
         return _class_of(get_args(hint)[0], self)
-    if getattr(hint, "__name__", "") == "Self":
+    if hint is Self or isinstance(hint, TypeVar):  # `__aenter__` of a class gives itself
         return self
     found = get_origin(hint) or hint
     return found if isinstance(found, type) and found not in {object, type(None)} else None

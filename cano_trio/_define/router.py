@@ -42,3 +42,4 @@ class RouterDecorator(Protocol[S]):
 
     def __call__(self, function: Callable[P, Coroutine[Any, Any, S]], /) -> Callable[P, Coroutine[Any, Any, S]]:
         """Register the function and return it as it is."""
+        ...

@@ -10,6 +10,8 @@ from typing import Any, final
 
 import attrs
 
+from .hints import underlying
+
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
@@ -29,7 +31,7 @@ class Site:
     @classmethod
     def of(cls, function: Callable[..., Any]) -> Site:
         """Where a function or class is written; the caller's line for one that has no code of its own."""
-        code = getattr(function, "__code__", None)
+        code = getattr(underlying(function), "__code__", None)
         return cls.here() if code is None else cls(code.co_filename, code.co_firstlineno)
 
     @classmethod

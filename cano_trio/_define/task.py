@@ -51,3 +51,4 @@ class TaskDecorator(Protocol[S]):
 
     def __call__(self, function: Callable[P, Coroutine[Any, Any, S]], /) -> Callable[P, Coroutine[Any, Any, S]]:
         """Register the function and return it as it is."""
+        ...

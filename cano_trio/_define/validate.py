@@ -29,7 +29,11 @@ def find_problems(
         )  # fmt: skip
     if not exits:
         yield Problem(
-            code="E02", place="workflow", message="no exit states", site=site, hint=f"Pass exits=[{states.__name__}. …]."
+            code="E02",
+            place="workflow",
+            message="no exit states",
+            site=site,
+            hint=f"Pass exits=[{states.__name__}. …].",
         )
     if data is not None:
         yield from _data_problems(data, site)
@@ -42,7 +46,9 @@ def find_problems(
 
 
 def _missing_tasks(initial: S, exits: frozenset[S], plans: Mapping[S, Plan[S]]) -> Iterator[Problem]:
-    wanted = {initial: None} | {edge.target: None for plan in plans.values() for edge in plan.edges if not edge.anywhere}
+    wanted = {initial: None} | {
+        edge.target: None for plan in plans.values() for edge in plan.edges if not edge.anywhere
+    }
     for state in wanted:
         if state not in plans and state not in exits:
             why = where_states_are_named(plans, state) or "It is the initial state. "

@@ -41,9 +41,7 @@ def bind_batch(step: Any, plan: Plan[Any], binder: Binder) -> None:
             await work.off()
         return await finish.once(run, number, BatchResults(work.results))
 
-    step.unit = layered(
-        node.name, cycle, (), (), (give_run, give_number), node.config, binder.choices(plan.choosers)
-    )
+    step.unit = layered(node.name, cycle, (), (), (give_run, give_number), node.config, binder.choices(plan.choosers))
     step.writes = finish.takes_draft
     step.advance = attempt
 
@@ -52,7 +50,7 @@ def bind_batch(step: Any, plan: Plan[Any], binder: Binder) -> None:
 class Work:
     """The items of one cycle while they are worked off."""
 
-    __slots__ = ("done", "items", "limiter", "nursery", "results", "run", "told", "todo", "unit", "workers")
+    __slots__ = ("done", "items", "limiter", "nursery", "results", "run", "todo", "told", "unit", "workers")
 
     def __init__(self, run: Run, unit: Unit, items: list[Any], limiter: trio.CapacityLimiter) -> None:
         self.run = run

@@ -43,12 +43,14 @@ async def execute(
         Program.of(workflow, resources)
     _check_start(workflow, start)
     _check_data(workflow, data)
-    async with resources.opened() if resources.lives else nullcontext():
-        async with resources.for_run() if resources.per_run else nullcontext(resources) as own:
-            program = Program.of(workflow, resources)
-            packed = None if program.codec is None else program.codec.pack(data)
-            run = Run(program, run_id, program.steps[start], packed=packed, observers=observers, resources=own)
-            await _observed(run)
+    async with (
+        resources.opened() if resources.lives else nullcontext(),
+        resources.for_run() if resources.per_run else nullcontext(resources) as own,
+    ):
+        program = Program.of(workflow, resources)
+        packed = None if program.codec is None else program.codec.pack(data)
+        run = Run(program, run_id, program.steps[start], packed=packed, observers=observers, resources=own)
+        await _observed(run)
     return run
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import trio
 
-from .._define.config import AnyLimiter, OnOpen
+from .._define.config import OnOpen
 from .._errors import AttemptTimeout
-from .._resilience import CircuitBreaker
+from .._resilience import CircuitBreaker, Limiter
 from .._resilience.circuit import enter, failed, released, succeeded, wait_enter
 
 Call = Callable[..., Awaitable[Any]]
@@ -30,7 +30,7 @@ def timed(call: Call, seconds: float, label: str) -> Call:
     return within
 
 
-def limited(call: Call, limiter: AnyLimiter) -> Call:
+def limited(call: Call, limiter: Limiter) -> Call:
     """The call after a rate limiter."""
     take, acquire = limiter.take, limiter.acquire
 

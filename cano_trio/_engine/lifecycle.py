@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Any, final
+from typing import Any, Self, cast, final
 
 import trio
-from typing_extensions import Self
 
 from .._define.health import HealthStatus
 from .._define.resources import CLOSED, Entry, Key, Made, PerRun, ResourceMap, has_life
@@ -71,7 +70,9 @@ class Resources(ResourceMap):
             TypeError: the key is neither a string nor an Enum member, or the resource should stand in a `Shared`.
         """
         if self._users:
-            raise ResourceError(f"resource {key!r} comes too late: the others are open. Insert it before they are opened.")
+            raise ResourceError(
+                f"resource {key!r} comes too late: the others are open. Insert it before they are opened."
+            )
         super().insert(key, resource)
         self.programs.clear()
 
@@ -103,7 +104,7 @@ class Resources(ResourceMap):
         await block.__aexit__(kind, error, trace)
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
+    async def opened(self) -> AsyncGenerator[None]:
         """As `async with`, for the engine."""
         while self._changing is not None:
             await self._changing.wait()
@@ -128,7 +129,7 @@ class Resources(ResourceMap):
                 await self._left.wait()
 
     @asynccontextmanager
-    async def _opening(self) -> AsyncIterator[None]:
+    async def _opening(self) -> AsyncGenerator[None]:
         """Set all up, and tear all down at the end; others wait while either goes on."""
         failures: list[Exception] = []
         shared = [entry for entry in self._entries.values() if not isinstance(entry.given, PerRun) and entry.lives]
@@ -151,7 +152,7 @@ class Resources(ResourceMap):
             self._changing = None
 
     @asynccontextmanager
-    async def for_run(self) -> AsyncIterator[Resources]:
+    async def for_run(self) -> AsyncGenerator[Resources]:
         """These resources as one run sees them, with those that are made for it alone."""
         own = Resources()
         own._entries = {
@@ -198,7 +199,7 @@ class Resources(ResourceMap):
 
 
 @asynccontextmanager
-async def held(entry: Entry, failures: list[Exception]) -> AsyncIterator[None]:
+async def held(entry: Entry, failures: list[Exception]) -> AsyncGenerator[None]:
     """Hold a resource open for the block, in one task from its making to its end.
 
     What the block raises always passes on as it is. What the teardown raises is logged and added to `failures`: it
@@ -215,18 +216,7 @@ async def held(entry: Entry, failures: list[Exception]) -> AsyncIterator[None]:
             inner = error
         scope.shield, scope.deadline = True, trio.current_time() + TEARDOWN_SECONDS
         try:
-            await manager.__aexit__(type(inner) if inner else None, inner, inner.__traceback__ if inner else None)
-        except Exception as error:
-            if _cancelled_by_itself(inner, scope):
-                raise
-            if not _is_only(error, inner):
-                _note(entry, error, failures)
-        except BaseException as error:
-            if error is not inner and not scope.cancel_called:
-                raise
-        else:
-            if _cancelled_by_itself(inner, scope):
-                raise ResourceError(f"resource {entry.label!r} ended, and cancelled the run that used it") from None
+            await _tear_down(entry, manager, inner, scope, failures)
         finally:
             if isinstance(entry.given, Made):
                 entry.value = CLOSED
@@ -236,18 +226,40 @@ async def held(entry: Entry, failures: list[Exception]) -> AsyncIterator[None]:
         try:
             raise inner
         finally:
-            del inner
+            del inner  # it holds this frame by its traceback
+
+
+async def _tear_down(
+    entry: Entry,
+    manager: AbstractAsyncContextManager[object],
+    inner: BaseException | None,
+    scope: trio.CancelScope,
+    failures: list[Exception],
+) -> None:
+    try:
+        await manager.__aexit__(type(inner) if inner else None, inner, inner.__traceback__ if inner else None)
+    except Exception as error:
+        if _cancelled_by_itself(inner, scope):
+            raise
+        if not _is_only(error, inner):
+            _note(entry, error, failures)
+    except BaseException as error:
+        if error is not inner and not _is_only(error, inner) and not scope.cancel_called:
+            raise
+    else:
+        if _cancelled_by_itself(inner, scope):
+            raise ResourceError(f"resource {entry.label!r} ended, and cancelled the run that used it") from None
 
 
 def _manager(entry: Entry) -> AbstractAsyncContextManager[object]:
-    value = entry.given.factory() if isinstance(entry.given, Made) else entry.given
-    if isinstance(entry.given, Made) and isinstance(value, AbstractAsyncContextManager):
-        return value
-    return _living(value)
+    if not isinstance(entry.given, Made):
+        return _living(entry.given)
+    made = cast("Made[object]", entry.given).factory()
+    return made if isinstance(made, AbstractAsyncContextManager) else _living(made)
 
 
 @asynccontextmanager
-async def _living(value: Any) -> AsyncIterator[object]:
+async def _living(value: Any) -> AsyncGenerator[object]:
     """A value with its ``setup`` and ``teardown``, if it has them."""
     lives = has_life(value)
     if lives and hasattr(value, "setup"):

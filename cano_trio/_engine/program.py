@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
 from enum import Enum
-from typing import Any, final
+from typing import Any, cast, final
 
 from .._define.blueprint import Plan
 from .._define.definition import Definition
@@ -27,7 +27,19 @@ class Step:
     hand-written loop's time.
     """
 
-    __slots__ = ("advance", "args", "counts", "diversions", "edges", "index", "label", "plan", "state", "unit", "writes")
+    __slots__ = (
+        "advance",
+        "args",
+        "counts",
+        "diversions",
+        "edges",
+        "index",
+        "label",
+        "plan",
+        "state",
+        "unit",
+        "writes",
+    )
 
     def __init__(self, state: Enum, index: int) -> None:
         self.state = state
@@ -80,8 +92,7 @@ class Program:
         self.name = workflow.name
         self.limit = workflow.max_transitions
         self.codec: Any = None if workflow.data is None else codec_for(workflow.data)
-        states: Iterable[Enum] = workflow.states
-        self.steps = {state: Step(state, index) for index, state in enumerate(states)}
+        self.steps = {state: Step(state, index) for index, state in enumerate(cast("Iterable[Enum]", workflow.states))}
         self.size = len(self.steps)
         binder = Binder(workflow.data, resources)
         problems: list[Problem] = []
@@ -114,8 +125,10 @@ class Program:
         except CanoError as error:
             problems.append(
                 Problem(
-                    code="E13" if isinstance(error, ResourceError) else "E12", place=step.state.name,
-                    message=f"{node.name}: {error}", site=str(node.site),
+                    code="E13" if isinstance(error, ResourceError) else "E12",
+                    place=step.state.name,
+                    message=f"{node.name}: {error}",
+                    site=str(node.site),
                     hint="Pass it in Resources(...), or name one with Annotated[T, key].",
-                )  # fmt: skip
+                )
             )

@@ -29,7 +29,14 @@ class Run:
     )  # fmt: skip
 
     def __init__(
-        self, program: Program, run_id: str, start: Step, *, packed: Any, observers: Sequence[Observer], resources: Resources
+        self,
+        program: Program,
+        run_id: str,
+        start: Step,
+        *,
+        packed: Any,
+        observers: Sequence[Observer],
+        resources: Resources,
     ) -> None:
         self.program = program
         self.run_id = run_id

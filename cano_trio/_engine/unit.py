@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, final
 
 from .._define.config import TaskConfig
 from .._define.method import Method, Parameter, Want
@@ -15,8 +15,6 @@ from .lifecycle import Resources
 
 if TYPE_CHECKING:
     from .run import Run
-
-T = TypeVar("T")
 
 Give = Callable[["Run", int, str], object]
 """Gives one argument that differs between attempts: from the run, the attempt's number, and the part of the work."""
@@ -210,24 +208,28 @@ def layered(
     if config.limit is not None:
         call = timed(call, config.limit, label)
     if "limiter" in choices:
-        call = chosen(call, lambda inner, limiter: limited(inner, _checked(limiter, Limiter, f"{label}'s limiter")))
+        call = chosen(call, lambda inner, limiter: limited(inner, _limiter(limiter, label)))
         front.insert(0, choices["limiter"])
     elif isinstance(config.limiter, Limiter):
         call = limited(call, config.limiter)
     if "breaker" in choices:
         on_open = config.on_open
-        call = chosen(
-            call, lambda inner, found: guarded(inner, _checked(found, CircuitBreaker, f"{label}'s breaker"), on_open)
-        )
+        call = chosen(call, lambda inner, found: guarded(inner, _breaker(found, label), on_open))
         front.insert(0, choices["breaker"])
     elif isinstance(config.breaker, CircuitBreaker):
         call = guarded(call, config.breaker, config.on_open)
     return Unit(label, call, args, varying=varying, prefix=front, config=config, bare=bare)
 
 
-def _checked(found: object, wanted: type[T], label: str) -> T:
-    if not isinstance(found, wanted):
-        raise TypeError(f"{label}: the function chose {found!r}. Return a {wanted.__name__}.")
+def _breaker(found: object, label: str) -> CircuitBreaker:
+    if not isinstance(found, CircuitBreaker):
+        raise TypeError(f"{label}: the function that chooses its breaker returned {found!r}. Return a CircuitBreaker.")
+    return found
+
+
+def _limiter(found: object, label: str) -> Limiter:
+    if not isinstance(found, Limiter):
+        raise TypeError(f"{label}: the function that chooses its limiter returned {found!r}. Return a RateLimiter.")
     return found
 
 

@@ -28,6 +28,7 @@ class Codec(Protocol[D]):
 
     def unpack(self, packed: Any, /) -> D:
         """A fresh copy."""
+        ...
 
 
 class JsonCodec(Generic[D]):
@@ -143,5 +144,3 @@ def find_unencodable(value: object, path: str, encode: Any) -> str | None:
         except (TypeError, ValueError, RecursionError):
             return find_unencodable(part, f"{path}{name}", encode) or f"{path}{name}"
     return None
-
-

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import attrs
@@ -43,6 +44,10 @@ def _first_difference(mine: dict[str, Any], theirs: dict[str, Any], path: str) -
     return next(filter(None, (difference(mine[name], theirs[name], f"{path}{name}") for name in mine)), None)
 
 
+def _compares_by_identity(type_: Any) -> bool:
+    return type_.__eq__ is object.__eq__
+
+
 def fields_of(value: Any) -> Iterator[tuple[str, Any]] | None:
     """The parts of a value, each with how it is reached (``.price``, ``[3]``); None for a leaf."""
     if isinstance(value, msgspec.Struct):
@@ -55,9 +60,9 @@ def fields_of(value: Any) -> Iterator[tuple[str, Any]] | None:
         return ((f"[{key!r}]", part) for key, part in value.items())
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
         return ((f"[{index}]", part) for index, part in enumerate(value))
-    if isinstance(value, Set):
+    if isinstance(value, AbstractSet):
         return None
     own = getattr(value, "__dict__", None)
-    if own and type(value).__eq__ is object.__eq__:
+    if own and _compares_by_identity(type(value)):
         return ((f".{name}", part) for name, part in own.items())
     return None

@@ -43,10 +43,12 @@ class RunStatus(Enum):
         return self in _ENDED
 
 
-_ENDED = frozenset({
-    RunStatus.COMPLETED,
-    RunStatus.FAILED,
-    RunStatus.ROLLED_BACK,
-    RunStatus.CANCELLED,
-    RunStatus.ROLLBACK_FAILED,
-})
+_ENDED = frozenset(
+    {
+        RunStatus.COMPLETED,
+        RunStatus.FAILED,
+        RunStatus.ROLLED_BACK,
+        RunStatus.CANCELLED,
+        RunStatus.ROLLBACK_FAILED,
+    }
+)

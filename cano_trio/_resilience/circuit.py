@@ -256,7 +256,7 @@ class Permit:
     __slots__ = ("_epoch", "_spent", "breaker")
 
     def __init__(self, breaker: CircuitBreaker, epoch: int) -> None:
-        self.breaker = breaker
+        self.breaker: CircuitBreaker = breaker
         self._epoch = epoch
         self._spent = False
 

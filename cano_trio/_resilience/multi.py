@@ -120,7 +120,7 @@ class MultiRateLimiter:
         if isinstance(tiers, Mapping):
             tiers = [Tier(tier, limiter) for tier, limiter in cast("Mapping[str, Meter]", tiers).items()]
         listed = list(tiers)
-        self.name = name
+        self.name: str = name
         self._tiers = {tier.name: tier for tier in listed}
         if len(self._tiers) < len(listed):
             names = ", ".join(repr(tier.name) for tier in listed)

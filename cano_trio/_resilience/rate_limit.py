@@ -53,7 +53,7 @@ class RateLimiter(Meter):
     _counted_at: float = attrs.field(default=-math.inf, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.capacity = max(1, self._rate) if self._burst is None else self._burst
+        self.capacity: float = max(1, self._rate) if self._burst is None else self._burst
         self._tokens = self.capacity
         if not math.isfinite(float(self.capacity) * self._per / self._rate):
             raise ValueError(

@@ -11,7 +11,9 @@ from typing_extensions import override
 from .bounds import finite
 from .meter import Meter
 
-MOST_WINDOWS = 2**53  # since the first; more of them are shorter than a float tells apart, and their quotient may be infinite
+MOST_WINDOWS = (
+    2**53
+)  # since the first; more of them are shorter than a float tells apart, and their quotient may be infinite
 
 
 @final
@@ -52,7 +54,7 @@ class WindowedRateLimiter(Meter):
     _ends: float = attrs.field(default=math.inf, init=False)  # where the present window ends
 
     def __attrs_post_init__(self) -> None:
-        self.capacity = self._limit
+        self.capacity: float = self._limit
 
     @override
     def _ready_at(self, cost: float, now: float) -> float:

@@ -176,7 +176,7 @@ def test_an_edge_catches_a_group_by_all_its_leaves() -> None:
     assert matches(group, ExceptionGroup)
 
 
-@pytest.mark.parametrize("wrap", [lambda error: error, lambda error: ExceptionGroup("one", [error])])
+@pytest.mark.parametrize("wrap", [lambda error: error, lambda error: ExceptionGroup("one", [error])], ids=["bare", "group"])
 def test_an_edge_catches_exhausted_retries_by_their_last_failure(wrap: Callable[[Exception], Exception]) -> None:
     """RULINGS 3.3: `RetryExhausted` is caught by itself and by what it ended with, also within groups."""
     exhausted = wrap(RetryExhausted("pay", 4, wrap(TimeoutError())))
