@@ -25,6 +25,7 @@ import outcome
 from .._resilience import Retry
 from .checks import check_count, check_seconds
 from .compatible import compatible, name_of
+from .config import check_retry
 from .form import S_co, TaskForm
 from .function import TaskFunction
 from .method import UNKNOWN, Method, is_any
@@ -57,11 +58,6 @@ Concurrency = int | CapacityLimiter
 def _check_concurrency(name: str, value: Any) -> None:
     if isinstance(value, int) or not hasattr(value, "acquire_on_behalf_of"):
         check_count(name, value, least=1)
-
-
-def _check_retry(name: str, value: Any) -> None:
-    if not isinstance(value, Retry):
-        raise ValueError(f"{name} is {value!r}: it takes a Retry, such as Retry.fixed(2, delay=0.1)")  # noqa: TRY004
 
 
 def _check_item_timeout(name: str, value: Any) -> None:
@@ -156,7 +152,7 @@ BATCH = Model(
     ),
     knobs={
         "concurrency": (1, _check_concurrency),
-        "item_retry": (Retry.none(), _check_retry),
+        "item_retry": (Retry.none(), check_retry),
         "item_timeout": (None, _check_item_timeout),
     },
     generics=("item", "out"),
@@ -191,7 +187,7 @@ class BatchTask(TaskForm[S_co], Generic[S_co, Item, Out]):
     <Step.DONE: 2>
     """
 
-    model: ClassVar[Model] = BATCH
+    __model__: ClassVar[Model] = BATCH
 
     concurrency: Concurrency = 1
     """How many items at once; or a `trio.CapacityLimiter`, which several batches may share."""

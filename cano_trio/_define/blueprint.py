@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any, Generic, TypeVar, final, get_args, get_origin
+from typing import Any, Generic, TypeVar, final, get_origin
 
 import attrs
 
 from .._errors import Problem
 from .compatible import name_of
-from .edges import Returns, read_returns
-from .form import TaskForm
+from .edges import Returns, read_returns, written
+from .generics import Arguments, type_arguments
 from .hints import Scope
 from .method import UNKNOWN, Method, read_method
-from .node import Node
-from .site import Site
+from .node import Node, base_of
 
 S = TypeVar("S", bound=Enum)
 
@@ -48,12 +47,14 @@ class Plan(Generic[S]):
         methods: its functions by the name of the model's method.
         chooser: the functions that the options `breaker` and `limiter` may be.
         edges: where it may lead.
+        unread: its annotations could not be read in full, so that it may lead elsewhere, too.
     """
 
     node: Node[S]
     methods: Mapping[str, Method]
     choosers: Mapping[str, Method]
     edges: tuple[Edge[S], ...]
+    unread: bool = False
 
     @property
     def targets(self) -> tuple[S, ...]:
@@ -77,6 +78,7 @@ def read_plan(
         )
         for rule in missing
     ]
+    arguments = {} if node.task is None else type_arguments(type(node.task))
     methods = {
         rule.name: read_method(
             node.functions[rule.name],
@@ -86,6 +88,7 @@ def read_plan(
             takes=rule.takes,
             data=data,
             problems=problems,
+            arguments=_arguments_at(node, rule.name, arguments),
         )
         for rule in node.model.methods
         if rule.name in node.functions
@@ -99,43 +102,56 @@ def read_plan(
                 site=str(method.site),
                 hint="Make them agree.",
             )
-            for method, text in node.model.check(methods, _generics(node))
+            for method, text in node.model.check(methods, _generics(node, arguments))
         ]
-    edges = [*_returned_edges(node, methods, states, known, problems), *_error_edges(node, states, problems)]
-    return Plan(node=node, methods=methods, choosers=_choosers(node, data, problems), edges=tuple(edges))
+    edges, unread = _returned_edges(node, methods, states, known, problems)
+    return Plan(
+        node=node,
+        methods=methods,
+        choosers=_choosers(node, data, problems),
+        edges=(*edges, *_error_edges(node, states, problems)),
+        unread=unread,
+    )
 
 
 def _returned_edges(
     node: Node[S], methods: Mapping[str, Method], states: type[S], known: Iterable[S], problems: list[Problem]
-) -> list[Edge[S]]:
+) -> tuple[list[Edge[S]], bool]:
+    """The edges that the return annotations name, and whether some of these could not be read."""
     edges: dict[S, Edge[S]] = {}
+    unread = False
     for rule in node.model.methods:
         method = methods.get(rule.name)
-        if not rule.names_state or method is None or method.returns is UNKNOWN:
+        if not rule.names_state:
+            continue
+        if method is None or method.returns is UNKNOWN:
+            unread |= rule.required
             continue
         returns = read_returns(method.returns, states)
-        _check_returns(returns, method, states, rule.also, node.state.name, problems)
+        unread |= _check_returns(returns, method, states, rule.also, node.state.name, problems)
         if returns.anywhere:
             edges |= {state: Edge(target=state, anywhere=True) for state in known if state not in edges}
         edges |= {target: Edge(target=target, label=label or "") for target, label in returns.targets.items()}
-    return list(edges.values())
+    return list(edges.values()), unread
 
 
 def _check_returns(
     returns: Returns[S], method: Method, states: type[S], also: tuple[type, ...], place: str, problems: list[Problem]
-) -> None:
+) -> bool:
+    """Whether it names something else than states."""
     wrong = [hint for hint in returns.rest if (get_origin(hint) or hint) not in also]
     for hint in wrong:
-        shown = repr(hint) if isinstance(hint, (str, Enum)) else name_of(hint)
+        shown = written(hint) if isinstance(hint, Enum) else repr(hint) if isinstance(hint, str) else name_of(hint)
         problems.append(
             Problem(
                 code="E11",
                 place=place,
                 message=f"{method.label} is annotated to return {shown}",
                 site=str(method.site),
-                hint=f"It must return members of {states.__name__}, such as -> Literal[{next(iter(states))}].",
+                hint=f"It must return members of {states.__name__}, such as -> Literal[{written(next(iter(states)))}].",
             )
         )
+    return bool(wrong)
 
 
 def _error_edges(node: Node[S], states: type[S], problems: list[Problem]) -> list[Edge[S]]:
@@ -169,25 +185,26 @@ def _choosers(node: Node[Any], data: type | None, problems: list[Problem]) -> di
     return found
 
 
-def _generics(node: Node[Any]) -> dict[str, Any]:
+def _arguments_at(node: Node[Any], method: str, arguments: Mapping[type, Arguments]) -> Arguments:
+    """What the type parameters of the class stand for that defines a method."""
+    home = next((cls for cls in type(node.task).__mro__ if method in vars(cls)), None)
+    return {} if home is None else arguments.get(home, {})
+
+
+def _generics(node: Node[Any], arguments: Mapping[type, Arguments]) -> dict[str, Any]:
     """What the class form's generics are, by the model's names for them."""
-    if node.task is None or not node.model.generics:
-        return {}
-    for cls in type(node.task).__mro__:
-        for base in cls.__dict__.get("__orig_bases__", ()):
-            origin = get_origin(base)
-            if isinstance(origin, type) and issubclass(origin, TaskForm) and origin.__dict__.get("model") is node.model:
-                return dict(zip(node.model.generics, get_args(base)[1:], strict=False))
-    return {}
+    given = {} if node.task is None else arguments.get(base_of(node.task), {})
+    return dict(zip(node.model.generics, list(given.values())[1:], strict=False))
 
 
 def where_states_are_named(plans: Mapping[S, Plan[S]], state: S) -> str:
     """Which state leads to this one, and where that is written, for messages."""
     for origin, plan in plans.items():
-        if any(edge.target is state and not edge.anywhere for edge in plan.edges):
-            site: Site = plan.node.site
-            for rule in plan.node.model.methods:
-                if rule.names_state and rule.name in plan.methods:
-                    site = plan.methods[rule.name].site
-            return f"{origin.name} returns it at {site}. "
+        for edge in plan.edges:
+            if edge.target is not state or edge.anywhere:
+                continue
+            if edge.error:
+                return f"The on_error of {origin.name} names it at {plan.node.site}. "
+            rule = next(rule for rule in plan.node.model.methods if rule.names_state and rule.name in plan.methods)
+            return f"{origin.name} returns it at {plan.methods[rule.name].site}. "
     return ""

@@ -39,6 +39,8 @@ def compatible(given: Any, wanted: Any) -> bool:
 
 def name_of(hint: Any) -> str:
     """A hint as a user would write it."""
+    if hint is None or hint is type(None):
+        return "None"
     return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
 
 

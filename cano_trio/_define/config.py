@@ -30,6 +30,21 @@ OnError: TypeAlias = "Mapping[type[Exception], S]"
 """Where a task leads when it fails for good, by the type of its failure; the first that fits is taken."""
 
 
+def check_retry(name: str, value: object) -> None:
+    """Refuse anything but a `Retry`."""
+    if not isinstance(value, Retry):
+        raise ValueError(f"{name} is {value!r}: it takes a Retry, such as Retry.fixed(2, delay=0.1)")  # noqa: TRY004  (a wrong value of an option)
+
+
+def _check_retry(_: object, __: object, value: object) -> None:
+    check_retry("retry", value)
+
+
+def _check_on_open(_: object, __: object, value: object) -> None:
+    if value not in {"fail", "wait"}:
+        raise ValueError(f"on_open is {value!r}: it takes 'fail' or 'wait'")
+
+
 def _check_timeout(_: object, __: object, value: float | None) -> None:
     if value is not None:
         check_seconds("attempt_timeout", value)
@@ -75,12 +90,12 @@ class TaskConfig:
     3.0
     """
 
-    retry: Retry = attrs.field(factory=Retry, validator=attrs.validators.instance_of(Retry))
+    retry: Retry = attrs.field(factory=Retry, validator=_check_retry)
     attempt_timeout: float | None = attrs.field(default=None, validator=_check_timeout)
     retry_on: RetryOn = attrs.field(default=is_transient, validator=_check_retry_on)
     breaker: Breaker | None = attrs.field(default=None, validator=_check_breaker)
     limiter: Limiter | None = attrs.field(default=None, validator=_check_limiter)
-    on_open: OnOpen = attrs.field(default="fail", validator=attrs.validators.in_(("fail", "wait")))
+    on_open: OnOpen = attrs.field(default="fail", validator=_check_on_open)
 
     @classmethod
     def minimal(cls) -> TaskConfig:
@@ -121,6 +136,8 @@ POLICIES = ("retry", "attempt_timeout", "retry_on", "breaker", "limiter", "on_op
 def settle_config(given: Mapping[str, Any], defaults: TaskConfig, *, retries: bool) -> TaskConfig:
     """What a task's options come to over the workflow's defaults; a model that does not retry ignores their retry."""
     base: TaskConfig | None = given.get("config")
+    if base is not None and not isinstance(base, TaskConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"config is {base!r}: it takes a TaskConfig")
     if base is None:
         base = defaults if retries else attrs.evolve(defaults, retry=Retry.none())
     return attrs.evolve(base, **{name: given[name] for name in POLICIES if given.get(name) is not None})

@@ -14,10 +14,11 @@ from .._resilience import Retry
 from .batch import BATCH, BatchDecorator, BatchFunction, Concurrency
 from .blueprint import Plan, read_plan
 from .config import TaskConfig, TaskOptions, settle_config
+from .edges import written
 from .form import TaskForm
 from .graph import draw
 from .model import Model
-from .node import MODEL_OPTIONS, Node, check_async, functions_of, name_of
+from .node import MODEL_OPTIONS, Node, check_async, functions_of, name_of, options_of, scope_of
 from .resources import ResourceMap
 from .router import ROUTER, RouterDecorator
 from .site import Site
@@ -44,28 +45,47 @@ class Definition(Generic[S, D]):
         defaults: TaskConfig | None = None,
         max_transitions: int | None = None,
     ) -> None:
+        self._site = Site.here()
         self.states = states
+        self._check_states()
         self.initial = initial
-        self.exits: frozenset[S] = frozenset(_members(exits, states))
-        self.name: str = name or states.__name__
+        self.exits: frozenset[S] = frozenset(self._members(exits))
+        self.name: str = states.__name__ if name is None else name
         self.version = version
         self.data = data
         self.resources = resources
-        self.defaults: TaskConfig = defaults or TaskConfig()
+        self.defaults: TaskConfig = TaskConfig() if defaults is None else defaults
         self.max_transitions = max_transitions
-        self._site = Site.here()
         self._nodes: dict[S, Node[S]] = {}
         self._read: tuple[dict[S, Plan[S]], tuple[Problem, ...]] | None = None
         self._check_arguments()
 
-    def _check_arguments(self) -> None:
+    def _check_states(self) -> None:
         if not (isinstance(self.states, type) and issubclass(self.states, Enum)):
             raise self._refused("E03", f"states is {self.states!r}, not an Enum class", "Pass the class itself.")
+        if not list(self.states):
+            raise self._refused("E03", f"{self.states.__name__} has no members", "Give it one for each state.")
+
+    def _members(self, exits: object) -> list[S]:
+        # An Enum class is iterable, too, but who passes it has forgotten to choose; and a StrEnum's member is a str.
+        given = list(exits) if isinstance(exits, Iterable) and not isinstance(exits, (str, type)) else None
+        if given is None or not all(isinstance(state, self.states) for state in given):
+            raise self._refused(
+                "E03", f"exits is {exits if given is None else given!r}: it takes members of {self.states.__name__}",
+                f"Pass a list, such as exits=[{written([*self.states][-1])}].",
+            )  # fmt: skip
+        return cast("list[S]", given)
+
+    def _check_arguments(self) -> None:
         if not isinstance(self.initial, self.states):
             raise self._refused(
                 "E03", f"the initial state {self.initial!r} is no member of {self.states.__name__}",
-                f"Pass a member, such as {next(iter(self.states), self.states.__name__)}.",
+                f"Pass a member, such as {written(next(iter(self.states)))}.",
             )  # fmt: skip
+        if not isinstance(self.name, str) or not self.name:
+            raise self._refused("E03", f"name is {self.name!r}", "Pass a string that is not empty, or leave it out.")
+        if not isinstance(self.defaults, TaskConfig):
+            raise self._refused("E03", f"defaults is {self.defaults!r}", "Pass a TaskConfig(...).")
         if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 1:
             raise self._refused("E03", f"version is {self.version!r}", "Count versions from 1.")
         limit = self.max_transitions
@@ -157,7 +177,7 @@ class Definition(Generic[S, D]):
         Raises:
             DefinitionError: the state is foreign or taken, or the task is not one.
         """
-        model = TASK if not isinstance(task, TaskForm) else task.model
+        model = TASK if not isinstance(task, TaskForm) else task.__model__
         self._check_state(state, model.name)
         if not isinstance(task, TaskForm):
             if isinstance(task, type):
@@ -167,12 +187,15 @@ class Definition(Generic[S, D]):
                 )  # fmt: skip
             self._decorator(state, TASK, options)(task)
             return
-        given = {name: getattr(task, name) for name in (*MODEL_OPTIONS, *model.knobs)} | options
+        given = options_of(task) | options
         name = given.get("name") or type(task).__name__
-        node = self._add(state, model, given, name=name, site=Site.of(getattr(task, model.methods[0].name)))
+        functions = functions_of(task)
+        for method, function in functions.items():
+            check_async(function, f"{type(task).__name__}.{method}", state.name)
+        node = self._add(state, model, given, name=name, site=Site.of(functions[model.methods[0].name]))
         node.task = task
-        for method, function in functions_of(task).items():
-            node.add(method, function, task.scopes.get(method))
+        for method, function in functions.items():
+            node.add(method, function, scope_of(task, method))
 
     def _add(self, state: S, model: Model, options: Mapping[str, Any], *, name: str, site: Site) -> Node[S]:
         if state in self._nodes:
@@ -185,6 +208,14 @@ class Definition(Generic[S, D]):
                 "E21", state.name, f"{name} has no option {', '.join(sorted(unknown))}", site=str(site),
                 hint=f"A {model.name} takes {', '.join(sorted(MODEL_OPTIONS | model.knobs.keys()))}.",
             )  # fmt: skip
+        if not isinstance(name, str):
+            raise DefinitionError.one("E21", state.name, f"name is {name!r}: it takes a string", site=str(site))
+        on_error = options.get("on_error")
+        if not isinstance(on_error, Mapping | None):
+            raise DefinitionError.one(
+                "E20", state.name, f"on_error of {name} is {on_error!r}, not a mapping", site=str(site),
+                hint="Map exception types to states, such as {OSError: Step.FAILED}.",
+            )  # fmt: skip
         knobs = {
             knob: default if options.get(knob) is None else options[knob] for knob, (default, _) in model.knobs.items()
         }
@@ -196,7 +227,7 @@ class Definition(Generic[S, D]):
             raise DefinitionError.one("E21", state.name, f"{name}: {error.args[0]}", site=str(site)) from error
         node = self._nodes[state] = Node(
             state=state, model=model, name=name, site=site, config=config, knobs=knobs,
-            on_error=dict(options.get("on_error") or {}), changed=self._changed,
+            on_error=dict(on_error or {}), changed=self._changed,
         )  # fmt: skip
         self._changed()
         return node
@@ -207,7 +238,7 @@ class Definition(Generic[S, D]):
     def _check_state(self, state: object, decorator: str) -> None:
         if not isinstance(state, self.states):
             hint = (
-                f"Write @workflow.{decorator}({self.initial})."
+                f"Write @workflow.{decorator}({written(self.initial)})."
                 if callable(state)
                 else f"Pass a member of {self.states.__name__}."
             )
@@ -249,7 +280,9 @@ class Definition(Generic[S, D]):
 
     def _copy(self) -> Self:
         new = copy.copy(self)
-        new.__dict__ |= {"_nodes": dict(self._nodes), "_read": None}
+        new._read = None  # noqa: SLF001  (of our own class)
+        # Nodes of its own: what is hung on this one's functions from now on is none of the copy's business.
+        new._nodes = {state: node.copied(new._changed) for state, node in self._nodes.items()}  # noqa: SLF001
         return new
 
     def _without(self, state: S) -> Node[S]:
@@ -264,7 +297,7 @@ class Definition(Generic[S, D]):
         return self._examined()[0]
 
     def problems(self) -> tuple[Problem, ...]:
-        """All that is wrong with the definition, and what looks odd (severity ``warning``)."""
+        """All that is wrong with the definition, and what looks odd (severity ``warning``), in the order of the states."""
         return self._examined()[1]
 
     def validate(self) -> None:
@@ -284,6 +317,8 @@ class Definition(Generic[S, D]):
                 state: read_plan(node, self.states, known, self.data, problems) for state, node in self._nodes.items()
             }
             problems += find_problems(self.states, self.initial, self.exits, self.data, plans, str(self._site))
+            places = {state.name: place for place, state in enumerate(self.states)}
+            problems.sort(key=lambda problem: (places.get(problem.place, -1), problem.code))
             self._read = plans, tuple(problems)
         return self._read
 
@@ -302,15 +337,3 @@ class Definition(Generic[S, D]):
     def __repr__(self) -> str:
         """Its name, its size and where it is defined."""
         return f"<{type(self).__name__} {self.name!r} of {len(self._nodes)} tasks, {self._site}>"
-
-
-def _members(exits: object, states: type[S]) -> list[S]:
-    given = list(exits) if isinstance(exits, Iterable) and not isinstance(exits, (str, type)) else [exits]
-    listed = isinstance(exits, Iterable) and not isinstance(exits, str)
-    foreign = [state for state in given if not isinstance(state, states)]
-    if foreign or not listed:
-        raise DefinitionError.one(
-            "E03", "workflow", f"exits is {exits!r}: it takes members of {states.__name__}", site=str(Site.here()),
-            hint=f"Pass a list, such as exits=[{next(iter(states), states.__name__)}].",
-        )  # fmt: skip
-    return cast("list[S]", given)

@@ -11,6 +11,17 @@ import attrs
 S = TypeVar("S", bound=Enum)
 
 
+def written(state: Enum) -> str:
+    """A state as a user writes it: the text of an `IntEnum` or `StrEnum` member would be its value.
+
+    >>> from enum import IntEnum
+    >>> written(IntEnum("Step", "A B").A)
+    'Step.A'
+    """
+    name = state.name
+    return f"{type(state).__name__}.{name}" if name.isidentifier() else f"{type(state).__name__}[{name!r}]"
+
+
 @final
 @attrs.define
 class Returns(Generic[S]):

@@ -15,6 +15,8 @@ from .model import Model
 
 S_co = TypeVar("S_co", bound=Enum, covariant=True)
 
+_FUNCTIONS = (types.FunctionType, staticmethod, classmethod)
+
 
 class TaskForm(ABC, Generic[S_co]):
     """What every task class has: as plain attributes, what its decorator takes as keywords.
@@ -22,8 +24,9 @@ class TaskForm(ABC, Generic[S_co]):
     They are read once, when the task is registered (cano RET-14).
     """
 
-    model: ClassVar[Model]
-    scopes: ClassVar[Mapping[str, Scope]] = {}
+    # Not `model`: that is a name which users give to what they compute with.
+    __model__: ClassVar[Model]
+    __scopes__: ClassVar[Mapping[str, Scope]] = {}
 
     name: str | None = None
     """Its name in events and errors; by default the class's."""
@@ -47,5 +50,6 @@ class TaskForm(ABC, Generic[S_co]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Keep the local names that the methods' annotations need, while they are in scope."""
         super().__init_subclass__(**kwargs)
-        own = {name: Scope.capture(it) for name, it in vars(cls).items() if isinstance(it, types.FunctionType)}
-        cls.scopes = {**cls.scopes, **own}
+        functions: dict[str, Any] = {name: it for name, it in vars(cls).items() if isinstance(it, _FUNCTIONS)}
+        body = {name: it for name, it in vars(cls).items() if name not in functions}
+        cls.__scopes__ = {name: Scope.capture(function, body) for name, function in functions.items()}

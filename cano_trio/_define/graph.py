@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
@@ -43,20 +44,17 @@ def draw(workflow: Drawable, form: str) -> str:
 
 
 def _states(workflow: Drawable) -> list[Enum]:
-    """All states of the drawing, in the order in which a run meets them."""
+    """All states of the drawing, in the order in which a run may meet them; then those that no run meets."""
     plans = workflow.blueprint()
-    found: dict[Enum, None] = {workflow.initial: None}
-    for state in _growing(found):
-        if state in plans:
-            found |= {edge.target: None for edge in plans[state].edges}
-    return list(found | dict.fromkeys(plans) | {state: None for state in found if state in workflow.exits})
-
-
-def _growing(found: dict[Enum, None]) -> Iterator[Enum]:
-    done = 0
-    while done < len(found):
-        yield list(found)[done]
-        done += 1
+    found: dict[Enum, None] = {}
+    for root in (workflow.initial, *plans):
+        todo: deque[Enum] = deque([root])
+        while todo:
+            state = todo.popleft()
+            if state not in found:
+                found[state] = None
+                todo += [edge.target for edge in plans[state].edges] if state in plans else []
+    return list(found)
 
 
 def _text(workflow: Drawable, state: Enum) -> tuple[str, str]:
@@ -72,24 +70,45 @@ def _text(workflow: Drawable, state: Enum) -> tuple[str, str]:
 _MERMAID_SHAPES = {"router": ("{{", "}}"), "batch": ("[[", "]]")}
 _DOT_SHAPES = {"router": "diamond", "batch": "box3d"}
 _RED = "#c0392b"
+_MERMAID_WORDS = {"call", "class", "classdef", "click", "default", "direction", "end", "flowchart", "graph", "href"} | {
+    "linkstyle", "style", "subgraph",
+}  # fmt: skip
+
+
+def _mermaid_ids(states: Sequence[Enum]) -> dict[Enum, str]:
+    """What stands for each state: its name, unless Mermaid would trip over that."""
+    ids: dict[Enum, str] = {}
+    taken = {state.name for state in states} | _MERMAID_WORDS
+    for number, state in enumerate(states):
+        plain = state.name.isascii() and state.name.isidentifier() and state.name.lower() not in _MERMAID_WORDS
+        ids[state] = state.name if plain else _free(f"state{number}", taken)
+    return ids
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _mermaid(workflow: Drawable) -> Iterator[str]:
     plans = workflow.blueprint()
+    states = _states(workflow)
+    ids = _mermaid_ids(states)
     yield "flowchart TD"
-    yield f"    START(( )) --> {workflow.initial.name}"
+    yield f"    {_free('START', ids.values())}(( )) --> {ids[workflow.initial]}"
     number = 1
-    for state in _states(workflow):
+    for state in states:
         left, right = ("([", "])") if state in workflow.exits else ("[", "]")
         if state in plans:
             left, right = _MERMAID_SHAPES.get(plans[state].node.model.name, (left, right))
         title, work = _text(workflow, state)
-        shown = f"{title}<br/><i>{_escaped(work)}</i>" if work else title
-        yield f'    {state.name}{left}"{shown}"{right}'
+        shown = f"{_escaped(title)}<br/><i>{_escaped(work)}</i>" if work else _escaped(title)
+        yield f'    {ids[state]}{left}"{shown}"{right}'
     for state, edge in _edges(workflow):
         arrow = "-.->" if edge.anywhere else "-->"
         label = f'|"{_escaped(edge.label)}"|' if edge.label else ""
-        yield f"    {state.name} {arrow}{label} {edge.target.name}"
+        yield f"    {ids[state]} {arrow}{label} {ids[edge.target]}"
         if edge.error:
             yield f"    linkStyle {number} stroke:{_RED},color:{_RED}"
         number += 1
@@ -110,7 +129,8 @@ def _dot(workflow: Drawable) -> Iterator[str]:
         styles = [f"label={_quoted(edge.label)}"] if edge.label else []
         styles += [f'color="{_RED}", fontcolor="{_RED}"'] if edge.error else []
         styles += ["style=dashed"] if edge.anywhere else []
-        yield f"  {_quoted(state.name)} -> {_quoted(edge.target.name)} [{', '.join(styles)}];"
+        attributes = f" [{', '.join(styles)}]" if styles else ""
+        yield f"  {_quoted(state.name)} -> {_quoted(edge.target.name)}{attributes};"
     yield "}"
 
 
@@ -134,7 +154,9 @@ def _edges(workflow: Drawable) -> Iterator[tuple[Enum, Edge[Any]]]:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
+    """Text for Mermaid, in which ``#35;`` is a character, and a line ends where its source does."""
+    escaped = text.replace("&", "&amp;").replace("#", "#35;")
+    return escaped.replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br/>")
 
 
 def _quoted(text: str) -> str:

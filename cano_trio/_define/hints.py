@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import sys
 import types
@@ -25,14 +26,20 @@ class Scope:
         self.names: Names = names
 
     @classmethod
-    def capture(cls, function: Callable[..., Any]) -> Scope:
+    def capture(cls, function: Callable[..., Any], body: Names = types.MappingProxyType({})) -> Scope:
         """Look for the names in the functions and class bodies that lexically enclose the definition.
 
         A mere caller that happens to have a local of the same name must not be taken for one of them.
+
+        Args:
+            function: what is defined.
+            body: the class body around it, if that has been left already.
         """
+        function = underlying(function)
         wanted = set().union(*map(_names_in, raw_annotations(function).values()))
         lexical = set(_enclosing(getattr(function, "__qualname__", "")))
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {name: body[name] for name in wanted if name in body}
+        wanted -= found.keys()
         frame: types.FrameType | None = sys._getframe(1)  # noqa: SLF001  (no public way to an outer local)
         while wanted and lexical and frame is not None:
             if frame.f_code.co_qualname in lexical and frame.f_globals.get("__name__") == function.__module__:
@@ -94,14 +101,18 @@ def _evaluate(raw: Any, outer: Names, local: Names) -> Any:
     return typing.get_type_hints(holder, dict(outer), dict(local), include_extras=True)["it"]
 
 
-def _names_in(annotation: Any) -> frozenset[str]:
+def _names_in(annotation: Any) -> set[str]:
+    """The names in all strings of an annotation: in ``list["Page"]``, and in its text under PEP 563, too."""
     source = annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else annotation
     if not isinstance(source, str):
-        return frozenset()
+        inside = () if typing.get_origin(annotation) is typing.Literal else typing.get_args(annotation)
+        return set().union(*map(_names_in, inside))
     try:
-        return frozenset(compile(source, "<annotation>", "eval", dont_inherit=True).co_names)
+        nodes = list(ast.walk(ast.parse(source, mode="eval")))
     except SyntaxError:
-        return frozenset()
+        return set()
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return names.union(*(_names_in(node.value) for node in nodes if isinstance(node, ast.Constant)))
 
 
 def _enclosing(qualname: str) -> list[str]:
@@ -111,7 +122,9 @@ def _enclosing(qualname: str) -> list[str]:
 
 def _closure(function: Any) -> dict[str, Any]:
     cells = zip(
-        getattr(getattr(function, "__code__", None), "co_freevars", ()), function.__closure__ or (), strict=False
+        getattr(getattr(function, "__code__", None), "co_freevars", ()),
+        getattr(function, "__closure__", None) or (),
+        strict=False,
     )
     found: dict[str, Any] = {}
     for name, cell in cells:

@@ -13,6 +13,7 @@ import attrs
 
 from .._errors import Problem
 from .context import RunContext
+from .generics import Arguments, filled
 from .hints import Scope, raw_annotations, resolve_hints
 from .resources import ResourceMap
 from .site import Site
@@ -42,7 +43,7 @@ class Parameter:
         key: for a resource: the key given as ``Annotated[T, key]``.
         optional: without such a resource it keeps its default.
         default: that default.
-        keyword_only: it is passed by name.
+        keyword_only: it must be passed by name.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Method:
     site: Site
 
 
+ONLY_BY_PLACE = inspect.Parameter.POSITIONAL_ONLY
 UNKNOWN = inspect.Parameter.empty
 """An annotation that is missing or can't be resolved."""
 
@@ -90,33 +92,42 @@ def read_method(
     data: type | None,
     problems: list[Problem],
     lenient: bool = False,
+    arguments: Arguments = types.MappingProxyType({}),
 ) -> Method:
     """Read a function's signature; what is wrong with it is added to `problems`.
 
-    A `lenient` reading asks for no annotations: it is for the lambdas that choose a breaker or a limiter.
+    A `lenient` reading asks for no annotations: it is for the lambdas that choose a breaker or a limiter. Type variables
+    stand for what `arguments` say.
     """
     site = Site.of(function)
     hints, failures = resolve_hints(function, scope)
+    hints = {name: filled(hint, arguments) for name, hint in hints.items()}
 
     def problem(code: str, message: str, hint: str) -> None:
         problems.append(Problem(code=code, place=place, message=f"{label}: {message}", hint=hint, site=str(site)))
 
     for name, why in failures.items():
-        problem(
-            "E05", f"the annotation of {name!r} {why}", "Define the name in the module or in the enclosing function."
-        )
+        what = "return annotation" if name == "return" else f"annotation of {name!r}"
+        problem("E05", f"the {what} {why}", "Define the name in the module or in the enclosing function.")
     if "return" not in raw_names(function) and not lenient:
         problem("E06", "no return annotation", "Say what it returns, such as -> Literal[Step.DONE].")
     given, injected = _split_parameters(function, len(takes))
     if len(given) < len(takes):
         problem("E16", f"it must take {', '.join(takes)} first", f"Write ({', '.join(takes)}, ...).")
     parameters: list[Parameter] = []
+    skipped = False
     for parameter in injected:
+        # After one that keeps its default, no argument may be passed by its place.
+        by_name = skipped or parameter.kind is parameter.KEYWORD_ONLY
         if parameter.name in hints:
-            parameters.append(_read_parameter(parameter, hints[parameter.name], data))
+            parameters.append(_read_parameter(parameter, hints[parameter.name], data, by_name=by_name))
+        elif parameter.name in failures:
+            continue
+        elif parameter.default is not UNKNOWN and parameter.kind is not ONLY_BY_PLACE:
+            skipped = True
         elif lenient:
-            parameters.append(Parameter(name=parameter.name, want=Want.NAMED))
-        elif parameter.name not in failures and parameter.default is UNKNOWN:
+            parameters.append(Parameter(name=parameter.name, want=Want.NAMED, keyword_only=by_name))
+        else:
             problem(
                 "E14", f"parameter {parameter.name!r} has no annotation", "Annotate it with the type of what it takes."
             )
@@ -151,7 +162,7 @@ def _split_parameters(
     return given, injected
 
 
-def _read_parameter(parameter: inspect.Parameter, hint: Any, data: type | None) -> Parameter:
+def _read_parameter(parameter: inspect.Parameter, hint: Any, data: type | None, *, by_name: bool) -> Parameter:
     key: str | Enum | None = None
     if get_origin(hint) is Annotated:
         hint, *extra = get_args(hint)
@@ -167,7 +178,7 @@ def _read_parameter(parameter: inspect.Parameter, hint: Any, data: type | None) 
         key=key,
         optional=parameter.default is not UNKNOWN or may_be_none,
         default=None if parameter.default is UNKNOWN else parameter.default,
-        keyword_only=parameter.kind is parameter.KEYWORD_ONLY,
+        keyword_only=by_name,
     )
 
 

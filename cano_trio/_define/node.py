@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Generic, TypeVar, final
@@ -72,6 +73,10 @@ class Node(Generic[S]):
         self.scopes[method] = Scope.capture(function) if scope is None else scope
         self.changed()
 
+    def copied(self, changed: Callable[[], None]) -> Node[S]:
+        """The same for another workflow, with functions of its own."""
+        return attrs.evolve(self, functions=dict(self.functions), scopes=dict(self.scopes), changed=changed)
+
     def label(self, method: str) -> str:
         """The name of one of its functions in events and errors."""
         return self.name if len(self.model.methods) == 1 else f"{self.name}.{method}"
@@ -87,11 +92,13 @@ def check_async(function: Callable[..., Any], what: str, place: str) -> None:
             hint="Return a value instead of yielding; many items belong into a batch or a stream.",
             site=str(Site.of(function)),
         )  # fmt: skip
-    if not inspect.iscoroutinefunction(called) and not inspect.iscoroutinefunction(calls):
+    is_async = inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(calls)
+    if not is_async or not callable(function):
+        shown = "a plain function" if inspect.isroutine(called) else repr(called)
         raise DefinitionError.one(
-            "E15", place, f"{what} is {called!r}, not an async function",
+            "E15", place, f"{what} is {shown}, not an async function",
             hint="Write `async def`; call blocking code with `await trio.to_thread.run_sync(...)`.",
-            site=str(Site.of(function)) if callable(function) else "",
+            site=str(Site.of(function)),
         )  # fmt: skip
 
 
@@ -105,11 +112,32 @@ def functions_of(task: TaskForm[Any]) -> dict[str, Callable[..., Any]]:
     """The methods of a task object that the user has written, by name."""
     return {
         rule.name: getattr(task, rule.name)
-        for rule in task.model.methods
-        if rule.required or getattr(type(task), rule.name) is not getattr(_base_of(task), rule.name, None)
+        for rule in task.__model__.methods
+        if rule.required or getattr(type(task), rule.name) is not getattr(base_of(task), rule.name, None)
     }
 
 
-def _base_of(task: TaskForm[Any]) -> type:
+def scope_of(task: TaskForm[Any], method: str) -> Scope | None:
+    """The local names that the annotations of a task object's method need, if its class kept them."""
+    if method in vars(task):
+        return None
+    home = next(cls for cls in type(task).__mro__ if method in vars(cls))
+    scopes: Mapping[str, Scope] = vars(home).get("__scopes__", {})
+    return scopes.get(method)
+
+
+def options_of(task: TaskForm[Any]) -> dict[str, Any]:
+    """The options that a task object has as attributes."""
+    return {name: _option(task, name) for name in (*MODEL_OPTIONS, *task.__model__.knobs)}
+
+
+def _option(task: TaskForm[Any], name: str) -> Any:
+    value = getattr(task, name)
+    if isinstance(value, types.MethodType) and next(iter(inspect.signature(value.__func__).parameters), "") != "self":
+        return value.__func__  # `retry_on = is_flaky` in a class body means the function, which Python has bound
+    return value
+
+
+def base_of(task: TaskForm[Any]) -> type:
     """The class of ours that the task's class derives from."""
-    return next(cls for cls in type(task).__mro__ if "model" in vars(cls))
+    return next(cls for cls in type(task).__mro__ if "__model__" in vars(cls))

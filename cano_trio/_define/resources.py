@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AsyncContextDecorator
 from difflib import get_close_matches
 from enum import Enum
-from typing import Annotated, Any, Generic, Self, TypeAlias, TypeVar, final, get_args, get_origin
+from typing import Annotated, Any, Self, TypeAlias, TypeVar, final, get_args, get_origin
 
 import attrs
 
@@ -24,7 +25,6 @@ from .hints import Scope, resolve_hints
 from .site import Site
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 Key: TypeAlias = str | Enum
 
@@ -61,31 +61,28 @@ class Resource:
         return HealthStatus.healthy()
 
 
-Factory: TypeAlias = Callable[[], "AbstractAsyncContextManager[T_co] | T_co"]
-
-
-@attrs.frozen(eq=False)
-class Made(Generic[T_co]):
+class Made:
     """A resource that is made when it is needed; see `Shared` and `PerRun`."""
 
-    factory: Factory[T_co]
-    provides: type | None = attrs.field(default=None, kw_only=True)
+    __slots__ = ("class_", "factory")
 
-    def __attrs_post_init__(self) -> None:
-        if not callable(self.factory) or inspect.iscoroutinefunction(self.factory):
+    def __init__(self, factory: Callable[[], object], *, provides: type | None = None) -> None:
+        if is_unopened(factory) or not callable(factory) or _is_no_factory(factory):
             raise DefinitionError.one(
-                "E13", "resources", f"{type(self).__name__} got {self.factory!r}", site=str(Site.here()),
+                "E13", "resources", f"{type(self).__name__} got {factory!r}", site=str(Site.here()),
                 hint="Pass a class, a plain function, or an @asynccontextmanager function; all without arguments.",
             )  # fmt: skip
-
-    @property
-    def class_(self) -> type | None:
+        self.factory = factory
+        self.class_ = provides or _made_by(factory)
         """The class of what it will make, as far as that is known before."""
-        return self.provides or _made_by(self.factory)
+
+    def __repr__(self) -> str:
+        """Its factory."""
+        return f"{type(self).__name__}({self.factory!r})"
 
 
 @final
-class Shared(Made[T_co]):
+class Shared(Made):
     """A resource made once and used by all runs: opened with the resources, closed with them.
 
     Args:
@@ -108,7 +105,7 @@ class Shared(Made[T_co]):
 
 
 @final
-class PerRun(Made[T_co]):
+class PerRun(Made):
     """A resource made anew for every run, and closed with it.
 
     Args:
@@ -153,12 +150,13 @@ class Entry:
     @property
     def kind(self) -> str:
         """Its class as text."""
-        return "something not made yet" if self.class_ is None else self.class_.__name__
+        class_ = self.class_ if self.value is CLOSED else type(self.value)
+        return "something of unknown class (see provides=)" if class_ is None else class_.__name__
 
     @property
     def lives(self) -> bool:
         """It has to be made, set up or torn down."""
-        return isinstance(self.given, Made) or has_life(self.given)
+        return isinstance(self.given, Made) or is_async(self.given, "setup") or is_async(self.given, "teardown")
 
     def fits(self, wanted: tuple[type, ...] | None) -> bool:
         """Whether it is of one of these classes, as far as is known."""
@@ -166,7 +164,7 @@ class Entry:
             return True
         if self.value is not CLOSED:
             return isinstance(self.value, wanted)
-        return self.class_ is not None and issubclass(self.class_, wanted)
+        return self.class_ is not None and any(_may_be(self.class_, type_) for type_ in wanted)
 
     def get(self) -> Any:
         """Its value.
@@ -209,7 +207,7 @@ class ResourceMap:
             raise TypeError(f"the key of a resource is {key!r}. Use a string or a member of an Enum.")
         if key in self._entries:
             raise ResourceDuplicateKey(_text(key))
-        if inspect.iscoroutine(resource) or (inspect.isfunction(resource) and _yields(resource)):
+        if is_unopened(resource) or isinstance(resource, AsyncContextDecorator) or _yields(resource):
             raise TypeError(
                 f"resource {_text(key)!r} is {resource!r}. Write Shared(function) to open it with the others."
             )
@@ -290,8 +288,11 @@ class ResourceMap:
 
     @property
     def undecided(self) -> bool:
-        """What one of them will be is only known once it is made."""
-        return any(entry.class_ is None and entry.value is CLOSED for entry in self._entries.values())
+        """What one of them is will only be known when they are opened."""
+        return any(
+            isinstance(entry.given, Shared) and entry.class_ is None and entry.value is CLOSED
+            for entry in self._entries.values()
+        )
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a resource of that key."""
@@ -314,33 +315,62 @@ class ResourceMap:
         return f"<{' '.join([type(self).__name__, ', '.join(shown)]).rstrip()}>"
 
 
-def has_life(value: object) -> bool:
-    """Whether an object has an async ``setup`` or ``teardown``."""
-    methods = (getattr(type(value), name, None) for name in ("setup", "teardown"))
-    return any(inspect.iscoroutinefunction(method) for method in methods)
+def is_async(value: object, method: str) -> bool:
+    """Whether an object has an async method of that name."""
+    return inspect.iscoroutinefunction(getattr(type(value), method, None))
+
+
+def is_unopened(value: object) -> bool:
+    """Whether an async function or generator was called, and nobody has awaited it."""
+    if inspect.iscoroutine(value):
+        value.close()  # else Python warns, somewhere else, that it was never awaited
+        return True
+    return inspect.isasyncgen(value)
 
 
 def _text(key: Key) -> str:
-    return key if isinstance(key, str) else f"{type(key).__name__}.{key.name}"
+    return f"{type(key).__name__}.{key.name}" if isinstance(key, Enum) else key
 
 
-def _yields(function: Callable[..., object]) -> bool:
-    """Whether a function is a context manager function, called by mistake or to be wrapped in `Shared`."""
-    return inspect.isasyncgenfunction(inspect.unwrap(function))
+def _is_no_factory(function: Callable[..., object]) -> bool:
+    """Whether calling it does not give a value or a context manager: async, undecorated, or called already."""
+    return (
+        inspect.iscoroutinefunction(function)
+        or inspect.isasyncgenfunction(function)
+        or isinstance(function, AsyncContextDecorator)
+    )
+
+
+def _yields(resource: object) -> bool:
+    """Whether it is a context manager function, which `Shared` would open."""
+    return inspect.isfunction(resource) and inspect.isasyncgenfunction(inspect.unwrap(resource))
+
+
+def _may_be(class_: type, wanted: type) -> bool:
+    try:
+        return issubclass(class_, wanted)
+    except TypeError:  # a protocol with attributes, which only an instance is sure to have: judged when it is made
+        return True
 
 
 def _made_by(factory: Callable[..., object]) -> type | None:
     """The class of what a factory makes, as far as it is one or is annotated."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
     if isinstance(factory, type):
         enter = getattr(factory, "__aenter__", None)
-        if enter is None:
-            return factory
-        return _class_of(resolve_hints(enter, Scope({}))[0].get("return"), factory)
-    hint = resolve_hints(inspect.unwrap(factory), Scope({}))[0].get("return")
+        return factory if enter is None else _class_of(_returned(enter), factory)
+    hint = _returned(inspect.unwrap(factory))
     origin: Any = get_origin(hint)
     if isinstance(origin, type) and (issubclass(origin, AsyncIterator) or hasattr(origin, "__aenter__")):
         hint = get_args(hint)[0]
+    elif isinstance(hint, type) and hasattr(hint, "__aenter__"):  # it is entered
+        return _made_by(hint)
     return _class_of(hint, None)
+
+
+def _returned(function: Callable[..., object]) -> Any:
+    return resolve_hints(function, Scope.capture(function))[0].get("return")
 
 
 def _class_of(hint: Any, self: type | None) -> type | None:

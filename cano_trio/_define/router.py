@@ -30,7 +30,7 @@ class RouterTask(TaskForm[S_co]):
     ...         return Step.SAMPLE if limit else Step.ALL
     """
 
-    model: ClassVar[Model] = ROUTER
+    __model__: ClassVar[Model] = ROUTER
 
     @abstractmethod
     async def route(self, *args: Any, **kwargs: Any) -> S_co:

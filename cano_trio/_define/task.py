@@ -39,7 +39,7 @@ class Task(TaskForm[S_co]):
     <Step.DONE: 2>
     """
 
-    model: ClassVar[Model] = TASK
+    __model__: ClassVar[Model] = TASK
 
     @abstractmethod
     async def run(self, *args: Any, **kwargs: Any) -> S_co:

@@ -12,6 +12,7 @@ import msgspec
 
 from .._errors import Problem
 from .blueprint import Plan, where_states_are_named
+from .edges import written
 
 S = TypeVar("S", bound=Enum)
 
@@ -25,7 +26,7 @@ def find_problems(
     if not plans:
         yield Problem(
             code="E01", place="workflow", message="no state has a task", site=site,
-            hint=f"Write @workflow.task({initial}) over an async function.",
+            hint=f"Write @workflow.task({written(initial)}) over an async function.",
         )  # fmt: skip
     if not exits:
         yield Problem(
@@ -33,19 +34,19 @@ def find_problems(
             place="workflow",
             message="no exit states",
             site=site,
-            hint=f"Pass exits=[{states.__name__}. …].",
+            hint=f"Pass some, such as exits=[{written([*states][-1])}].",
         )
     if data is not None:
         yield from _data_problems(data, site)
     if not plans or not exits:
         return
-    yield from _missing_tasks(initial, exits, plans)
+    yield from _missing_tasks(initial, exits, plans, site)
     yield from _exits_with_tasks(exits, plans)
     yield from _unreachable(states, initial, exits, plans, site)
     yield from _traps(exits, plans)
 
 
-def _missing_tasks(initial: S, exits: frozenset[S], plans: Mapping[S, Plan[S]]) -> Iterator[Problem]:
+def _missing_tasks(initial: S, exits: frozenset[S], plans: Mapping[S, Plan[S]], site: str) -> Iterator[Problem]:
     wanted = {initial: None} | {
         edge.target: None for plan in plans.values() for edge in plan.edges if not edge.anywhere
     }
@@ -53,29 +54,33 @@ def _missing_tasks(initial: S, exits: frozenset[S], plans: Mapping[S, Plan[S]]) 
         if state not in plans and state not in exits:
             why = where_states_are_named(plans, state) or "It is the initial state. "
             yield Problem(
-                code="E07", place=state.name, message="no handler", hint=f"{why}Write @workflow.task({state})."
-            )
+                code="E07", place=state.name, message="no handler", site=site,
+                hint=f"{why}Write @workflow.task({written(state)}).",
+            )  # fmt: skip
 
 
 def _exits_with_tasks(exits: frozenset[S], plans: Mapping[S, Plan[S]]) -> Iterator[Problem]:
-    for state in plans.keys() & exits:
-        yield Problem(
-            code="E08", place=state.name, message="an exit state has a task, which would never run",
-            site=str(plans[state].node.site), hint="Take the task away, or the state out of exits.",
-        )  # fmt: skip
+    for state, plan in plans.items():
+        if state in exits:
+            yield Problem(
+                code="E08", place=state.name, message="an exit state has a task, which would never run",
+                site=str(plan.node.site), hint="Take the task away, or the state out of exits.",
+            )  # fmt: skip
 
 
 def _unreachable(
     states: type[S], initial: S, exits: frozenset[S], plans: Mapping[S, Plan[S]], site: str
 ) -> Iterator[Problem]:
     reached = reachable(initial, plans)
+    if any(_leads_on(state, exits, plans) for state in reached):
+        return
     for state in states:
         if state in reached:
             continue
         if state in plans:
             yield Problem(
                 code="E09", place=state.name, message="unreachable: nothing leads here from the initial state",
-                site=str(plans[state].node.site), hint=f"Let a task name {state} in its return annotation.",
+                site=str(plans[state].node.site), hint=f"Let a task name {written(state)} in its return annotation.",
             )  # fmt: skip
         else:
             what = "no task leads to this exit" if state in exits else "this state has no task and is never named"
@@ -87,11 +92,19 @@ def _unreachable(
 
 def _traps(exits: frozenset[S], plans: Mapping[S, Plan[S]]) -> Iterator[Problem]:
     for state, plan in plans.items():
-        if plan.edges and not reachable(state, plans) & exits:
+        if not any(after in exits or _leads_on(after, exits, plans) for after in reachable(state, plans)):
             yield Problem(
                 code="E10", place=state.name, message="trap: no exit state can be reached from here",
                 site=str(plan.node.site), hint="Let a task on the way name an exit state.",
             )  # fmt: skip
+
+
+def _leads_on(state: S, exits: frozenset[S], plans: Mapping[S, Plan[S]]) -> bool:
+    """Whether nobody can say yet where a state leads, because of a mistake that is told already.
+
+    What follows from that mistake alone is not told: one mistake, one problem.
+    """
+    return plans[state].unread if state in plans else state not in exits
 
 
 def reachable(start: S, plans: Mapping[S, Plan[S]]) -> frozenset[S]:

@@ -21,7 +21,7 @@ async def attempt(run: Run, unit: Unit, args: tuple[object, ...], part: str = ""
         unit: what is called.
         args: its arguments, with gaps where they differ between attempts.
         part: which part of the state's work this is, as in the idempotency key.
-        made: a cell that learns how many attempts were made.
+        made: a cell that learns how many attempts were made, instead of the run itself, for work that is one of many.
 
     Raises:
         RetryExhausted: from the last failure, if more than one attempt was allowed (cano RET-7); else that failure.
@@ -36,22 +36,22 @@ async def attempt(run: Run, unit: Unit, args: tuple[object, ...], part: str = ""
         # Outside `except`, so that neither the back-off nor a cancel during it carries the failure as its context.
         try:
             delay = _judge(run, unit, number, failure, earlier)
-            if made is not None:
-                made[0] = number
             await trio.sleep(delay)
             earlier = failure
         finally:
             del failure  # it holds this frame by its traceback
         number += 1
+        if made is None:
+            run.attempts = number
+        else:
+            made[0] = number
         if run.observers:
             run.tell(AttemptStarted, unit.label, number)
 
 
 def _judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Exception | None) -> float:
     """The seconds to wait before the next attempt; raises what the unit fails with when there is none."""
-    run.attempts = number
     if isinstance(failure, CircuitOpen):
-        run.attempts -= 1
         if run.observers:
             run.tell(CircuitRejected, unit.label, failure.breaker, failure.retry_after)
         # The attempt was not made: the last real failure must not be lost behind the refusal (cano G-RET-3).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, final
 
 import outcome
@@ -36,6 +36,8 @@ def bind_batch(step: Any, plan: Plan[Any], binder: Binder) -> None:
     async def cycle(run: Run, number: int) -> Any:
         items = await load.once(run, number)
         limiter = trio.CapacityLimiter(concurrency) if isinstance(concurrency, int) else concurrency
+        if not isinstance(items, Sequence) or isinstance(items, (str, bytes)):
+            raise TypeError(f"{load.label} returned {items!r}. Return a list, or another sequence of items.")
         work = Work(run, item, list(items), limiter)
         if work.items:
             await work.off()

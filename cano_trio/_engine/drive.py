@@ -8,14 +8,11 @@ from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 from .._errors import TooManyTransitions
 from .._observe.events import StateEntered, TaskFailed, TaskSucceeded
 from .program import Step
-from .run import Run
+from .run import KEPT, Run
 
 FAIR_TRANSITIONS = 64
 FAIR_SECONDS = 0.001
 """What a run may do between two full passes through the scheduler; one costs 20 times a look at the cancel status."""
-
-KEPT = 1000
-"""States of the path that are kept."""
 
 
 async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is a tenth of a transition more)
@@ -27,6 +24,7 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
         step = run.step
         path.append(step.state)
         run.visits[step.index] += 1
+        run.attempts = 1
         if run.observers:
             run.tell(StateEntered, run.visits[step.index])
         if step.advance is None:

@@ -8,6 +8,7 @@ from typing import final
 
 import attrs
 
+from .._errors import CircuitOpen
 from .run import Run
 
 _ATTRIBUTE = "_cano_trio_context"
@@ -71,8 +72,8 @@ def add_context(error: Exception, run: Run) -> None:
         run_id=run.run_id,
         workflow=run.program.name,
         state=run.step.state,
-        attempts=run.attempts,
-        path=tuple(run.path),
+        attempts=run.attempts - isinstance(error, CircuitOpen),
+        path=run.trail(),
     )
     with suppress(AttributeError, TypeError):  # an exception may refuse attributes; the note still tells
         setattr(error, _ATTRIBUTE, context)

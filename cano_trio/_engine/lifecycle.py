@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Any, Self, cast, final
+from typing import Any, Self, final
 
 import trio
 
 from .._define.health import HealthStatus
-from .._define.resources import CLOSED, Entry, Key, Made, PerRun, ResourceMap, has_life
+from .._define.resources import CLOSED, Entry, Key, Made, PerRun, ResourceMap, is_async, is_unopened
 from .._errors import ResourceError, TeardownTimeout
 
 TEARDOWN_SECONDS = 30.0
@@ -46,13 +46,17 @@ class Resources(ResourceMap):
     3
     """
 
-    def __init__(self, resources: Any = None, /, **named: object) -> None:
+    def __init__(self, resources: Mapping[Any, object] | None = None, /, **named: object) -> None:
         self.programs: dict[Any, Any] = {}
         """Workflows bound to these resources, for `Program.of`."""
         self.teardown_errors: tuple[Exception, ...] = ()
-        """What went wrong when they were last closed; it is logged too, and never the failure of a run (cano RES-5)."""
+        """What went wrong when they were last closed; it is logged too, and never the failure of a run (cano RES-5).
+
+        A `PerRun` is closed with its run, and what goes wrong there is only logged.
+        """
         self._users = 0
         self._changing: trio.Event | None = None
+        self._changer: trio.lowlevel.Task | None = None
         self._left = trio.Event()
         self._blocks: dict[trio.lowlevel.Task, list[AbstractAsyncContextManager[None]]] = {}
         super().__init__(resources, **named)
@@ -107,6 +111,8 @@ class Resources(ResourceMap):
     async def opened(self) -> AsyncGenerator[None]:
         """As `async with`, for the engine."""
         while self._changing is not None:
+            if self._changer is trio.lowlevel.current_task():
+                raise ResourceError("a resource's set-up or teardown needs these resources: it would wait for itself")
             await self._changing.wait()
         self._users += 1
         try:
@@ -133,6 +139,7 @@ class Resources(ResourceMap):
         """Set all up, and tear all down at the end; others wait while either goes on."""
         failures: list[Exception] = []
         shared = [entry for entry in self._entries.values() if not isinstance(entry.given, PerRun) and entry.lives]
+        self._changer = trio.lowlevel.current_task()
         self._changing = changing = trio.Event()
         try:
             async with AsyncExitStack() as stack:
@@ -149,12 +156,15 @@ class Resources(ResourceMap):
             self.programs.clear()
             self.teardown_errors = tuple(failures)
             changing.set()
-            self._changing = None
+            self._changing = self._changer = None
 
     @asynccontextmanager
     async def for_run(self) -> AsyncGenerator[Resources]:
         """These resources as one run sees them, with those that are made for it alone."""
         own = Resources()
+        own._users = (
+            1  # the run holds them open: an inner workflow's run that is given these joins, and opens nothing anew
+        )
         own._entries = {
             key: Entry.of(key, entry.given) if isinstance(entry.given, PerRun) else entry
             for key, entry in self._entries.items()
@@ -207,6 +217,7 @@ async def held(entry: Entry, failures: list[Exception]) -> AsyncGenerator[None]:
     teardown: a scope around the teardown alone would cut across those that the resource itself has open.
     """
     inner: BaseException | None = None
+    fault: Exception | None = None
     with trio.CancelScope() as scope:
         manager = _manager(entry)
         entry.value = await manager.__aenter__()
@@ -216,75 +227,83 @@ async def held(entry: Entry, failures: list[Exception]) -> AsyncGenerator[None]:
             inner = error
         scope.shield, scope.deadline = True, trio.current_time() + TEARDOWN_SECONDS
         try:
-            await _tear_down(entry, manager, inner, scope, failures)
+            fault = await _tear_down(manager, inner)
         finally:
             if isinstance(entry.given, Made):
                 entry.value = CLOSED
-    if scope.cancel_called:
-        _note(entry, TeardownTimeout(entry.label, TEARDOWN_SECONDS), failures)
-    if inner is not None:
-        try:
+    try:
+        if scope.cancel_called:
+            _note(entry, TeardownTimeout(entry.label, TEARDOWN_SECONDS), failures)
+        if _cancelled_by_itself(inner):
+            raise fault or _ended(entry) from _not_cancelled(inner)
+        if fault is not None:
+            _note(entry, fault, failures)
+        if inner is not None:
             raise inner
-        finally:
-            del inner  # it holds this frame by its traceback
+    finally:
+        del inner, fault  # they hold this frame by their tracebacks
 
 
-async def _tear_down(
-    entry: Entry,
-    manager: AbstractAsyncContextManager[object],
-    inner: BaseException | None,
-    scope: trio.CancelScope,
-    failures: list[Exception],
-) -> None:
+async def _tear_down(manager: AbstractAsyncContextManager[object], inner: BaseException | None) -> Exception | None:
+    """Leave the manager with what the block raised; gives what it raises beyond that, and beyond having been cut off."""
     try:
         await manager.__aexit__(type(inner) if inner else None, inner, inner.__traceback__ if inner else None)
-    except Exception as error:
-        if _cancelled_by_itself(inner, scope):
-            raise
-        if not _is_only(error, inner):
-            _note(entry, error, failures)
     except BaseException as error:
-        if error is not inner and not _is_only(error, inner) and not scope.cancel_called:
-            raise
-    else:
-        if _cancelled_by_itself(inner, scope):
-            raise ResourceError(f"resource {entry.label!r} ended, and cancelled the run that used it") from None
+        fault = _not_cancelled(error)
+        if fault is None or _is_only(fault, inner):
+            return None
+        if isinstance(fault, Exception):
+            return fault
+        raise
+    return None
 
 
 def _manager(entry: Entry) -> AbstractAsyncContextManager[object]:
     if not isinstance(entry.given, Made):
         return _living(entry.given)
-    made = cast("Made[object]", entry.given).factory()
+    made = entry.given.factory()
+    if is_unopened(made):
+        raise ResourceError(f"the factory of resource {entry.label!r} returned {made!r}, which nobody awaits")
     return made if isinstance(made, AbstractAsyncContextManager) else _living(made)
 
 
 @asynccontextmanager
 async def _living(value: Any) -> AsyncGenerator[object]:
-    """A value with its ``setup`` and ``teardown``, if it has them."""
-    lives = has_life(value)
-    if lives and hasattr(value, "setup"):
+    """A value with its ``setup`` and ``teardown``, as far as it has them."""
+    if is_async(value, "setup"):
         await value.setup()
     try:
         yield value
     finally:
-        if lives and hasattr(value, "teardown"):
+        if is_async(value, "teardown"):
             await value.teardown()
 
 
-def _cancelled_by_itself(inner: BaseException | None, scope: trio.CancelScope) -> bool:
-    """The block was cancelled, but from inside the resource: a nursery of its own has crashed or ended."""
-    if not isinstance(inner, trio.Cancelled):
+def _cancelled_by_itself(inner: BaseException | None) -> bool:
+    """The block was cancelled, but not from outside: a nursery inside the resource has crashed or ended.
+
+    Its `Cancelled` must not pass on: no scope is left to catch it.
+    """
+    if inner is None or _not_cancelled(inner) is inner:
         return False
-    with_shield, scope.shield = scope.shield, False
-    try:
-        return trio.current_effective_deadline() > trio.current_time()
-    finally:
-        scope.shield = with_shield
+    return trio.current_effective_deadline() > trio.current_time()
+
+
+def _not_cancelled(error: BaseException | None) -> BaseException | None:
+    """An exception without any `Cancelled` in it; itself if there is none."""
+    if isinstance(error, BaseExceptionGroup):
+        cancelled, rest = error.split(trio.Cancelled)
+        return error if cancelled is None else rest
+    return None if isinstance(error, trio.Cancelled) else error
+
+
+def _ended(entry: Entry) -> ResourceError:
+    return ResourceError(f"resource {entry.label!r} ended, and cancelled the run that used it")
 
 
 def _is_only(error: BaseException, inner: BaseException | None) -> bool:
     """The block's own failure, as it is or in the wrapping that a nursery puts around it."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+    while error is not inner and isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error is inner
 
@@ -302,7 +321,7 @@ async def _health_of(entry: Entry, timeout: float) -> HealthStatus:
         try:
             answer = await ask()
         except Exception as error:
-            return HealthStatus.unhealthy(f"{type(error).__name__}: {error}")
+            return HealthStatus.unhealthy(f"{type(error).__name__}: {error}".rstrip(": "))
         if isinstance(answer, HealthStatus):
             return answer
         return HealthStatus.unhealthy(f"health() returned {answer!r}, not a HealthStatus")

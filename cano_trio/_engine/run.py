@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from .program import Program, Step
 
 
+KEPT = 1000
+"""States of the path that are kept."""
+
+
 @final
 class Run:
     """The state of one run. The drive loop moves it; tasks see it only through their `RunContext`."""
@@ -54,12 +58,16 @@ class Run:
         self.visits = [0] * program.size
         self.error: BaseException | None = None
         """The failure that led to the present state by an `on_error`."""
-        self.attempts = 0
-        """How many attempts the failed piece of work made."""
+        self.attempts = 1
+        """The number of the present state's latest attempt."""
         self.seq = 0
         """How many states it has finished, not counting routers."""
         self.clock = trio.lowlevel.current_clock().current_time
         self.started = self.clock()
+
+    def trail(self) -> tuple[Enum, ...]:
+        """The latest states it has entered."""
+        return tuple(self.path[-KEPT:])
 
     def tell(self, kind: type[Event], *what: Any) -> None:
         """Tell the observers; ask `run.observers` first, so that nothing is built for nobody."""

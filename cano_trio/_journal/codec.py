@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from .._errors import DataNotEncodable, DataTooLarge
-from .difference import difference, fields_of
+from .difference import difference, fields_of, not_finite
 
 D = TypeVar("D")
 
@@ -53,12 +53,17 @@ class JsonCodec(Generic[D]):
         root = self._type.__name__
         try:
             packed = self._encode(value)
-            back = self._decode(packed)
-        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        except RecursionError as error:
+            raise DataNotEncodable(root, "it contains itself, or is nested too deeply") from error
+        except (TypeError, ValueError) as error:
             path = find_unencodable(value, root, self._encode) or root
-            raise DataNotEncodable(path, f"can't be written as JSON and read back: {error}") from error
+            raise DataNotEncodable(path, f"can't be written as JSON: {error}") from error
+        try:
+            back = self._decode(packed)
+        except (TypeError, ValueError) as error:  # msgspec.ValidationError is a ValueError
+            raise DataNotEncodable(*_unreadable(value, root, str(error))) from error
         if where := difference(value, back, root):
-            raise DataNotEncodable(where, "would come back different from JSON (NaN and infinity become null)")
+            raise DataNotEncodable(where, "would come back from JSON as something else")
         _weigh(len(packed), root)
         return packed
 
@@ -71,8 +76,15 @@ class CopyCodec(Generic[D]):
     """Packs as a deep copy: for types that JSON can't hold, where nothing has to survive the process."""
 
     def pack(self, value: D, /) -> D:
-        """A deep copy of the value."""
-        return copy.deepcopy(value)
+        """A deep copy of the value.
+
+        Raises:
+            DataNotEncodable: it can't be copied.
+        """
+        try:
+            return copy.deepcopy(value)
+        except Exception as error:  # whatever an object's own __deepcopy__ or __reduce__ raises
+            raise DataNotEncodable(type(value).__name__, f"can't be copied: {error}") from error
 
     def unpack(self, packed: D, /) -> D:
         """A deep copy of what was packed."""
@@ -87,8 +99,8 @@ def codec_for(type_: type[D]) -> Codec[D]:
 def unencodable_part(type_: Any) -> str | None:
     """The path of the first part of a type that JSON can't hold, or None.
 
-    >>> unencodable_part(dict[str, int]), unencodable_part(dict[str, object]), unencodable_part(list[complex])
-    (None, None, 'list.complex')
+    >>> unencodable_part(dict[str, int]), unencodable_part(list[complex])
+    (None, 'list.complex')
     """
     name = getattr(type_, "__name__", str(type_))
     try:
@@ -135,12 +147,20 @@ def _decode_other(type_: type, value: object) -> object:
     raise TypeError(f"{type_.__name__} can't be read from JSON")
 
 
+def _unreadable(value: object, root: str, message: str) -> tuple[str, str]:
+    """Where a value would not be read back from its JSON, and why; msgspec tells the place, but not a dict's key."""
+    if where := not_finite(value, root):
+        return where, "JSON has no NaN and no infinity"
+    reason, _, place = message.partition(" - at `$")
+    return f"{root}{place.rstrip('`')}", f"would not be read back from JSON: {reason}"
+
+
 def find_unencodable(value: object, path: str, encode: Any) -> str | None:
     """The path of the innermost part of a value that can't be encoded by itself."""
     parts = fields_of(value)
     for name, part in parts or ():
         try:
             encode(part)
-        except (TypeError, ValueError, RecursionError):
+        except (TypeError, ValueError):
             return find_unencodable(part, f"{path}{name}", encode) or f"{path}{name}"
     return None

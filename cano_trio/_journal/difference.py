@@ -44,6 +44,17 @@ def _first_difference(mine: dict[str, Any], theirs: dict[str, Any], path: str) -
     return next(filter(None, (difference(mine[name], theirs[name], f"{path}{name}") for name in mine)), None)
 
 
+def not_finite(value: Any, path: str) -> str | None:
+    """The path of the first float that is NaN or infinite, or None.
+
+    >>> not_finite({"a": [1.5, float("inf")]}, "x")
+    "x['a'][1]"
+    """
+    if isinstance(value, float):
+        return None if math.isfinite(value) else path
+    return next(filter(None, (not_finite(part, f"{path}{name}") for name, part in fields_of(value) or ())), None)
+
+
 def _compares_by_identity(type_: Any) -> bool:
     return type_.__eq__ is object.__eq__
 

@@ -67,6 +67,7 @@ class CircuitBreaker(OnClock):
     _good_trials: int = attrs.field(default=0, init=False)
     _line: Line = attrs.field(factory=Line, init=False)
     _news: trio.Event = attrs.field(factory=trio.Event, init=False)  # a trial slot came free, or the state changed
+    _waits_in: trio.lowlevel.TrioToken | None = attrs.field(default=None, init=False)  # the run of who waits for news
 
     _acquired: int = attrs.field(default=0, init=False)
     _rejected: int = attrs.field(default=0, init=False)
@@ -154,7 +155,7 @@ class CircuitBreaker(OnClock):
             async with self._line.front():
                 # Now first: it carries the other instant over to this run's clock.
                 while self._now() < (admits := self._admits_from()):
-                    self._news = trio.Event()
+                    self._news, self._waits_in = trio.Event(), trio.lowlevel.current_trio_token()
                     with trio.move_on_at(admits):
                         await self._news.wait()
                 return self._enter()
@@ -196,6 +197,20 @@ class CircuitBreaker(OnClock):
             self._trials -= 1
             self._news.set()
 
+    def _thrown_away(self, epoch: int) -> None:
+        if trio.lowlevel.in_trio_run():
+            self._failed(epoch)
+            return
+        # Garbage is also collected in worker threads, which can't wake a task: the run of those who wait is told.
+        try:
+            if self._waits_in is not None:
+                self._waits_in.run_sync_soon(self._failed, epoch)
+                return
+        except trio.RunFinishedError:
+            pass
+        # There is no now to be open from, and nobody who waits; the trial slot must come free all the same.
+        self._released(epoch)
+
     def _enter_trial(self) -> None:
         now = self._now()
         if (admits := self._admits_from()) > now:
@@ -232,6 +247,7 @@ wait_enter = CircuitBreaker._wait_enter  # noqa: SLF001  # pyright: ignore[repor
 succeeded = CircuitBreaker._succeeded  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 failed = CircuitBreaker._failed  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 released = CircuitBreaker._released  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+thrown_away = CircuitBreaker._thrown_away  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 @final
@@ -298,11 +314,8 @@ class Permit:
         if self._spent:
             return
         complaint = f"{self!r} got no verdict. Use it as a context manager."
-        # Outside of trio there is no now to be open from, and nobody who waits; the trial slot must come free all the same.
-        if trio.lowlevel.in_trio_run():
-            self.record_failure()
-        else:
-            self.release()
+        self._spent = True
+        thrown_away(self.breaker, self._epoch)
         # Last: where warnings are errors, it is the end of this method.
         warnings.warn(complaint, ResourceWarning, source=self, stacklevel=2)
 

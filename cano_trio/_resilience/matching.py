@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
-from .._errors import CircuitOpen, DefinitionError, IllegalTransition, RetryExhausted
+from .._errors import CircuitOpen, DataError, DefinitionError, IllegalTransition, RetryExhausted
 
 RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 
@@ -14,7 +14,7 @@ RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[E
 MISTAKES = (NameError, AttributeError, TypeError, AssertionError, NotImplementedError, ImportError)
 
 # The engine's own verdicts, final whatever `retry_on` says (RET-9, G-RET-1).
-NEVER = (DefinitionError, IllegalTransition, CircuitOpen)
+NEVER = (DefinitionError, IllegalTransition, CircuitOpen, DataError)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -33,7 +33,7 @@ def is_transient(error: BaseException) -> bool:
 def matcher(retry_on: RetryOn) -> Callable[[BaseException], bool]:
     """The question that `retry_on` asks of a failure, made ready once.
 
-    Whatever is given, `DefinitionError`, `IllegalTransition`, `CircuitOpen` and what is no `Exception` never match. An
+    Whatever is given, `DefinitionError`, `IllegalTransition`, `CircuitOpen`, `DataError` and what is no `Exception` never match. An
     exception group matches when all its leaves do, so a predicate is only ever shown leaves.
 
     Args:

@@ -85,7 +85,8 @@ class Charge(NamedTuple):
 class MultiRateLimiter:
     """Lets a call through when every tier has room for it, and then takes from all; else takes from none (RAT-10).
 
-    Those who wait for a tier are served in the order in which they came, whatever else each of them needs.
+    Those who wait for a tier are served in the order in which they came, whatever else each of them needs. Who needs
+    several stands in line for one after the other, and takes from none before he is at the front of all.
 
     Args:
         tiers: limiters by name, each charged 1 a call; or `Tier` objects, which may cost more. Earlier ones are asked

@@ -166,7 +166,7 @@ class Workflow(Definition[S, D]):
             run_id=run.run_id,
             state=cast("S", run.step.state),
             data=run.data(),
-            path=cast("tuple[S, ...]", tuple(run.path)),
+            path=cast("tuple[S, ...]", run.trail()),
             elapsed=run.clock() - run.started,
         )
 

@@ -102,10 +102,9 @@ async def test_who_leaves_the_line_holds_nobody_up(autojump_clock: MockClock, le
     scopes = [trio.CancelScope() for _ in range(3)]
 
     async def caller(number: int) -> None:
-        with scopes[number]:
-            with await breaker.wait_acquire():
-                served.append(number)
-                await trio.sleep(1)
+        with scopes[number], await breaker.wait_acquire():
+            served.append(number)
+            await trio.sleep(1)
 
     async with trio.open_nursery() as nursery:
         for number in range(3):
@@ -202,3 +201,20 @@ def test_a_run_that_was_abandoned_leaves_no_line() -> None:
     trio.run(give_up, clock=MockClock(autojump_threshold=0))
     assert breaker.statistics().waiting == 0
     assert trio.run(wait, clock=MockClock(autojump_threshold=0)) == 20
+
+
+def test_the_real_clock_goes_on_between_runs() -> None:
+    """CIR-7: trio's own clock begins each run at random; what is left of an hour is an hour all the same."""
+    breaker = CircuitBreaker(CircuitPolicy(failure_threshold=1, reset_timeout=3600))
+
+    async def open_it() -> None:
+        breaker.try_acquire().record_failure()
+
+    async def look() -> float:
+        with pytest.raises(CircuitOpen) as refusal:
+            breaker.try_acquire()
+        return refusal.value.retry_after
+
+    trio.run(open_it)
+    assert 3500 < breaker.statistics().retry_after <= 3600
+    assert [3500 < trio.run(look) <= 3600 for _ in range(3)] == [True] * 3

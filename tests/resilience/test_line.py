@@ -9,7 +9,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from cano_trio import RateLimited, RateLimiter, Reservation, WindowedRateLimiter
 
 
-async def queue(limiter: RateLimiter, nursery: trio.Nursery, served: list[str], name: str, cost: float) -> trio.CancelScope:
+async def queue(
+    limiter: RateLimiter, nursery: trio.Nursery, served: list[str], name: str, cost: float
+) -> trio.CancelScope:
     """Start a task that waits in line, and leave it there."""
     scope = trio.CancelScope()
 
@@ -95,6 +97,19 @@ async def test_who_leaves_the_line_takes_nothing(autojump_clock: MockClock, leav
     assert limiter.available_in() == 1
 
 
+async def test_a_line_that_is_empty_again_leaves_no_trace(autojump_clock: MockClock) -> None:
+    """G-RAT-1: the costs in line come to nothing when nobody is left, not to a rounding error that refuses the last token."""
+    limiter, served = RateLimiter(1, per=1e6, burst=1), list[str]()
+    limiter.acquire_nowait(0.9375)
+    async with trio.open_nursery() as nursery:
+        scopes = [await queue(limiter, nursery, served, "a", cost) for cost in (0.1, 0.2)]
+        for scope in scopes:
+            scope.cancel()
+            await wait_all_tasks_blocked()
+    assert served == []
+    assert limiter.take(0.0625) == 0
+
+
 async def test_a_cancel_at_the_instant_of_service_loses_nothing(autojump_clock: MockClock) -> None:
     """G-RAT-1: served or cancelled: what was taken is what somebody got."""
     limiter, got = RateLimiter(1, burst=2), list[float]()
@@ -162,7 +177,7 @@ async def test_a_reservation_ends_once(autojump_clock: MockClock) -> None:
     reservation.refund()
     reservation.refund()
     assert limiter.statistics().available == 5
-    with pytest.raises(RuntimeError, match="given back already. Commit it inside its block"):
+    with pytest.raises(RuntimeError, match=r"given back already\. Commit it inside its block"):
         reservation.commit()
     kept = limiter.reserve_nowait(2)
     kept.commit()

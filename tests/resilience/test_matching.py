@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from cano_trio import CircuitOpen, DefinitionError, IllegalTransition, RateLimited, RetryExhausted
+from cano_trio import CircuitOpen, DataNotEncodable, DefinitionError, IllegalTransition, RateLimited, RetryExhausted
 from cano_trio._resilience import is_transient, matcher, matches
 
 
@@ -20,7 +20,12 @@ class Step(Enum):
     A = auto()
 
 
-VERDICTS = [DefinitionError([]), IllegalTransition("pay", Step.A, None, [], "pay.py:1"), CircuitOpen("db", 3)]
+VERDICTS = [
+    DefinitionError([]),
+    IllegalTransition("pay", Step.A, None, [], "pay.py:1"),
+    CircuitOpen("db", 3),
+    DataNotEncodable("order.total", "it is a set"),
+]
 
 
 async def cancelled() -> BaseException:
@@ -126,8 +131,8 @@ class AsyncPredicate:
     """The same mistake as an object."""
 
     async def __call__(self, error: Exception) -> bool:
-        """Is never awaited by a matcher."""
-        return True
+        """A matcher never awaits it."""
+        return bool(error)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +181,9 @@ def test_an_edge_catches_a_group_by_all_its_leaves() -> None:
     assert matches(group, ExceptionGroup)
 
 
-@pytest.mark.parametrize("wrap", [lambda error: error, lambda error: ExceptionGroup("one", [error])], ids=["bare", "group"])
+@pytest.mark.parametrize(
+    "wrap", [lambda error: error, lambda error: ExceptionGroup("one", [error])], ids=["bare", "group"]
+)
 def test_an_edge_catches_exhausted_retries_by_their_last_failure(wrap: Callable[[Exception], Exception]) -> None:
     """RULINGS 3.3: `RetryExhausted` is caught by itself and by what it ended with, also within groups."""
     exhausted = wrap(RetryExhausted("pay", 4, wrap(TimeoutError())))

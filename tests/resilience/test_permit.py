@@ -6,7 +6,7 @@ import gc
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from cano_trio import CircuitBreaker, CircuitOpen, CircuitPolicy, CircuitState, Permit
 
@@ -69,11 +69,17 @@ async def test_what_is_no_exception_is_no_failure(autojump_clock: MockClock, err
 async def test_a_verdict_by_hand_stands(autojump_clock: MockClock) -> None:
     """CIR-9: how the block then ends changes nothing."""
     breaker = touchy()
-    with pytest.raises(OSError), breaker.try_acquire() as permit:
-        permit.record_success()
-        raise OSError
-    with breaker.try_acquire() as permit:
-        permit.release()
+    permit = breaker.try_acquire()
+
+    def call() -> None:
+        with permit:
+            permit.record_success()
+            raise OSError
+
+    with pytest.raises(OSError):
+        call()
+    with breaker.try_acquire() as released:
+        released.release()
     statistics = breaker.statistics()
     assert (statistics.successes, statistics.released, statistics.failures) == (1, 1, 0)
 
@@ -91,7 +97,9 @@ async def test_a_permit_serves_one_call(autojump_clock: MockClock, first: str, s
     assert breaker.statistics() == before
 
 
-@pytest.mark.parametrize("verdict, count", [("record_success", "successes"), ("record_failure", "failures"), ("release", "released")])
+@pytest.mark.parametrize(
+    "verdict, count", [("record_success", "successes"), ("record_failure", "failures"), ("release", "released")]
+)
 async def test_a_breaker_takes_verdicts_on_its_own_permits(autojump_clock: MockClock, verdict: str, count: str) -> None:
     """CIR-9: by the breaker's methods as by the permit's; another breaker's permit is refused and stays good."""
     breaker, other = touchy(), touchy("mail")
@@ -164,3 +172,39 @@ async def test_a_spent_permit_goes_quietly(autojump_clock: MockClock) -> None:
     del permit
     gc.collect()
     assert breaker.statistics().failures == 0
+
+
+async def test_a_trial_thrown_away_in_a_thread_does_not_strand_who_waits(autojump_clock: MockClock) -> None:
+    """CIR-6: garbage collected by a worker thread is a failure too, and those in line hear of it."""
+    breaker, kept = touchy(), list[Permit]()
+
+    async def waiter() -> None:
+        with await breaker.wait_acquire():
+            assert trio.current_time() == 60
+
+    breaker.try_acquire().record_failure()
+    await trio.sleep(30)
+    kept.append(breaker.try_acquire())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(waiter)
+        await wait_all_tasks_blocked()
+        with pytest.warns(ResourceWarning):
+            await trio.to_thread.run_sync(kept.clear)
+    assert (breaker.state, breaker.statistics().reopened) == (CLOSED, 1)
+
+
+def test_a_permit_thrown_away_after_the_run_of_who_waited_comes_free() -> None:
+    """CIR-6: a run that is over is told nothing, and nothing fails for that."""
+    breaker, kept = touchy(), list[Permit]()
+
+    async def wait_in_vain() -> None:
+        breaker.try_acquire().record_failure()
+        await trio.sleep(30)
+        kept.append(breaker.try_acquire())
+        with trio.move_on_after(1):
+            await breaker.wait_acquire()
+
+    trio.run(wait_in_vain, clock=MockClock(autojump_threshold=0))
+    with pytest.warns(ResourceWarning):
+        kept.clear()
+    assert (breaker.state, breaker.statistics().trials_in_flight) == (HALF_OPEN, 0)

@@ -177,11 +177,11 @@ async def test_a_window_too_short_for_the_clock_still_ends(autojump_clock: MockC
     await limiter.acquire()
     await limiter.acquire()
     assert trio.current_time() == math.nextafter(1e6, math.inf)
-    await trio.sleep(1e6)
+    autojump_clock.jump(1e6)
     assert limiter.take() == 0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.floats(0, 1e6), st.sampled_from([0.1, 0.3, 1 / 3, 60 / 7]) | st.floats(0.01, 100))
 def test_no_window_is_shorter_than_another(first: float, window: float) -> None:
     """G-RAT-2: whatever the rounding, each wait for the next window takes a window, and no budget comes twice."""

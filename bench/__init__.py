@@ -1,0 +1,1 @@
+"""How fast the library is, beside what one would write by hand: `python -m bench`."""

@@ -1,0 +1,53 @@
+"""`python -m bench`: measure everything, or what is named, and print a table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import trio
+
+from . import batch, breaker, data, imports, limiter, linear, retry, runs
+from .measure import Case, Result, measure
+from .table import show
+
+FAMILIES: dict[str, Callable[[], Sequence[Case]]] = {
+    "linear": linear.cases,
+    "runs": runs.cases,
+    "batch": batch.cases,
+    "retry": retry.cases,
+    "breaker": breaker.cases,
+    "limiter": limiter.cases,
+    "data": data.cases,
+    "import": imports.cases,
+}
+
+REPEATS = 15
+QUICK_PART = 100
+"""With --quick a sample is a hundredth, and there are two: enough to see that everything works."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=FAMILIES, metavar="NAME", help=f"of {', '.join(FAMILIES)}")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="samples of each case (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to a file too")
+    chosen = parser.parse_args(arguments)
+    repeats, part = (2, QUICK_PART) if chosen.quick else (max(1, chosen.repeats), 1)
+    results: list[Result] = []
+    for name in chosen.only or FAMILIES:
+        results += measure(FAMILIES[name](), repeats=repeats, part=part)
+    machine = f"Python {platform.python_version()}, trio {trio.__version__}, {platform.machine()}, {repeats} repeats"
+    show(results, machine)
+    if chosen.json is not None:
+        report = {"machine": machine, "cases": [result.as_json() for result in results]}
+        chosen.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Progress in plain lines, one for each event that is worth telling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from enum import Enum
+from queue import SimpleQueue
+from threading import Thread
+from types import TracebackType
+from typing import Self, TextIO, final
+
+from .._observe.events import (
+    CircuitRejected,
+    Event,
+    Progress,
+    RetryScheduled,
+    RunEnded,
+    RunStarted,
+    StateEntered,
+    TaskFailed,
+)
+from .wording import count, elapsed, one_line, seconds
+
+BACKLOG = 1000
+"""Lines that may wait for a slow reader before lines are left out."""
+
+PROGRESS_SECONDS = 1.0
+"""Between two lines about the progress of one state."""
+
+
+@final
+class PlainProgress:
+    """An observer that writes lines. A thread of its own writes them, so that no reader holds the run up.
+
+    Args:
+        stream: where to.
+        work: what is done in each state.
+    """
+
+    def __init__(self, stream: TextIO, work: Mapping[Enum, str]) -> None:
+        self._stream = stream
+        self._work = work
+        self._lines: SimpleQueue[str | None] = SimpleQueue()
+        self._left_out = 0
+        self._started = 0.0
+        self._told_at = 0.0
+        self._writer = Thread(target=self._write, name="cano-trio progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to write."""
+        self._writer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait until all is written."""
+        self._tell_left_out()
+        self._lines.put(None)
+        self._writer.join()
+
+    def on_event(self, event: Event, /) -> None:
+        """Take note of an event."""
+        if isinstance(event, RunStarted):
+            self._started = event.time
+        for text in self._texts(event):
+            self._put(f"{elapsed(event.time - self._started):>9}  {event.state.name}: {text}")
+
+    def _texts(self, event: Event) -> Iterator[str]:
+        match event:
+            case StateEntered():
+                self._told_at = event.time
+                visit = f" (visit {event.visit:,})" if event.visit > 1 else ""
+                yield f"{self._work.get(event.state, 'exit')}{visit}"
+            case RetryScheduled() if self._is_own(event) or self._is_due(event):
+                what = "retry" if self._is_own(event) else f"{event.task}: retry"
+                yield f"{what} in {seconds(event.delay)} because {one_line(event.error)}"
+            case CircuitRejected():
+                yield f"refused by circuit breaker {event.breaker!r}, for another {seconds(event.retry_after)}"
+            case TaskFailed():
+                yield f"failed: {one_line(event.error)}{f', on to {event.next_state.name}' if event.next_state else ''}"
+            case Progress() if event.done == event.total or self._is_due(event):
+                yield f"{event.done:,}" if event.total is None else f"{event.done:,} of {event.total:,}"
+            case RunEnded():
+                yield f"{event.status.value} after {elapsed(event.elapsed)}"
+            case _:
+                pass
+
+    def _is_own(self, event: RetryScheduled) -> bool:
+        """It is the state's task that is tried again, not one of a batch's items: these may come by the thousand."""
+        return self._work[event.state].endswith(event.task)
+
+    def _is_due(self, event: Event) -> bool:
+        due = event.time - self._told_at >= PROGRESS_SECONDS
+        if due:
+            self._told_at = event.time
+        return due
+
+    def _put(self, line: str) -> None:
+        if self._lines.qsize() >= BACKLOG:
+            self._left_out += 1
+            return
+        self._tell_left_out()
+        self._lines.put(line)
+
+    def _tell_left_out(self) -> None:
+        if self._left_out:
+            self._lines.put(f"{'…':>9}  {count(self._left_out, 'line')} left out: nobody read as fast as the run went")
+            self._left_out = 0
+
+    def _write(self) -> None:
+        while (line := self._lines.get()) is not None:
+            with suppress(OSError, ValueError):  # nobody reads any more, or it is closed: the run goes on
+                self._stream.write(f"{line}\n")
+                self._stream.flush()

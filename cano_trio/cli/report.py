@@ -1,0 +1,126 @@
+"""What the command says about a run that is over, and about a definition that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import attrs
+import msgspec
+
+from .._engine.failure import failure_context
+from .._errors import DefinitionError, Problem
+from .._journal.codec import JsonCodec, codec_for
+from .._journal.difference import fields_of
+from .._runtime.workflow import Workflow
+from .running import Outcome
+from .wording import came_of, count, message_of, one_line, path_of, place, user_frame
+
+CAUSES = 10
+"""Lines about what an error came of."""
+
+
+def result_text(state: str, data: Any) -> str:
+    """The exit state, and the data under it, a line for each field.
+
+    >>> print(result_text("DONE", {"words": 4}))
+    DONE
+    words: 4
+    """
+    if data is None:
+        return state
+    parts = fields_of(data)
+    lines = [repr(data)] if parts is None else [f"{_field(name)}: {value!r}" for name, value in parts]
+    return "\n".join([state, *lines])
+
+
+def _field(reached: str) -> str:
+    return reached.strip("[]'\".")
+
+
+def failure_text(error: Exception) -> str:
+    """A failure in a few lines: what, from what, in which state, at which line of the user's."""
+    if isinstance(error, DefinitionError) and failure_context(error) is None:
+        return "\n".join([f"Error: the workflow can't run: {count(len(error.problems), 'problem')}", *_indented(error)])
+    return "\n".join([f"Error: {one_line(error)}", *(f"  {line}" for line in _failure_lines(error))])
+
+
+def _indented(error: DefinitionError) -> Iterator[str]:
+    return (f"  {problem}" for problem in error.problems)
+
+
+def _failure_lines(error: Exception) -> Iterator[str]:
+    causes = came_of(error)
+    yield from (f"from {one_line(cause)}" for cause in causes[:CAUSES])
+    if len(causes) > CAUSES:
+        yield f"from {len(causes) - CAUSES:,} more"
+    context = failure_context(error)
+    if context is not None:
+        path = path_of(state.name for state in context.path)
+        yield f"in state {context.state.name} after {count(context.attempts, 'attempt')}, path {path}"
+    if frame := user_frame(error):
+        yield f"at {place(frame.filename, frame.lineno or 0)} in {frame.name}: {frame.line}"
+
+
+def document(workflow: Workflow[Any, Any], outcome: Outcome) -> str:
+    """A run as one JSON document."""
+    course = outcome.course
+    path = [state.name for state in course.path]
+    return _json(
+        {
+            "run_id": course.run_id,
+            "workflow": workflow.name,
+            "status": outcome.status.value,
+            "state": path[-1] if path else None,
+            "path": path,
+            "elapsed": course.elapsed,
+            "data": None if outcome.result is None else _data(workflow.data, outcome.result.data),
+            "error": None if outcome.error is None else _failure(outcome.error),
+        }
+    )
+
+
+def _data(type_: Any, data: Any) -> Any:
+    """The data as JSON; what JSON can't hold as its repr."""
+    if type_ is None:
+        return None
+    codec = codec_for(type_)
+    if isinstance(codec, JsonCodec):
+        return msgspec.Raw(codec.pack(data))
+    try:
+        return msgspec.Raw(msgspec.json.encode(data, enc_hook=repr))
+    except (TypeError, ValueError, RecursionError):
+        return repr(data)
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    context = failure_context(error)
+    frame = user_frame(error)
+    return {
+        **_named(error),
+        "causes": [_named(cause) for cause in came_of(error)],
+        "state": context and context.state.name,
+        "attempts": context and context.attempts,
+        "at": frame and place(frame.filename, frame.lineno or 0),
+    }
+
+
+def _named(error: BaseException) -> dict[str, str]:
+    return {"type": type(error).__qualname__, "message": message_of(error)}
+
+
+def problems_document(workflow: str, states: int, tasks: int, problems: Sequence[Problem]) -> str:
+    """What is wrong with a workflow, as one JSON document."""
+    shown = [attrs.asdict(problem) for problem in problems]
+    return _json(
+        {"workflow": workflow, "ok": not errors_of(problems), "states": states, "tasks": tasks, "problems": shown}
+    )
+
+
+def errors_of(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems that stop a workflow from running."""
+    return [problem for problem in problems if problem.severity == "error"]
+
+
+def _json(what: object) -> str:
+    return msgspec.json.encode(what).decode()

@@ -1,0 +1,154 @@
+"""Finding the workflow that ``module:workflow`` or ``file.py:workflow`` names."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import pkgutil
+import sys
+from contextlib import redirect_stdout
+from enum import Enum
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast, final
+
+from .._errors import DefinitionError
+from .._runtime.workflow import Workflow
+from .refusal import Refused, did_you_mean, no_file
+from .wording import one_line, place, user_frame
+
+
+@final
+class BrokenTarget(Exception):
+    """The target's own code failed while it was loaded; ``__cause__`` is how.
+
+    Args:
+        target: its file or module.
+        error: what it failed with.
+    """
+
+    def __init__(self, target: str, error: BaseException) -> None:
+        super().__init__(f"can't load {target}: {_told(error)}")
+
+
+def find_workflow(target: str) -> Workflow[Any, Any]:
+    """The workflow of a target. What its module prints goes to stderr: stdout is for what was asked for.
+
+    Raises:
+        Refused: there is no such file, module or attribute, it is no `Workflow`, or there are several.
+        BrokenTarget: its own code fails.
+    """
+    where, attribute = _split(target)
+    with redirect_stdout(sys.stderr):
+        module = _load_file(Path(where)) if _is_file(where) else _load_module(where)
+        return _named(module, where, attribute) if attribute else _only(module, where)
+
+
+def states_of(workflow: Workflow[Any, Any]) -> list[Enum]:
+    """All states of a workflow, without aliases."""
+    return list(cast("type[Enum]", workflow.states))
+
+
+def _split(target: str) -> tuple[str, str]:
+    """The file or module, and the attribute; the colon of a Windows drive is none of ours."""
+    where, colon, attribute = target.rpartition(":")
+    return (where, attribute) if colon and not _is_file(attribute) else (target, "")
+
+
+def _is_file(where: str) -> bool:
+    return where.endswith(".py") or "/" in where or "\\" in where
+
+
+def _importable_from(directory: Path) -> None:
+    """Put a directory first on the path, as Python does for a script, and leave it there: tasks may import late."""
+    if str(directory) not in sys.path:
+        sys.path.insert(0, str(directory))
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise no_file(path, "*.py")
+    path = path.resolve()
+    _importable_from(path.parent)
+    # A file may be called as something that is loaded already, such as trio.py, which must stay what it is.
+    name = path.stem if path.stem not in sys.modules else f"_cano_trio_target_{path.stem}"
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    module = importlib.util.module_from_spec(importlib.machinery.ModuleSpec(name, loader, origin=str(path)))
+    module.__file__ = str(path)
+    sys.modules[name] = module  # dataclasses and pickles look themselves up there
+    try:
+        loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise BrokenTarget(path.name, error) from error
+    return module
+
+
+def _load_module(name: str) -> ModuleType:
+    _importable_from(Path.cwd())
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        if _is_missing(name, error):
+            raise _no_module(name) from None
+        raise BrokenTarget(name, error) from error
+
+
+def _is_missing(name: str, error: BaseException) -> bool:
+    """The module itself is not there, rather than one that it imports."""
+    if isinstance(error, ModuleNotFoundError):
+        return error.name is not None and f"{name}.".startswith(f"{error.name}.")
+    return not name or name.startswith(".")  # importlib refuses these with a TypeError or a ValueError
+
+
+def _no_module(name: str) -> Refused:
+    package = name.rpartition(".")[0]
+    inside = getattr(sys.modules.get(package), "__path__", None)
+    modules = [found.name for found in pkgutil.iter_modules(inside or [str(Path.cwd())])]
+    known = [f"{package}.{module}" for module in modules] if inside else [*modules, *(f"{one}.py" for one in modules)]
+    return Refused(f"there is no module {name!r}{did_you_mean(name, known)}")
+
+
+def _workflows(module: ModuleType) -> dict[str, Workflow[Any, Any]]:
+    """The workflows at module level, each by its first name."""
+    found: dict[str, Workflow[Any, Any]] = {}
+    for name, value in vars(module).items():
+        if isinstance(value, Workflow) and all(value is not known for known in found.values()):
+            found[name] = value
+    return found
+
+
+def _only(module: ModuleType, where: str) -> Workflow[Any, Any]:
+    found = _workflows(module)
+    if not found:
+        raise Refused(f"{where} has no Workflow at module level")
+    if len(found) > 1:
+        raise Refused(f"{where} has several workflows. Say which: {' or '.join(f'{where}:{name}' for name in found)}")
+    return next(iter(found.values()))
+
+
+def _named(module: ModuleType, where: str, attribute: str) -> Workflow[Any, Any]:
+    value: Any = module
+    for name in attribute.split("."):
+        if not hasattr(value, name):
+            raise Refused(f"{where} has no {attribute!r}{_instead(module, attribute)}")
+        value = getattr(value, name)
+    if not isinstance(value, Workflow):
+        kind = type(value).__name__
+        raise Refused(f"{where}:{attribute} is no Workflow but a {kind}{_instead(module, attribute)}")
+    return value
+
+
+def _instead(module: ModuleType, attribute: str) -> str:
+    return did_you_mean(attribute, _workflows(module), "Its workflows are")
+
+
+def _told(error: BaseException) -> str:
+    """What failed, and the line of the user's code where it did."""
+    if isinstance(error, DefinitionError):  # tells its line itself
+        return one_line(error)
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"SyntaxError: {error.msg} ({place(error.filename, error.lineno or 0)}: {(error.text or '').strip()})"
+    frame = user_frame(error)
+    return one_line(error) + (f" ({place(frame.filename, frame.lineno or 0)}: {frame.line})" if frame else "")

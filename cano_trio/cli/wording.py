@@ -1,0 +1,110 @@
+"""How errors, times and counts are put into words, on one line each."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+import outcome
+import trio
+
+from .._define.site import Site
+
+LONGEST = 300
+"""What is shown of a message, in characters."""
+
+_ENGINE = tuple(str(Path(file).parent) for file in (__file__, trio.__file__, outcome.__file__))
+_PACKAGE = str(Path(__file__).parents[1])
+_INSTALLED = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+def one_line(error: BaseException) -> str:
+    """An error's type and message, on one line.
+
+    >>> one_line(ValueError("no   such thing")), one_line(KeyboardInterrupt())
+    ('ValueError: no such thing', 'KeyboardInterrupt')
+    """
+    name = type(error).__qualname__
+    text = message_of(error)
+    return f"{name}: {text}" if text else name
+
+
+def message_of(error: BaseException) -> str:
+    """An error's message, on one line and not too long; an error whose ``__str__`` fails has none."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        return ""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def came_of(error: BaseException) -> list[BaseException]:
+    """What an error came of: the members of a group, its cause, and so on down to the first failure."""
+    found: list[BaseException] = []
+    todo = [error]
+    while todo:
+        here = todo.pop(0)
+        if any(here is known for known in found):
+            continue
+        found.append(here)
+        todo += here.exceptions if isinstance(here, BaseExceptionGroup) else ()
+        cause = here.__cause__ or (None if here.__suppress_context__ else here.__context__)
+        todo += [] if cause is None else [cause]
+    return found[1:]
+
+
+def user_frame(error: BaseException) -> traceback.FrameSummary | None:
+    """The innermost line of the user's code that an error passed; of an installed package's if there is none."""
+    groups_last = sorted([error, *came_of(error)], key=lambda one: isinstance(one, BaseExceptionGroup))
+    frames = [frame for one in groups_last for frame in reversed(traceback.extract_tb(one.__traceback__))]
+    theirs = [frame for frame in frames if not frame.filename.startswith((*_ENGINE, _PACKAGE, "<frozen "))]
+    own = [frame for frame in theirs if not frame.filename.startswith(_INSTALLED)]
+    return next(iter([*own, *theirs]), None)
+
+
+def place(file: str, line: int) -> str:
+    """``file:line``, as short as it can be written from here."""
+    return str(Site(file, line))
+
+
+def seconds(value: float) -> str:
+    """A time to wait, exact where it is short.
+
+    >>> seconds(0.05), seconds(12)
+    ('0.05 s', '12.0 s')
+    """
+    return f"{round(value, 3):g} s" if value < 1 else elapsed(value)
+
+
+def elapsed(value: float) -> str:
+    """A time that has passed, as exact as one cares about.
+
+    >>> [elapsed(value) for value in (0.04, 12.34, 75, 7384)]
+    ['0.0 s', '12.3 s', '1 min 15 s', '2 h 03 min']
+    """
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(int(value), 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def count(number: int, what: str) -> str:
+    """A number with its noun.
+
+    >>> count(1, "state"), count(2000, "retry")
+    ('1 state', '2,000 retries')
+    """
+    many = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    return f"{number:,} {what if number == 1 else many}"
+
+
+def path_of(states: Iterable[str], shown: int = 20) -> str:
+    """The latest states of a path.
+
+    >>> path_of("ABC", 2)
+    '… > B > C'
+    """
+    names = list(states)
+    return " > ".join([*["…"] * (len(names) > shown), *names[-shown:]])

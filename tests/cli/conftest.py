@@ -1,0 +1,193 @@
+"""Workflows to command, and ways to call the command: in this process, and as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cano_trio.cli.commands import cano_trio
+
+INGEST = """\
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+from typing import Literal
+from cano_trio import BatchResults, Retry, Workflow
+
+class Step(Enum):
+    FETCH = auto()
+    PARSE = auto()
+    DONE = auto()
+    FAILED = auto()
+
+@dataclass
+class Doc:
+    url: str
+    words: list[str] = field(default_factory=list)
+    folder: Path = Path("in")
+
+workflow = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE, Step.FAILED], name="ingest", data=Doc)
+calls = 0
+
+@workflow.task(Step.FETCH, retry=Retry.fixed(2, delay=0.01), on_error={LookupError: Step.FAILED})
+async def fetch(doc: Doc) -> Literal[Step.PARSE]:
+    global calls
+    calls += 1
+    print("fetching", doc.url)
+    if doc.url == "nowhere":
+        raise LookupError(doc.url)
+    if calls < 2:
+        raise OSError("busy")
+    doc.words += doc.url.split("/")
+    return Step.PARSE
+
+@workflow.batch(Step.PARSE)
+async def parse(word: str) -> int:
+    return len(word)
+
+@parse.load
+async def load(doc: Doc) -> list[str]:
+    return doc.words
+
+@parse.finish
+async def finish(results: BatchResults[str, int], doc: Doc) -> Literal[Step.DONE]:
+    doc.words.append(str(sum(results.values)))
+    return Step.DONE
+"""
+
+SMALL = """\
+import json
+import sys
+import time
+from enum import Enum
+from typing import Literal
+import trio
+from cano_trio import Workflow
+
+Step = Enum("Step", "WORK DONE LOST")
+
+def workflow(name, work):
+    made = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], name=name)
+    made.register(Step.WORK, work)
+    return made
+
+async def fine() -> Literal[Step.DONE]:
+    return Step.DONE
+
+def parsed(text):
+    return json.loads(text)
+
+async def fail() -> Literal[Step.DONE]:
+    try:
+        parsed("[")
+    except ValueError as error:
+        raise RuntimeError("no such page") from error
+
+async def fail_together() -> Literal[Step.DONE]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fail)
+
+async def sleep() -> Literal[Step.DONE]:
+    print("sleeping", flush=True)
+    await trio.sleep(60)
+    return Step.DONE
+
+async def spin() -> Literal[Step.DONE]:
+    print("spinning", flush=True)
+    while True:
+        time.sleep(0.01)
+
+async def spin_beside() -> Literal[Step.DONE]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(spin)
+
+async def leave() -> Literal[Step.DONE]:
+    sys.exit(7)
+
+async def leave_together() -> Literal[Step.DONE]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leave)
+
+ok = workflow("ok", fine)
+failing = workflow("failing", fail)
+group = workflow("group", fail_together)
+sleeping = workflow("sleeping", sleep)
+spinning = workflow("spinning", spin)
+spinning_beside = workflow("spinning_beside", spin_beside)
+leaving = workflow("leaving", leave)
+leaving_together = workflow("leaving_together", leave_together)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working directory, with ``ingest.py`` and ``small.py``; what is imported from it is forgotten again."""
+    (tmp_path / "ingest.py").write_text(INGEST)
+    (tmp_path / "small.py").write_text(SMALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+class Command(Protocol):
+    """Calls the command in this process."""
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> Result:
+        """With these arguments."""
+        ...
+
+
+@pytest.fixture
+def command(folder: Path) -> Command:
+    """Call the command in this process."""
+
+    def call(*arguments: str, stdin: str | None = None) -> Result:
+        return CliRunner().invoke(cano_trio, arguments, input=stdin, prog_name="cano-trio")
+
+    return call
+
+
+class Start(Protocol):
+    """Starts the command as a process of its own."""
+
+    def __call__(self, *arguments: str, python: tuple[str, ...] = (), **streams: int) -> subprocess.Popen[str]:
+        """With these arguments; ``python`` instead of ``-m cano_trio``, streams instead of pipes."""
+        ...
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    """Start the command as a process of its own, which does not outlive the test."""
+    begun: list[subprocess.Popen[str]] = []
+    environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS"}}
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm"}
+
+    def begin(*arguments: str, python: tuple[str, ...] = ("-m", "cano_trio"), **streams: int) -> subprocess.Popen[str]:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | streams
+        process = subprocess.Popen(
+            [sys.executable, *python, *arguments],
+            text=True,
+            env=environment,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # CI may run us deaf to it
+            **pipes,
+        )
+        begun.append(process)
+        return process
+
+    yield begin
+    for process in begun:
+        with process:
+            process.kill()

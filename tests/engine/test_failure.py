@@ -1,0 +1,200 @@
+"""Where an exception came from, told by the exception itself (cano ERR-*)."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from cano_trio import (
+    CanoError,
+    CircuitBreaker,
+    CircuitOpen,
+    CircuitPolicy,
+    IllegalTransition,
+    Resources,
+    Retry,
+    RetryExhausted,
+    RunEnded,
+    RunStatus,
+    Workflow,
+    failure_context,
+)
+
+if TYPE_CHECKING:
+    from tests.conftest import Recorder
+
+
+class Step(Enum):
+    A = auto()
+    B = auto()
+    DONE = auto()
+
+
+def workflow(error: Exception, **options: Any) -> Workflow[Step]:
+    work = Workflow(Step, initial=Step.A, exits=[Step.DONE], name="demo")
+
+    @work.task(Step.A)
+    async def first() -> Literal[Step.B]:
+        return Step.B
+
+    @work.task(Step.B, **options)
+    async def fail() -> Literal[Step.DONE]:
+        raise error
+
+    return work
+
+
+async def test_failure_tells_its_state_attempts_and_path(autojump_clock: MockClock) -> None:
+    """ERR-5, ERR-7: the exception itself, with a note of state, attempts, path and run, and the same as attributes."""
+    with pytest.raises(RetryExhausted) as caught:
+        await workflow(OSError("down"), retry=Retry.fixed(2, delay=1)).orchestrate(run_id="r7")
+    assert caught.value.__notes__ == ["cano_trio: state=B attempts=3 path=[A, B] run=r7"]
+    context = failure_context(caught.value)
+    assert context is not None
+    assert (context.state, context.attempts, context.path) == (Step.B, 3, (Step.A, Step.B))
+    assert (context.run_id, context.workflow) == ("r7", "demo")
+
+
+async def test_users_exception_is_raised_as_it_is() -> None:
+    """DESIGN 2: a failure that is not retried leaves the run as the very object the task raised."""
+    error = TypeError("mine")
+    with pytest.raises(TypeError) as caught:
+        await workflow(error).orchestrate()
+    assert caught.value is error
+    assert len(error.__notes__) == 1
+
+
+async def test_inner_workflow_keeps_its_own_context() -> None:
+    """ERR-5, WFL-34: where a task runs another workflow, the inner one's context stands, and is told once."""
+    inner = workflow(TypeError("deep"))
+    outer = Workflow(Step, initial=Step.A, exits=[Step.DONE], name="outer")
+
+    @outer.task(Step.A, retry=Retry.none())
+    async def nested() -> Literal[Step.DONE]:
+        await inner.orchestrate(run_id="inner")
+        return Step.DONE
+
+    with pytest.raises(TypeError) as caught:
+        await outer.orchestrate()
+    context = failure_context(caught.value)
+    assert context is not None
+    assert (context.workflow, context.run_id, len(caught.value.__notes__)) == ("demo", "inner", 1)
+
+
+async def test_refused_by_the_breaker_counts_no_attempt() -> None:
+    """ERR-7: an attempt that the breaker refused was not made."""
+    guard = CircuitBreaker(CircuitPolicy(failure_threshold=1))
+    with pytest.raises(OSError), guard.try_acquire():
+        raise OSError
+    with pytest.raises(CircuitOpen) as caught:
+        await workflow(OSError(), breaker=guard).orchestrate()
+    context = failure_context(caught.value)
+    assert context is not None
+    assert context.attempts == 0
+
+
+async def test_attempts_of_an_illegal_transition(autojump_clock: MockClock) -> None:
+    """ERR-7: what fails after a success at the second attempt tells two attempts."""
+    work = Workflow(Step, initial=Step.A, exits=[Step.DONE])
+    calls = []
+
+    @work.task(Step.A, retry=Retry.fixed(1, delay=1))
+    async def wrong() -> Literal[Step.DONE]:
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError
+        return None  # type: ignore[return-value]
+
+    with pytest.raises(IllegalTransition) as caught:
+        await work.orchestrate()
+    context = failure_context(caught.value)
+    assert context is not None
+    assert context.attempts == 2
+
+
+async def test_long_paths_are_cut_in_the_note() -> None:
+    """A note shows the latest 20 states of a long path; the context keeps them all."""
+    work = Workflow(Step, initial=Step.A, exits=[Step.DONE], max_transitions=50)
+
+    @work.task(Step.A)
+    async def again() -> Literal[Step.A, Step.DONE]:
+        return Step.A
+
+    with pytest.raises(CanoError) as caught:
+        await work.orchestrate()
+    assert f"path=[…, {', '.join(['A'] * 20)}]" in caught.value.__notes__[0]
+    context = failure_context(caught.value)
+    assert context is not None
+    assert len(context.path) == 51
+
+
+async def test_exception_that_takes_no_attributes() -> None:
+    """An exception that refuses attributes is raised all the same, with the note."""
+
+    class Closed(Exception):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name.startswith("_cano"):
+                raise AttributeError(name)
+            super().__setattr__(name, value)
+
+    with pytest.raises(Closed) as caught:
+        await workflow(Closed(), retry_on=OSError).orchestrate(run_id="r")
+    assert failure_context(caught.value) is None
+    assert caught.value.__notes__ == ["cano_trio: state=B attempts=1 path=[A, B] run=r"]
+
+
+async def test_what_fails_before_the_loop_has_no_context(recorder: Recorder) -> None:
+    """ERR-11, RES-6: a failed set-up leaves bare, and no observer has been told of a run."""
+
+    class Broken:
+        async def setup(self) -> None:
+            raise OSError("no database")
+
+    with pytest.raises(OSError, match="no database") as caught:
+        await workflow(OSError()).orchestrate(resources=Resources(database=Broken()), observers=[recorder])
+    assert failure_context(caught.value) is None
+    assert recorder.events == []
+
+
+async def test_end_of_a_failed_run(autojump_clock: MockClock, recorder: Recorder) -> None:
+    """G-OBS-3: the end tells the failure itself and how long it all took."""
+    with pytest.raises(RetryExhausted) as caught:
+        await workflow(OSError(), retry=Retry.fixed(1, delay=4)).orchestrate(observers=[recorder])
+    (ended,) = recorder.of(RunEnded)
+    assert (ended.status, ended.error, ended.elapsed, ended.state) == (RunStatus.FAILED, caught.value, 4, Step.B)
+
+
+async def test_keyboard_interrupt_ends_the_run_as_failed(recorder: Recorder) -> None:
+    """A BaseException passes through untouched, without a note, and the end is told."""
+    work = Workflow(Step, initial=Step.A, exits=[Step.DONE])
+
+    @work.task(Step.A)
+    async def stop() -> Literal[Step.DONE]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        await work.orchestrate(observers=[recorder])
+    assert not hasattr(caught.value, "__notes__")
+    assert [event.status for event in recorder.of(RunEnded)] == [RunStatus.FAILED]
+
+
+async def test_cancelled_gets_no_note(autojump_clock: MockClock) -> None:
+    """trio's Cancelled is shared by all tasks that it unwinds: nothing is added to it."""
+    work = Workflow(Step, initial=Step.A, exits=[Step.DONE])
+    seen = []
+
+    @work.task(Step.A)
+    async def forever() -> Literal[Step.DONE]:
+        await trio.sleep_forever()
+
+    with trio.move_on_after(1):
+        try:
+            await work.orchestrate()
+        except trio.Cancelled as cancelled:
+            seen.append(hasattr(cancelled, "__notes__"))
+            raise
+    assert seen == [False]

@@ -1,0 +1,121 @@
+"""Those who are told of a run's events (cano OBS-*)."""
+
+from __future__ import annotations
+
+import pickle
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import pytest
+import trio
+
+from cano_trio import Event, Progress, RunContext, RunStarted, RunStatus, StateEntered, Workflow
+
+if TYPE_CHECKING:
+    from tests.conftest import Recorder
+
+
+class Step(Enum):
+    A = auto()
+    DONE = auto()
+
+
+def workflow() -> Workflow[Step]:
+    work = Workflow(Step, initial=Step.A, exits=[Step.DONE], name="demo")
+
+    @work.task(Step.A)
+    async def task(ctx: RunContext) -> Literal[Step.DONE]:
+        ctx.progress(1, 2)
+        ctx.progress(2)
+        return Step.DONE
+
+    return work
+
+
+class Faulty:
+    def __init__(self) -> None:
+        self.told = 0
+
+    def on_event(self, event: Event, /) -> None:
+        self.told += 1
+        if isinstance(event, StateEntered):
+            raise RuntimeError("observer broke")  # noqa: TRY004
+
+
+async def test_faulty_observer_is_switched_off(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+    """WFL-18, G-RET-6: an observer that raises is logged once and told no more; run and other observers feel nothing."""
+    faulty = Faulty()
+    assert await workflow().orchestrate(observers=[faulty, recorder]) is Step.DONE
+    assert faulty.told == 2
+    assert len(recorder.events) == 7
+    (record,) = caplog.records
+    assert "is switched off for this run" in record.message
+    assert record.exc_info is not None
+
+
+async def test_it_is_told_again_in_the_next_run(caplog: pytest.LogCaptureFixture) -> None:
+    """An observer is switched off for one run, not for ever."""
+    faulty, work = Faulty(), workflow()
+    await work.orchestrate(observers=[faulty])
+    await work.orchestrate(observers=[faulty])
+    assert faulty.told == 4
+
+
+async def test_observers_are_told_in_order() -> None:
+    """OBS-2: several observers are told of each event in the order given."""
+    told = []
+
+    class Named:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def on_event(self, event: Event, /) -> None:
+            told.append((type(event).__name__, self.name))
+
+    await workflow().orchestrate(observers=[Named("first"), Named("second")])
+    assert told[:4] == [
+        ("RunStarted", "first"),
+        ("RunStarted", "second"),
+        ("StateEntered", "first"),
+        ("StateEntered", "second"),
+    ]
+
+
+async def test_interrupt_in_an_observer_passes(recorder: Recorder) -> None:
+    """Ctrl-C that hits while an observer runs is not swallowed."""
+
+    class Interrupted:
+        def on_event(self, event: Event, /) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await workflow().orchestrate(observers=[Interrupted()])
+
+
+async def test_events_carry_run_workflow_state_and_time(recorder: Recorder) -> None:
+    """G-OBS-3: every event says of which run it is, where that is, and when."""
+    await workflow().orchestrate(run_id="r", observers=[recorder])
+    started = recorder.of(RunStarted)[0]
+    assert (started.run_id, started.workflow, started.state) == ("r", "demo", Step.A)
+    assert started.time <= recorder.events[-1].time <= trio.current_time()
+    assert [(event.done, event.total, event.state) for event in recorder.of(Progress)] == [
+        (1, 2, Step.A),
+        (2, None, Step.A),
+    ]
+
+
+async def test_events_are_frozen_values(recorder: Recorder) -> None:
+    """Events can't be changed, compare by value, and pickle."""
+    await workflow().orchestrate(observers=[recorder])
+    event = recorder.of(StateEntered)[0]
+    with pytest.raises(AttributeError):
+        event.visit = 2  # type: ignore[misc]
+    assert event == msgspec.structs.replace(event)
+    assert pickle.loads(pickle.dumps(event)) == event
+
+
+def test_ended_statuses() -> None:
+    """A status says whether anything will happen by itself: exactly the last five are ends."""
+    ended = [status.value for status in RunStatus if status.ended]
+    assert ended == ["completed", "failed", "rolled_back", "cancelled", "rollback_failed"]
