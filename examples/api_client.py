@@ -58,14 +58,14 @@ class Unavailable(Exception):
         self.retry_after = float(response.headers["Retry-After"])
 
 
-upstream = CircuitBreaker(CircuitPolicy(failure_threshold=3, reset_timeout=0.2), name="upstream")
+upstream = CircuitBreaker(CircuitPolicy(failure_threshold=3, reset_timeout=0.4), name="upstream")
 workflow = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], data=Quote)
 
 
 @workflow.task(
     Step.FETCH,
     retry=Retry.exponential(3, base=0.04, jitter=0),
-    attempt_timeout=0.1,
+    attempt_timeout=0.2,
     breaker=upstream,
     on_error={CircuitOpen: Step.FALL_BACK},
 )
@@ -81,7 +81,7 @@ async def fetch(quote: Quote, client: httpx.AsyncClient) -> Literal[Step.DONE]:
 @workflow.task(Step.FALL_BACK)
 async def fall_back(quote: Quote, ctx: RunContext) -> Literal[Step.DONE]:
     """Better an old answer than none."""
-    quote.text = f"yesterday's, since {ctx.error}"
+    quote.text = f"41.50 of yesterday, because of {type(ctx.error).__name__}"
     return Step.DONE
 
 
@@ -109,7 +109,7 @@ class Server:
         self.requests = 0
 
     async def __call__(self, stream: trio.SocketStream) -> None:
-        """Serve one connection; how it ends is the client's choice."""
+        """Serve one connection until the client closes it."""
         connection = h11.Connection(h11.SERVER)
         async with stream:
             while True:

@@ -1,6 +1,6 @@
-"""Three budgets at once, all of them or none: calls a second, calls a minute, and tokens a minute.
+"""Three budgets at once, all of them or none: tokens a minute, calls a minute, and calls a second.
 
-Each call costs one call of the first two, and forty tokens of the third. It runs on trio's mock clock, which jumps over
+Each call costs forty tokens of the first, and one of the others. It runs on trio's mock clock, which jumps over
 every wait: two minutes pass in no time.
 
     python examples/multi_tier.py
@@ -34,10 +34,10 @@ class Questions:
 
 
 budgets = MultiRateLimiter(
-    [
-        Tier("second", RateLimiter(4)),
-        Tier("minute", WindowedRateLimiter(60, 60)),
+    [  # asked in this order: of those that have no room, the first one is named
         Tier("tokens", WindowedRateLimiter(1_000, 60), cost=40),
+        Tier("minute", WindowedRateLimiter(60, 60)),
+        Tier("second", RateLimiter(4)),
     ]
 )
 workflow = Workflow(Step, initial=Step.ASK, exits=[Step.DONE], data=Questions)
@@ -59,7 +59,7 @@ def main() -> None:
     for second, questions in sorted(asked.items()):
         print(f"second {second:>3}: {'#' * questions}")
     for tier, times in budgets.statistics().throttled.items():
-        print(f"{tier} made {times} wait")
+        print(f"{tier:<6} held {times} back")
 
 
 if __name__ == "__main__":

@@ -68,3 +68,11 @@ def test_example(example: doctest.DocTest) -> None:
         label = f"{example.name}[{line.lineno}]"
         got, want = execute(line.source, names, label), line.exc_msg or line.want
         assert check(want, got, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE), f"{label}\n{line.source}\n{got}"
+
+
+def test_readme_shows_the_example_as_it_is() -> None:
+    """The README's first example is, line for line, that of `examples/order.py`."""
+    readme = README.read_text()
+    shown = readme.split("```python\n")[1].split("```")[0]
+    program = (README.parent / "examples" / "order.py").read_text()
+    assert [line for line in shown.splitlines() if line.strip() not in program] == []

@@ -24,7 +24,7 @@ import outcome
 
 from .._resilience import Retry
 from .checks import check_count, check_seconds
-from .compatible import compatible, name_of
+from .compatible import bare, compatible, name_of
 from .config import check_retry
 from .form import S_co, TaskForm
 from .function import TaskFunction
@@ -132,11 +132,11 @@ def _check_types(methods: Mapping[str, Method], generics: Mapping[str, Any]) -> 
         yield process, f"it takes a {name_of(item)}, but the class names {name_of(generics['item'])} as its item"
     if not compatible(out, generics.get("out", out)):
         yield process, f"it returns a {name_of(out)}, but the class names {name_of(generics['out'])} as its output"
-    if (load := methods.get("load")) and not is_any(load.returns):
-        sequence = get_origin(load.returns) or load.returns
+    if (load := methods.get("load")) and not is_any(listed := bare(load.returns)):
+        sequence = get_origin(listed) or listed
         if not isinstance(sequence, type) or not issubclass(sequence, Sequence) or issubclass(sequence, (str, bytes)):
             yield load, f"it returns {name_of(load.returns)}, which is no list or other sequence of items"
-        elif (inside := get_args(load.returns)) and not compatible(inside[0], item):
+        elif (inside := get_args(listed)) and not compatible(inside[0], item):
             yield load, f"it lists {name_of(inside[0])}, but {process.label} takes {name_of(item)}"
     given: Any = BatchResults[item, out]  # type: ignore[valid-type]  # made at run time, of what was annotated
     if (finish := methods.get("finish")) and finish.own and not compatible(given, finish.own[0]):

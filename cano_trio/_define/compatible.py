@@ -14,15 +14,15 @@ def compatible(given: Any, wanted: Any) -> bool:
     >>> compatible(bool, int), compatible(str, int), compatible(list[int], list[str]), compatible(int, int | None)
     (True, False, False, True)
     """
-    given, wanted = _bare(given), _bare(wanted)
+    given, wanted = bare(given), bare(wanted)
     if is_any(given) or is_any(wanted) or wanted is object or given == wanted:
         return True
     if _is_union(given):
         return all(compatible(part, wanted) for part in get_args(given))
-    if _is_union(wanted):
-        return any(compatible(given, part) for part in get_args(wanted))
     if get_origin(given) is Literal:
         return all(compatible(type(value), wanted) for value in get_args(given))
+    if _is_union(wanted):
+        return any(compatible(given, part) for part in get_args(wanted))
     mine, theirs = get_origin(given) or given, get_origin(wanted) or wanted
     if not isinstance(mine, type) or not isinstance(theirs, type):
         return True
@@ -44,11 +44,12 @@ def name_of(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
 
 
-def _bare(hint: Any) -> Any:
+def bare(hint: Any) -> Any:
+    """A hint without its metadata and its alias."""
     while hasattr(hint, "__value__"):
         hint = hint.__value__
     if get_origin(hint) is Annotated:
-        return _bare(get_args(hint)[0])
+        return bare(get_args(hint)[0])
     return type(None) if hint is None else hint
 
 

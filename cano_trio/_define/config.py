@@ -41,7 +41,7 @@ def _check_retry(_: object, __: object, value: object) -> None:
 
 
 def _check_on_open(_: object, __: object, value: object) -> None:
-    if value not in {"fail", "wait"}:
+    if value not in ("fail", "wait"):
         raise ValueError(f"on_open is {value!r}: it takes 'fail' or 'wait'")
 
 

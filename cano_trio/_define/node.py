@@ -105,7 +105,7 @@ def check_async(function: Callable[..., Any], what: str, place: str) -> None:
 def name_of(function: Any) -> str:
     """What a function, or an object called like one, is called."""
     name = getattr(underlying(function), "__name__", "")
-    return type(function).__name__ if name in {"", "__call__"} else name
+    return type(getattr(function, "__self__", function)).__name__ if name in {"", "__call__"} else name
 
 
 def functions_of(task: TaskForm[Any]) -> dict[str, Callable[..., Any]]:

@@ -75,7 +75,7 @@ def graph(target: str, *, full: bool, form: str) -> None:
     workflow = _find(target, full=full)
     click.echo(format(workflow, form))
     if wrong := errors_of(workflow.problems()):
-        click.echo(f"The workflow has errors ({len(wrong)}): see `cano-trio check {target}`.", err=True)
+        click.echo(f"The workflow has {count(len(wrong), 'error')}: see `cano-trio check {target}`.", err=True)
 
 
 @cano_trio.command()

@@ -179,11 +179,11 @@ async def test_nothing_is_set_up_for_a_wrong_call() -> None:
     with pytest.raises(DefinitionError, match="E13"):
         await workflow_of(work).orchestrate(resources=resources)
     with pytest.raises(DefinitionError, match="E22"):
-        await working(log).orchestrate("nowhere", resources=resources)  # type: ignore[arg-type]
+        await working(log).orchestrate("nowhere", resources=resources)  # type: ignore[call-overload]
     with pytest.raises(DataTypeMismatch):
         await working(log).orchestrate(data="some", resources=resources)  # type: ignore[call-overload]
     empty = Workflow(Step, initial=Step.WORK, exits=[Step.DONE])
-    with pytest.raises(DefinitionError, match="E07"):
+    with pytest.raises(DefinitionError, match="E01"):
         await empty.orchestrate(resources=resources)
     assert log == []
 
