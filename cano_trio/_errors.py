@@ -103,7 +103,7 @@ class TaskError(CanoError):
 
 @final
 class AttemptTimeout(TaskError, TimeoutError):
-    """An attempt outlived its ``attempt_timeout``; the retry policy decides what follows (cano RET-8).
+    """An attempt outlived its ``attempt_timeout``, or an item's its ``item_timeout``; the retry policy decides what follows (cano RET-8).
 
     Args:
         task: the task's name.
@@ -111,7 +111,7 @@ class AttemptTimeout(TaskError, TimeoutError):
     """
 
     def __init__(self, task: str, limit: float) -> None:
-        super().__init__(f"{task}: the attempt exceeded its attempt_timeout of {limit:g} s")
+        super().__init__(f"{task}: the attempt took longer than its timeout of {limit:g} s")
         self.task = task
         self.limit = limit
 

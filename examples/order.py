@@ -10,6 +10,8 @@ from cano_trio import Resources, Retry, RunContext, Workflow
 
 
 class Step(Enum):
+    """Where an order stands."""
+
     CHARGE = auto()
     SHIP = auto()
     DONE = auto()
@@ -18,6 +20,8 @@ class Step(Enum):
 
 @dataclass
 class Order:
+    """What is ordered, and what came of it."""
+
     sku: str
     amount: int
     receipt: str = ""

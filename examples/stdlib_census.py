@@ -4,7 +4,7 @@ A router chooses between the whole tree and a sample; a batch parses every file 
 again, and adds all up. Bad files are counted and listed, and stop nobody.
 
     python examples/stdlib_census.py [DIRECTORY] [--sample N] [--jobs N] [--json]
-    cano-trio run examples/stdlib_census.py
+    cano-trio run examples/stdlib_census.py --data '{"sample": 100}'
 
 A terminal gets a progress bar and a table, if rich is installed; a pipe gets plain lines.
 """

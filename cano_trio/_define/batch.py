@@ -19,10 +19,10 @@ from typing import (
     overload,
 )
 
-import attrs
+import msgspec
 import outcome
 
-from .._resilience import Retry
+from .._resilience import Retry, RetryOn, is_transient, matcher
 from .checks import check_count, check_seconds
 from .compatible import bare, compatible, name_of
 from .config import check_retry
@@ -60,14 +60,17 @@ def _check_concurrency(name: str, value: Any) -> None:
         check_count(name, value, least=1)
 
 
+def _check_item_retry_on(_: str, value: Any) -> None:
+    matcher(value)
+
+
 def _check_item_timeout(name: str, value: Any) -> None:
     if value is not None:
         check_seconds(name, value)
 
 
 @final
-@attrs.frozen
-class ItemResult(Generic[Item_co, Out_co]):
+class ItemResult(msgspec.Struct, Generic[Item_co, Out_co], frozen=True):
     """What one item came to.
 
     Args:
@@ -81,6 +84,20 @@ class ItemResult(Generic[Item_co, Out_co]):
     outcome: outcome.Maybe[Out_co]
     attempts: int
     elapsed: float
+
+    @property
+    def value(self) -> Out_co:
+        """What `process_item` returned; of a failed item, raises its failure."""
+        match self.outcome:
+            case outcome.Value(value):
+                return value
+            case outcome.Error(error):
+                raise error
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the item failed with; None if it did not."""
+        return self.outcome.error if isinstance(self.outcome, outcome.Error) else None
 
 
 @final
@@ -153,6 +170,7 @@ BATCH = Model(
     knobs={
         "concurrency": (1, _check_concurrency),
         "item_retry": (Retry.none(), check_retry),
+        "item_retry_on": (is_transient, _check_item_retry_on),
         "item_timeout": (None, _check_item_timeout),
     },
     generics=("item", "out"),
@@ -193,6 +211,8 @@ class BatchTask(TaskForm[S_co], Generic[S_co, Item, Out]):
     """How many items at once; or a `trio.CapacityLimiter`, which several batches may share."""
     item_retry: Retry = Retry.none()
     """How a failed item is tried again."""
+    item_retry_on: RetryOn = is_transient
+    """Which failures of an item are tried again: as ``retry_on``."""
     item_timeout: float | None = None
     """Seconds that one attempt at an item may take."""
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, Self, cast, overload
 from typing_extensions import TypeVar, Unpack
 
 from .._errors import DefinitionError, Problem
-from .._resilience import Retry
+from .._resilience import Retry, RetryOn
 from .batch import BATCH, BatchDecorator, BatchFunction, Concurrency
 from .blueprint import Plan, read_plan
 from .config import TaskConfig, TaskOptions, settle_config
@@ -128,6 +128,7 @@ class Definition(Generic[S, D]):
         *,
         concurrency: Concurrency = 1,
         item_retry: Retry | None = None,
+        item_retry_on: RetryOn | None = None,
         item_timeout: float | None = None,
         **options: Unpack[TaskOptions[S]],
     ) -> BatchDecorator[S]:
@@ -137,13 +138,19 @@ class Definition(Generic[S, D]):
             state: the state in which the batch is worked off.
             concurrency: how many items at once; or a `trio.CapacityLimiter`, which several batches may share.
             item_retry: how a failed item is tried again; not at all by default.
+            item_retry_on: which failures of an item are tried again: as ``retry_on``.
             item_timeout: seconds that one attempt at an item may take; no limit by default.
             options: see `TaskOptions`; they hold for the whole: load, all items, finish.
 
         Raises:
             DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
         """
-        knobs = {"concurrency": concurrency, "item_retry": item_retry, "item_timeout": item_timeout}
+        knobs = {
+            "concurrency": concurrency,
+            "item_retry": item_retry,
+            "item_retry_on": item_retry_on,
+            "item_timeout": item_timeout,
+        }
         return cast("BatchDecorator[S]", self._decorator(state, BATCH, {**options, **knobs}, BatchFunction))
 
     def _decorator(

@@ -68,9 +68,15 @@ def underlying(function: Callable[..., Any]) -> Any:
                 return call if isinstance(call, types.FunctionType) else function
 
 
+def _annotated(function: Callable[..., Any]) -> Any:
+    """The function whose annotations are meant: of a class that is called, not those of its attributes."""
+    function = underlying(function)
+    return getattr(function, "__init__") if isinstance(function, type) else function  # noqa: B009  (mypy thinks of an instance's)
+
+
 def raw_annotations(function: Callable[..., Any]) -> dict[str, Any]:
     """The annotations unevaluated: strings stay strings."""
-    function = underlying(function)
+    function = _annotated(function)
     if sys.version_info >= (3, 14):
         import annotationlib  # noqa: PLC0415  (not there before 3.14)
 
@@ -80,7 +86,7 @@ def raw_annotations(function: Callable[..., Any]) -> dict[str, Any]:
 
 def resolve_hints(function: Callable[..., Any], scope: Scope) -> tuple[dict[str, Any], dict[str, str]]:
     """Every hint that can be resolved, and of every other one why it can't: a bad one does not take the others along."""
-    function = underlying(function)
+    function = _annotated(function)
     outer: Names = getattr(function, "__globals__", {})
     local = _closure(function) | dict(scope.names)
     local |= {parameter.__name__: parameter for parameter in getattr(function, "__type_params__", ())}

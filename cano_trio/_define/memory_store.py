@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, TypeVar, final
 
@@ -81,6 +82,10 @@ class MemoryStore:
     def clear(self) -> None:
         """Forget everything."""
         self._values.clear()
+
+    def __iter__(self) -> Iterator[str]:
+        """All keys, oldest first."""
+        return iter(self._values)
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a value under that key."""

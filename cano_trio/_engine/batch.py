@@ -27,11 +27,14 @@ PROGRESS_SECONDS = 0.1
 def bind_batch(step: Any, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step attempt the whole cycle: load, all items, finish (cano BAT-7)."""
     node = plan.node
-    item_config = TaskConfig(retry=node.knobs["item_retry"], attempt_timeout=node.knobs["item_timeout"])
+    knobs = node.knobs
+    item_config = TaskConfig(
+        retry=knobs["item_retry"], retry_on=knobs["item_retry_on"], attempt_timeout=knobs["item_timeout"]
+    )
     load = binder.unit(plan.methods["load"])
     item = binder.unit(plan.methods["process_item"], config=item_config, bare=True)
     finish = binder.unit(plan.methods["finish"], writes=True)
-    concurrency = node.knobs["concurrency"]
+    concurrency = knobs["concurrency"]
 
     async def cycle(run: Run, number: int) -> Any:
         items = await load.once(run, number)
@@ -39,6 +42,7 @@ def bind_batch(step: Any, plan: Plan[Any], binder: Binder) -> None:
         if not isinstance(items, Sequence) or isinstance(items, (str, bytes)):
             raise TypeError(f"{load.label} returned {items!r}. Return a list, or another sequence of items.")
         work = Work(run, item, list(items), limiter)
+        run.report_progress(0, len(work.items))
         if work.items:
             await work.off()
         return await finish.once(run, number, BatchResults(work.results))

@@ -162,9 +162,7 @@ class Resources(ResourceMap):
     async def for_run(self) -> AsyncGenerator[Resources]:
         """These resources as one run sees them, with those that are made for it alone."""
         own = Resources()
-        own._users = (
-            1  # the run holds them open: an inner workflow's run that is given these joins, and opens nothing anew
-        )
+        own._users = 1  # the run holds them open: a run inside it that is given these must join, not set up again
         own._entries = {
             key: Entry.of(key, entry.given) if isinstance(entry.given, PerRun) else entry
             for key, entry in self._entries.items()
@@ -235,7 +233,7 @@ async def held(entry: Entry, failures: list[Exception]) -> AsyncGenerator[None]:
         if scope.cancel_called:
             _note(entry, TeardownTimeout(entry.label, TEARDOWN_SECONDS), failures)
         if _cancelled_by_itself(inner):
-            raise fault or _ended(entry) from _not_cancelled(inner)
+            raise fault or _ended(entry, _not_cancelled(inner))
         if fault is not None:
             _note(entry, fault, failures)
         if inner is not None:
@@ -249,8 +247,9 @@ async def _tear_down(manager: AbstractAsyncContextManager[object], inner: BaseEx
     try:
         await manager.__aexit__(type(inner) if inner else None, inner, inner.__traceback__ if inner else None)
     except BaseException as error:
-        fault = _not_cancelled(error)
-        if fault is None or _is_only(fault, inner):
+        # Cut off while it cleaned up after a failure, it raises a Cancelled with that failure behind it.
+        fault = _not_cancelled(error) or _not_cancelled(error.__context__)
+        if error is inner or fault is None or _leaves(fault) <= _leaves(inner):
             return None
         if isinstance(fault, Exception):
             return fault
@@ -297,15 +296,17 @@ def _not_cancelled(error: BaseException | None) -> BaseException | None:
     return None if isinstance(error, trio.Cancelled) else error
 
 
-def _ended(entry: Entry) -> ResourceError:
-    return ResourceError(f"resource {entry.label!r} ended, and cancelled the run that used it")
+def _ended(entry: Entry, cause: BaseException | None) -> ResourceError:
+    error = ResourceError(f"resource {entry.label!r} ended, and cancelled the run that used it")
+    error.__cause__ = cause
+    return error
 
 
-def _is_only(error: BaseException, inner: BaseException | None) -> bool:
-    """The block's own failure, as it is or in the wrapping that a nursery puts around it."""
-    while error is not inner and isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error is inner
+def _leaves(error: BaseException | None) -> set[int]:
+    """What is in an exception, by identity; a nursery wraps groups into groups, and makes copies of those inside."""
+    if isinstance(error, BaseExceptionGroup):
+        return set().union(*map(_leaves, error.exceptions))
+    return {id(error)}
 
 
 def _note(entry: Entry, error: Exception, failures: list[Exception]) -> None:
@@ -317,12 +318,12 @@ async def _health_of(entry: Entry, timeout: float) -> HealthStatus:
     ask: Any = getattr(entry.value, "health", None)
     if not inspect.iscoroutinefunction(ask):
         return HealthStatus.healthy()
-    with trio.move_on_after(timeout):
-        try:
+    try:
+        with trio.move_on_after(timeout):
             answer = await ask()
-        except Exception as error:
-            return HealthStatus.unhealthy(f"{type(error).__name__}: {error}".rstrip(": "))
-        if isinstance(answer, HealthStatus):
-            return answer
-        return HealthStatus.unhealthy(f"health() returned {answer!r}, not a HealthStatus")
+            if isinstance(answer, HealthStatus):
+                return answer
+            return HealthStatus.unhealthy(f"health() returned {answer!r}, not a HealthStatus")
+    except Exception as error:  # outside the scope, which makes one of a group of errors and its own cancels
+        return HealthStatus.unhealthy(f"{type(error).__name__}: {error}".rstrip(": "))
     return HealthStatus.unhealthy(f"no answer within {timeout:g} s")

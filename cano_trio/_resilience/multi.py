@@ -56,7 +56,7 @@ class MultiStatistics:
 
     Args:
         tiers: each tier's limiter.
-        throttled: by tier, how often it was the one that refused a call or made it wait.
+        throttled: by tier, how many calls it refused or made wait.
         waiting: tasks in line.
         acquired: calls let through.
         waited: calls that had to wait before they were let through.
@@ -203,7 +203,7 @@ class MultiRateLimiter:
             async with AsyncExitStack() as fronts:
                 for limiter in totals(charges):
                     await fronts.enter_async_context(self._lines[limiter].front())
-                reservation = await self._wait_for_all(charges)
+                reservation = await self._wait_for_all(charges, {refusal[0].tier})
         finally:
             self._waiting -= 1
         self._waited += 1
@@ -222,9 +222,12 @@ class MultiRateLimiter:
             rejected=self._rejected,
         )
 
-    async def _wait_for_all(self, charges: list[Charge]) -> Reservation:
+    async def _wait_for_all(self, charges: list[Charge], counted: set[str]) -> Reservation:
         """Wait in the refusing limiter's own line for its share; with that in hand, ask the others."""
         while (charge := refusing(charges)) is not None:
+            if charge.tier not in counted:
+                counted.add(charge.tier)
+                self._throttled[charge.tier] += 1
             held = await charge.limiter.reserve(totals(charges)[charge.limiter])
             others = [other for other in charges if other.limiter is not charge.limiter]
             if refusing(others) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 
 from .._journal.codec import JsonCodec
+from .._journal.difference import fields_of
 from .._runtime.workflow import Workflow
 from .refusal import Refused, did_you_mean, no_file
 from .wording import one_line
@@ -44,7 +46,7 @@ def _source(given: str) -> bytes:
 def _decoded(type_: Any, text: bytes, given: str) -> Any:
     try:
         _check_names(type_, msgspec.json.decode(text))
-        return JsonCodec(type_).unpack(text)
+        return _completed(JsonCodec(type_).unpack(text), set())
     except Refused:
         raise
     except msgspec.ValidationError as error:
@@ -54,6 +56,20 @@ def _decoded(type_: Any, text: bytes, given: str) -> Any:
         raise Refused(f"--data: {error}{hint}") from error
     except Exception as error:
         raise Refused(f"--data makes no {type_.__name__}: {one_line(error)}") from error
+
+
+def _completed(value: Any, seen: set[int]) -> Any:
+    """Give dataclasses their defaults: msgspec leaves them to the class, and does not write them again."""
+    if id(value) in seen:
+        return value
+    seen.add(id(value))
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            if hasattr(value, field.name):
+                object.__setattr__(value, field.name, getattr(value, field.name))
+    for _, part in fields_of(value) or ():
+        _completed(part, seen)
+    return value
 
 
 def _check_names(type_: Any, raw: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -70,13 +69,13 @@ import time
 from enum import Enum
 from typing import Literal
 import trio
-from cano_trio import Workflow
+from cano_trio import Retry, Workflow
 
 Step = Enum("Step", "WORK DONE LOST")
 
 def workflow(name, work):
     made = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], name=name)
-    made.register(Step.WORK, work)
+    made.register(Step.WORK, work, retry=Retry.none())
     return made
 
 async def fine() -> Literal[Step.DONE]:
@@ -163,26 +162,35 @@ def command(folder: Path) -> Command:
 class Start(Protocol):
     """Starts the command as a process of its own."""
 
-    def __call__(self, *arguments: str, python: tuple[str, ...] = (), **streams: int) -> subprocess.Popen[str]:
-        """With these arguments; ``python`` instead of ``-m cano_trio``, streams instead of pipes."""
+    def __call__(
+        self, *arguments: str, python: tuple[str, ...] = ..., stdout: int = ..., stderr: int = ...
+    ) -> subprocess.Popen[str]:
+        """With these arguments; ``python`` instead of ``-m cano_trio``, and pipes if nothing else is given."""
         ...
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Start]:
+def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Start the command as a process of its own, which does not outlive the test."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    # A child inherits that a signal is ignored, as in a script's background, but no handler.
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
     begun: list[subprocess.Popen[str]] = []
-    environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS"}}
-    environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm"}
 
-    def begin(*arguments: str, python: tuple[str, ...] = ("-m", "cano_trio"), **streams: int) -> subprocess.Popen[str]:
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | streams
+    def begin(
+        *arguments: str,
+        python: tuple[str, ...] = ("-m", "cano_trio"),
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, *python, *arguments],
             text=True,
-            env=environment,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # CI may run us deaf to it
-            **pipes,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
         )
         begun.append(process)
         return process
@@ -191,3 +199,4 @@ def start(folder: Path) -> Iterator[Start]:
     for process in begun:
         with process:
             process.kill()
+    signal.signal(signal.SIGINT, earlier)

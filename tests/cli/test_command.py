@@ -86,9 +86,11 @@ def test_nothing_heavy_is_imported_that_is_not_used(start: Start) -> None:
         assert start(*arguments, python=("-c", code)).communicate()[0].splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("variable, value, colours", [("NO_COLOR", "1", False), ("TERM", "dumb", False), ("A", "", None)])
+@pytest.mark.parametrize(
+    "variable, value, colours", [("NO_COLOR", "1", False), ("TERM", "dumb", False), ("A", "", None)]
+)
 def test_colour_is_off_where_the_environment_says_so(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, colours: bool | None
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, colours: object
 ) -> None:
     """NO_COLOR and a dumb terminal turn colours off; else it is for click to see whether there is a terminal."""
     given: list[object] = []

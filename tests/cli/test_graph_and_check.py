@@ -15,17 +15,19 @@ from cano_trio.cli.target import find_workflow
 if TYPE_CHECKING:
     from tests.cli.conftest import Command
 
-WRONG = """
+RIGHT = """
 from enum import Enum
 from typing import Literal
 from cano_trio import Workflow
-Step = Enum("Step", "FETCH PARSE SPARE DONE")
-workflow = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], name="wrong")
+Step = Enum("Step", "FETCH SPARE DONE")
+workflow = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], name="right")
 @workflow.task(Step.FETCH)
-async def fetch() -> Literal[Step.PARSE, Step.DONE]:
+async def fetch() -> Literal[Step.DONE]:
     return Step.DONE
 """
-RIGHT = f"{WRONG}\n@workflow.task(Step.PARSE)\nasync def parse() -> Literal[Step.DONE]: return Step.DONE\n"
+"""SPARE deserves a warning."""
+WRONG = RIGHT.replace('name="right"', 'name="wrong", data=str')
+"""And a str can't be changed, which is an error."""
 
 
 @pytest.mark.parametrize("form", ["mermaid", "dot", "ascii"])
@@ -66,7 +68,7 @@ def test_every_problem_has_a_line(command: Command, folder: Path) -> None:
     (folder / "wrong.py").write_text(WRONG)
     result = command("check", "wrong.py")
     assert result.stdout == "".join(f"{problem}\n" for problem in find_workflow("wrong.py").problems())
-    assert [line.split()[:2] for line in result.stdout.splitlines()] == [["E07", "PARSE:"], ["W10", "SPARE:"]]
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [["E19", "workflow:"], ["W10", "SPARE:"]]
     assert (result.exit_code, result.stderr) == (1, "")
 
 
@@ -82,7 +84,7 @@ def test_codes_are_coloured_on_a_terminal_only(command: Command, folder: Path) -
     """Errors are red, warnings yellow, ok green; piped there is no colour."""
     (folder / "wrong.py").write_text(WRONG)
     coloured = CliRunner().invoke(cano_trio, ["check", "wrong.py"], color=True).stdout
-    assert "\x1b[31m\x1b[1mE07\x1b[0m PARSE" in coloured
+    assert "\x1b[31m\x1b[1mE19\x1b[0m workflow" in coloured
     assert "\x1b[33m\x1b[1mW10\x1b[0m SPARE" in coloured
     assert CliRunner().invoke(cano_trio, ["check", "ingest.py"], color=True).stdout.startswith("\x1b[32mok\x1b[0m")
     assert "\x1b" not in command("check", "wrong.py").stdout
@@ -94,10 +96,10 @@ def test_problems_as_json(command: Command, folder: Path) -> None:
     result = command("check", "wrong.py", "--json")
     found = json.loads(result.stdout)
     assert {name: found[name] for name in ("workflow", "ok", "states", "tasks")} == {
-        "workflow": "wrong", "ok": False, "states": 4, "tasks": 1,
+        "workflow": "wrong", "ok": False, "states": 3, "tasks": 1,
     }  # fmt: skip
     assert [(one["code"], one["place"], one["severity"]) for one in found["problems"]] == [
-        ("E07", "PARSE", "error"),
+        ("E19", "workflow", "error"),
         ("W10", "SPARE", "warning"),
     ]
     assert found["problems"][0].keys() == {"code", "place", "message", "hint", "site", "severity"}
@@ -108,9 +110,9 @@ def test_problems_as_json(command: Command, folder: Path) -> None:
 
 def test_a_definition_that_fails_while_it_is_loaded_is_a_problem(command: Command, folder: Path) -> None:
     """A decorator that refuses its function is listed as any other problem, not as a wrong call."""
-    (folder / "refused.py").write_text(RIGHT.replace("async def parse", "def parse"))
+    (folder / "refused.py").write_text(RIGHT.replace("async def fetch", "def fetch"))
     result = command("check", "refused.py")
-    assert (result.exit_code, result.stdout[:10], result.stderr) == (1, "E15 PARSE:", "")
+    assert (result.exit_code, result.stdout[:10], result.stderr) == (1, "E15 FETCH:", "")
     assert json.loads(command("check", "refused.py", "--json").stdout)["problems"][0]["code"] == "E15"
 
 
@@ -129,7 +131,7 @@ def test_missing_resources_are_a_problem_where_the_workflow_brings_its_own(
 ) -> None:
     """A workflow that is given its resources at the run is right without; one that has them must have all."""
     (folder / "needs.py").write_text(
-        RIGHT.replace('name="wrong"', f"resources={resources}")
+        RIGHT.replace('name="right"', f"resources={resources}")
         .replace("import Workflow", "import Resources, Workflow")
         .replace("def fetch()", "def fetch(limit: int)")
     )

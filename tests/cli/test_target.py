@@ -92,7 +92,10 @@ def test_the_same_workflow_under_two_names_is_one(folder: Path) -> None:
         ("empty.py", "empty.py has no Workflow at module level"),
         ("empty.py:x", "empty.py has no 'x'\n"),
         ("syntax.py", "can't load syntax.py: SyntaxError: invalid syntax (syntax.py:2: y = = 1)"),
-        ("imports.py", "can't load imports.py: ModuleNotFoundError: No module named 'htppx' (imports.py:2: import htppx)"),
+        (
+            "imports.py",
+            "can't load imports.py: ModuleNotFoundError: No module named 'htppx' (imports.py:2: import htppx)",
+        ),
         ("imports", "can't load imports: ModuleNotFoundError: No module named 'htppx' (imports.py:2: import htppx)"),
         ("leaves.py", "can't load leaves.py: SystemExit: 3 (leaves.py:2: sys.exit(3))"),
         ("wrong.py", "can't load wrong.py: DefinitionError: E15 WORK: "),

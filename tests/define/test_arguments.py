@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from enum import Enum, StrEnum, auto
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import attrs
@@ -34,15 +32,9 @@ class Empty(Enum):
     pass
 
 
-def here() -> str:
-    """The caller's `file:line`, as a problem shows it."""
-    frame = inspect.stack()[1]
-    return f"{Path(frame.filename).name}:{frame.lineno}"
-
-
 def refused(states: Any = Step, **arguments: Any) -> Problem:
     """The only problem of a constructor call."""
-    given = {"initial": Step.WORK, "exits": [Step.DONE]} | arguments
+    given: dict[str, Any] = {"initial": Step.WORK, "exits": [Step.DONE]} | arguments
     with pytest.raises(DefinitionError) as caught:
         Workflow(states, **given)
     (problem,) = caught.value.problems
@@ -53,7 +45,7 @@ def refused(states: Any = Step, **arguments: Any) -> Problem:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message", "hint"),
+    "arguments, message, hint",
     [
         ({"states": "Step"}, "states is 'Step', not an Enum class", "Pass the class itself."),
         ({"states": Step.WORK}, "states is <Step.WORK: 1>, not an Enum class", "Pass the class itself."),
@@ -117,8 +109,9 @@ def test_exits_may_be_any_iterable_once() -> None:
 def test_refusal_names_the_line_of_the_call() -> None:
     """E03: the site is the line that calls `Workflow`, not one of ours."""
     with pytest.raises(DefinitionError) as caught:
-        line = here(); Workflow(Step, initial=Step.WORK, exits=[Step.DONE], version=-1)  # fmt: skip # noqa: E702, PT012
-    assert caught.value.problems[0].site.endswith(line)
+        Workflow(Step, initial=Step.WORK, exits=[Step.DONE], version=-1)
+    line = test_refusal_names_the_line_of_the_call.__code__.co_firstlineno + 3
+    assert caught.value.problems[0].site.endswith(f"test_arguments.py:{line}")
 
 
 def test_defaults_are_stored() -> None:
@@ -226,7 +219,7 @@ def test_data_that_can_change(data: type | None) -> None:
     assert data_problems(data) == []
 
 
-@pytest.mark.parametrize(("data", "name"), [(Dataclass(3), "Dataclass"), ("Order", "str")])
+@pytest.mark.parametrize("data, name", [(Dataclass(3), "Dataclass"), ("Order", "str")])
 def test_data_that_is_no_type(data: object, name: str) -> None:
     """E18: data takes the class, not one of its instances."""
     (problem,) = data_problems(data)
@@ -237,7 +230,7 @@ def test_data_that_is_no_type(data: object, name: str) -> None:
 
 def test_repr() -> None:
     """A workflow shows its name, its size and where it is defined."""
-    work = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], name="ingest"); line = here()  # fmt: skip # noqa: E702
+    work = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], name="ingest")
     assert repr(work).startswith("<Workflow 'ingest' of 0 tasks, ")
-    assert repr(work).endswith(f"{line}>")
+    assert repr(work).endswith(f"test_arguments.py:{test_repr.__code__.co_firstlineno + 2}>")
     assert f"{work}" == repr(work)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence, Sized
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, SupportsInt, Union
 
 import pytest
 
 from cano_trio import BatchResults, BatchTask, Problem, Workflow
+from cano_trio._define.compatible import compatible
 
 if TYPE_CHECKING:
     from elsewhere import Client, Reply  # type: ignore[import-not-found]
@@ -101,7 +102,7 @@ def test_return_annotation_that_can_not_be_resolved() -> None:
 def test_annotations_that_raise() -> None:
     """E05: an annotation may be any expression, and fail like one."""
 
-    async def fetch(a: Doc.Missing, b: 1 / 0, c: Literal[Step.GONE]) -> Literal[Step.DONE]:  # type: ignore # noqa: PGH003
+    async def fetch(a: Doc.Missing, b: 1 / 0, c: Literal[Step.GONE]) -> Literal[Step.DONE]:  # type: ignore[name-defined, valid-type]
         return Step.DONE
 
     texts = [problem.message for problem in problems_of(fetch)]
@@ -124,7 +125,7 @@ def test_annotation_that_is_no_python() -> None:
 def test_no_return_annotation() -> None:
     """E06: edges come from return annotations, so there must be one; the rest of the graph is not blamed."""
 
-    async def fetch():  # type: ignore[no-untyped-def] # noqa: ANN202
+    async def fetch():  # type: ignore[no-untyped-def]  # noqa: ANN202
         return Step.DONE
 
     (problem,) = problems_of(fetch)
@@ -133,7 +134,7 @@ def test_no_return_annotation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hint", "shown"),
+    "hint, shown",
     [
         (None, ["None"]),
         (type(None), ["None"]),
@@ -164,15 +165,13 @@ def test_wrong_returns(hint: Any, shown: list[str]) -> None:
     found = problems_of(fetch)
     assert {problem.code for problem in found} == {"E11"}
     assert [problem.message for problem in found] == [f"fetch is annotated to return {text}" for text in shown]
-    assert {problem.hint for problem in found} == {
-        "It must return members of Step, such as -> Literal[Step.WORK]."
-    }
+    assert {problem.hint for problem in found} == {"It must return members of Step, such as -> Literal[Step.WORK]."}
 
 
 def test_parameters_without_annotation() -> None:
     """E14: nobody can tell what to inject for a parameter without an annotation; one with a default keeps that."""
 
-    async def fetch(client, limit=3, *, doc: Doc, page, **more: int) -> Literal[Step.DONE]:  # type: ignore[no-untyped-def] # noqa: ANN001
+    async def fetch(client, limit=3, *, doc: Doc, page, **more: int) -> Literal[Step.DONE]:  # type: ignore[no-untyped-def]  # noqa: ANN001
         return Step.DONE
 
     found = problems_of(fetch)
@@ -186,7 +185,7 @@ def test_parameters_without_annotation() -> None:
 def test_default_that_stands_in_the_way() -> None:
     """E14: a positional-only parameter can't be passed over, default or not."""
 
-    async def fetch(limit=3, /, doc: Doc = Doc()) -> Literal[Step.DONE]:  # type: ignore[no-untyped-def] # noqa: ANN001, B008
+    async def fetch(limit=3, /, doc: Doc = Doc()) -> Literal[Step.DONE]:  # type: ignore[no-untyped-def]  # noqa: ANN001, B008
         return Step.DONE
 
     (problem,) = problems_of(fetch)
@@ -212,7 +211,7 @@ async def item(item: int) -> str:
     return ""
 
 
-async def untyped(item) -> str:  # type: ignore[no-untyped-def] # noqa: ANN001
+async def untyped(item) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001
     return ""
 
 
@@ -241,7 +240,7 @@ def taking(hint: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("process", "hint"),
+    "process, hint",
     [
         (item, list[int]),
         (item, Sequence[int]),
@@ -266,7 +265,7 @@ def test_loads_that_agree(process: Any, hint: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("process", "hint", "said"),
+    "process, hint, said",
     [
         (item, list[str], "it lists str, but item.process_item takes int"),
         (item, list[int | str], "it lists int | str, but item.process_item takes int"),
@@ -293,7 +292,9 @@ def test_loads_that_disagree(process: Any, hint: Any, said: str) -> None:
     assert "test_signatures.py:" in problem.site
 
 
-@pytest.mark.parametrize("hint", [BatchResults[int, str], BatchResults, BatchResults[Any, Any], Any, Sequence[Any], object], ids=shown)
+@pytest.mark.parametrize(
+    "hint", [BatchResults[int, str], BatchResults, BatchResults[Any, Any], Any, Sequence[Any], object], ids=shown
+)
 def test_finishes_that_agree(hint: Any) -> None:
     """E17 accepts what the results may be called."""
     assert batch(item, finish=taking(hint)) == []
@@ -371,3 +372,30 @@ def test_a_callback_parameter() -> None:
         return Step.DONE
 
     assert problems_of(fetch) == []
+
+
+@pytest.mark.parametrize(
+    "given, wanted, fits",
+    [
+        (int, object, True),
+        (int, Any, True),
+        (int | str, int, False),
+        (int, int | str, True),
+        (Literal[1], Literal[1, 2], True),
+        (Literal[1, "a"], int, False),
+        (int, float, True),
+        (float, int, False),
+        (list[int], Sequence[str], True),
+        (dict[str, int], dict[str, str], False),
+        (tuple[int, int], tuple[int], True),
+        (int, Sized, False),
+        (list[int], Sized, True),
+        (str, SupportsInt, True),
+        ("Later", int, True),
+        (None, type(None), True),
+    ],
+    ids=shown,
+)
+def test_compatible(given: Any, wanted: Any, fits: bool) -> None:  # noqa: FBT001
+    """E17's question, answered: only what can't fit is refused."""
+    assert compatible(given, wanted) is fits

@@ -20,7 +20,8 @@ class Step(Enum):
 
 def workflow(**arguments: Any) -> Any:
     """Untyped, for what a type checker would refuse."""
-    return Workflow(Step, **{"initial": Step.FETCH, "exits": [Step.DONE, Step.FAILED]} | arguments)
+    given: dict[str, Any] = {"initial": Step.FETCH, "exits": [Step.DONE, Step.FAILED]} | arguments
+    return Workflow(Step, **given)
 
 
 def leading(*targets: Step, name: str = "task") -> Any:
@@ -183,7 +184,7 @@ def test_all_at_once_in_the_order_of_the_states() -> None:
     """Everything that is wrong is told together: the workflow's own first, then by state, then by code."""
     work = workflow(data=tuple)
 
-    async def parse(page) -> Literal[Step.FETCH]:  # type: ignore[no-untyped-def] # noqa: ANN001
+    async def parse(page) -> Literal[Step.FETCH]:  # type: ignore[no-untyped-def]  # noqa: ANN001
         return Step.FETCH
 
     work.register(Step.DONE, leading(Step.DONE))
@@ -236,14 +237,14 @@ def test_validated_again_after_a_change() -> None:
     batch = work.batch(Step.PARSE)(item)
     assert summary(work) == [("E16", "PARSE"), ("E16", "PARSE")]
 
-    @batch.load
     async def load() -> list[int]:
         return []
 
-    @batch.finish
     async def finish(results: BatchResults[int, int]) -> Literal[Step.DONE]:
         return Step.DONE
 
+    batch.load(load)
+    batch.finish(finish)
     assert summary(work) == [("W10", "REPORT"), ("W10", "FAILED")]
 
 
@@ -330,7 +331,7 @@ def test_an_invalid_return_hides_its_consequences() -> None:
     """One mistake, one problem: where a task leads is unknown, so nothing behind it is called unreachable or a trap."""
     work = workflow()
 
-    async def parse():  # type: ignore[no-untyped-def] # noqa: ANN202
+    async def parse():  # type: ignore[no-untyped-def]  # noqa: ANN202
         return Step.REPORT
 
     work.register(Step.FETCH, leading(Step.PARSE))

@@ -126,6 +126,25 @@ async def test_item_retry(autojump_clock: MockClock) -> None:
     assert type(failure.outcome.error) is OSError
 
 
+async def test_item_retry_on(autojump_clock: MockClock) -> None:
+    """What is retried of an item is its own rule: a failure that it does not name fills the slot at once."""
+    batch = Wait([-1, -1], item_retry=Retry.fixed(2, delay=10), item_retry_on=TimeoutError)
+    await workflow(batch).orchestrate()
+    assert [result.attempts for result in batch.results] == [1, 1]
+
+
+async def test_result_of_an_item() -> None:
+    """A result gives its value, or raises its failure, and tells the failure without raising."""
+    batch = Wait([0, -0.001])
+    await workflow(batch).orchestrate()
+    good, bad = batch.results
+    assert (good.value, good.error) == (0, None)
+    assert isinstance(bad.error, OSError)
+    with pytest.raises(OSError) as caught:
+        _ = bad.value
+    assert caught.value is bad.error
+
+
 async def test_item_timeout(autojump_clock: MockClock) -> None:
     """G-BAT-3: an item that hangs is cut off, and the others are not held up."""
     batch = Wait([1, 100, 1], item_timeout=5)
@@ -223,7 +242,7 @@ async def test_progress_tells_the_end(autojump_clock: MockClock, recorder: Recor
     """Progress events count up and end with all of all."""
     await workflow(Wait([1] * 5)).orchestrate(observers=[recorder])
     told = [(event.done, event.total) for event in recorder.of(Progress)]
-    assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    assert told == [(0, 5), (1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
 
 
 async def test_items_have_keys_of_their_own() -> None:

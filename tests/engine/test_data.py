@@ -360,3 +360,11 @@ async def test_exhausted_data_task_keeps_its_type(autojump_clock: MockClock) -> 
 
     with pytest.raises(RetryExhausted, match="OSError: W-7"):
         await work.run(Order("W-7"))
+
+
+async def test_an_int_stands_for_a_float() -> None:
+    """PEP 484: an int in a field of floats is written, and comes back as the equal float."""
+    result = await writer(Plain, ratio=2, prices={"a": 3}).run(Plain(ratio=1))
+    assert (result.data.ratio, result.data.prices) == (2.0, {"a": 3.0})
+    with pytest.raises(DataNotEncodable):
+        await writer(Plain, ratio=2**53 + 1).run(Plain())

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from enum import Enum, auto
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import pytest
 
-from cano_trio import DefinitionError, PerRun, Resource, ResourceError, Resources, Shared, Workflow
+from cano_trio import DefinitionError, PerRun, ResourceError, Resources, Shared
 
 
-class Step(Enum):
-    WORK = auto()
-    DONE = auto()
+class Connection:
+    pass
 
 
-Done = Literal[Step.DONE]
+@asynccontextmanager
+async def connected() -> AsyncIterator[Connection]:
+    yield Connection()
+
+
+class Session:
+    """A context manager that gives itself, or something else."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+class Pool(Session):
+    async def __aenter__(self) -> Connection:  # type: ignore[override]
+        return Connection()
 
 
 def session() -> Session:
@@ -103,35 +117,6 @@ def test_a_factory_of_the_same_function_as_its_class() -> None:
     assert repr(Resources(a=PerRun(local), b=Shared(Local))) == "<Resources a: Inner per run, b: Inner>"
 
 
-async def test_an_unknown_shared_is_looked_at_once_it_is_made() -> None:
-    """Where nothing tells the class before, the resources are opened first, and the injection judged then."""
-    seen = list[object]()
-
-    async def work(db: Connection) -> Done:
-        seen.append(type(db))
-        return Step.DONE
-
-    await given_to(work, Resources(other=Shared(lambda: Replica())))  # noqa: PLW0108
-    assert seen == [Replica]
-    with pytest.raises(DefinitionError, match="E13 WORK: work: resource 'db' is a str, not a Connection"):
-        await given_to(work, Resources(db=Shared(lambda: "text")))
-
-
-async def test_an_unknown_one_per_run_needs_provides() -> None:
-    """What is made per run has to tell its class; the message names `provides=`, and nothing is set up."""
-    seen = list[object]()
-
-    async def work(db: Connection) -> Done:
-        seen.append(type(db))
-        return Step.DONE
-
-    assert await refusal(work, Resources(db=PerRun(lambda: Connection()))) == (  # noqa: PLW0108
-        "work: resource 'db' is a something of unknown class (see provides=), not a Connection"
-    )
-    await given_to(work, Resources(db=PerRun(lambda: Replica(), provides=Connection)))  # noqa: PLW0108
-    assert seen == [Replica]
-
-
 @asynccontextmanager
 async def opened() -> AsyncIterator[int]:
     yield 1
@@ -154,8 +139,19 @@ async def generator() -> AsyncIterator[int]:
 def test_no_factory(kind: type[Shared | PerRun], make: Callable[[], Any]) -> None:
     """E13 at once: a value, an async function, one without @asynccontextmanager, one that was called already."""
     with pytest.raises(
-        DefinitionError, match=rf"E13 resources: {kind.__name__} got .*test_injection\.py:\d+\)\. Pass a"
+        DefinitionError, match=rf"E13 resources: {kind.__name__} got .*test_factories\.py:\d+\)\. Pass a"
     ):
         kind(make())
 
 
+@pytest.mark.parametrize("make", [coroutine, generator])
+async def test_a_factory_that_gives_what_nobody_awaits(make: Callable[[], object]) -> None:
+    """What a lambda hides is found when it is called: an error of the set-up, and no warning later."""
+    with pytest.raises(ResourceError, match=r"^the factory of resource 'a' returned <.*>, which nobody awaits$"):
+        async with Resources(a=Shared(lambda: make())):  # noqa: PLW0108
+            raise AssertionError
+
+
+def test_repr_shows_the_factory() -> None:
+    """What was handed in, for debugging."""
+    assert (repr(Shared(Connection)), repr(PerRun(dict))) == (f"Shared({Connection!r})", f"PerRun({dict!r})")

@@ -120,6 +120,27 @@ async def test_who_does_not_answer_is_unhealthy(autojump_clock: MockClock) -> No
     assert trio.current_time() == 10.5
 
 
+async def test_who_fails_when_timed_out_is_unhealthy(autojump_clock: MockClock) -> None:
+    """RES-9, changed: a nursery in `health` that fails as it is cut off does not fail the asking."""
+
+    class Gathers:
+        async def health(self) -> HealthStatus:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                nursery.start_soon(fail_when_cut)
+            return HealthStatus.healthy()
+
+    async def fail_when_cut() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise OSError("cut")
+
+    answer = (await Resources(a=Gathers()).check_all_health())["a"]
+    assert answer == HealthStatus.unhealthy("ExceptionGroup: Exceptions from Trio nursery (1 sub-exception)")
+    assert trio.current_time() == 5
+
+
 async def test_a_wrong_answer_is_unhealthy() -> None:
     """RES-9: True is no HealthStatus, and the answer says so."""
     assert await Resources(db=Says(answer=True)).aggregate_health() == HealthStatus.unhealthy(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from enum import Enum, auto
-from functools import partial
-from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import pytest
 from hypothesis import given
@@ -48,21 +47,6 @@ class Connection:
 
 class Replica(Connection):
     pass
-
-
-class Session:
-    """A context manager that gives itself, or something else."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-
-class Pool(Session):
-    async def __aenter__(self) -> Connection:  # type: ignore[override]
-        return Connection()
 
 
 @runtime_checkable
@@ -311,6 +295,35 @@ async def test_all_that_is_missing_is_told_at_once() -> None:
     with pytest.raises(DefinitionError) as caught:
         await workflow.orchestrate(resources=Resources(a=1))
     assert [(problem.code, problem.place) for problem in caught.value.problems] == [("E13", "A"), ("E13", "B")]
+
+
+async def test_an_unknown_shared_is_looked_at_once_it_is_made() -> None:
+    """Where nothing tells the class before, the resources are opened first, and the injection judged then."""
+    seen = list[object]()
+
+    async def work(db: Connection) -> Done:
+        seen.append(type(db))
+        return Step.DONE
+
+    await given_to(work, Resources(other=Shared(lambda: Replica())))  # noqa: PLW0108
+    assert seen == [Replica]
+    with pytest.raises(DefinitionError, match="E13 WORK: work: resource 'db' is a str, not a Connection"):
+        await given_to(work, Resources(db=Shared(lambda: "text")))
+
+
+async def test_an_unknown_one_per_run_needs_provides() -> None:
+    """What is made per run has to tell its class; the message names `provides=`, and nothing is set up."""
+    seen = list[object]()
+
+    async def work(db: Connection) -> Done:
+        seen.append(type(db))
+        return Step.DONE
+
+    assert await refusal(work, Resources(db=PerRun(lambda: Connection()))) == (  # noqa: PLW0108
+        "work: resource 'db' is a something of unknown class (see provides=), not a Connection"
+    )
+    await given_to(work, Resources(db=PerRun(lambda: Replica(), provides=Connection)))  # noqa: PLW0108
+    assert seen == [Replica]
 
 
 class A: ...

@@ -1,0 +1,248 @@
+"""A workflow drawn, exactly."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from enum import Enum, auto
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+import pytest
+
+from cano_trio import BatchResults, Workflow
+
+
+class Step(Enum):
+    FETCH = auto()
+    PICK = auto()
+    PARSE = auto()
+    JUMP = auto()
+    DONE = auto()
+    FAILED = auto()
+
+
+work = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE, Step.FAILED], name="ingest")
+
+
+@work.task(Step.FETCH, on_error={OSError: Step.FAILED})
+async def fetch() -> Annotated[Literal[Step.PICK], "in stock"]:
+    return Step.PICK
+
+
+@work.router(Step.PICK)
+async def pick() -> Literal[Step.PARSE, Step.JUMP]:
+    return Step.PARSE
+
+
+@work.batch(Step.PARSE)
+async def parse(item: int) -> int:
+    return item
+
+
+@parse.load
+async def load() -> list[int]:
+    return []
+
+
+@parse.finish
+async def finish(results: BatchResults[int, int]) -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@work.task(Step.JUMP, name='say "<hi>" #1')
+async def jump() -> Annotated[Literal[Step.DONE], "a|b"] | Step:
+    return Step.DONE
+
+
+def test_mermaid() -> None:
+    """Mermaid: shapes by model, labels, red error edges, dashed edges that may lead anywhere."""
+    assert (
+        f"{work:mermaid}"
+        == """\
+flowchart TD
+    START(( )) --> FETCH
+    FETCH["FETCH<br/><i>fetch</i>"]
+    PICK{{"PICK<br/><i>router pick</i>"}}
+    FAILED(["FAILED"])
+    PARSE[["PARSE<br/><i>batch parse</i>"]]
+    JUMP["JUMP<br/><i>say &quot;&lt;hi&gt;&quot; #35;1</i>"]
+    DONE(["DONE"])
+    FETCH -->|"in stock"| PICK
+    FETCH -->|"OSError"| FAILED
+    linkStyle 2 stroke:#c0392b,color:#c0392b
+    PICK --> PARSE
+    PICK --> JUMP
+    PARSE --> DONE
+    JUMP -.-> FETCH
+    JUMP -.-> PICK
+    JUMP -.-> PARSE
+    JUMP -.-> JUMP
+    JUMP -->|"a|b"| DONE
+    JUMP -.-> FAILED"""
+    )
+
+
+def test_dot() -> None:
+    """Graphviz: the same."""
+    assert (
+        f"{work:dot}"
+        == r"""digraph "ingest" {
+  node [fontname="Helvetica", shape=box, style=rounded]; edge [fontname="Helvetica", fontsize=10];
+  "" [shape=point]; "" -> "FETCH";
+  "FETCH" [label="FETCH\nfetch", shape=box];
+  "PICK" [label="PICK\nrouter pick", shape=diamond];
+  "FAILED" [label="FAILED", shape=doubleoctagon];
+  "PARSE" [label="PARSE\nbatch parse", shape=box3d];
+  "JUMP" [label="JUMP\nsay \"<hi>\" #1", shape=box];
+  "DONE" [label="DONE", shape=doubleoctagon];
+  "FETCH" -> "PICK" [label="in stock"];
+  "FETCH" -> "FAILED" [label="OSError", color="#c0392b", fontcolor="#c0392b"];
+  "PICK" -> "PARSE";
+  "PICK" -> "JUMP";
+  "PARSE" -> "DONE";
+  "JUMP" -> "FETCH" [style=dashed];
+  "JUMP" -> "PICK" [style=dashed];
+  "JUMP" -> "PARSE" [style=dashed];
+  "JUMP" -> "JUMP" [style=dashed];
+  "JUMP" -> "DONE" [label="a|b"];
+  "JUMP" -> "FAILED" [style=dashed];
+}"""
+    )
+
+
+def test_ascii() -> None:
+    """Plain text: the initial state starred, exits marked, error edges crossed, guesses dotted."""
+    assert (
+        f"{work:ascii}"
+        == """\
+ingest
+* FETCH  (fetch)
+    --> PICK  in stock
+    -x> FAILED  OSError
+  PICK  (router pick)
+    --> PARSE
+    --> JUMP
+o FAILED
+  PARSE  (batch parse)
+    --> DONE
+  JUMP  (say "<hi>" #1)
+    ..> FETCH
+    ..> PICK
+    ..> PARSE
+    ..> JUMP
+    --> DONE  a|b
+    ..> FAILED
+o DONE"""
+    )
+
+
+def drawn(names: list[str]) -> Any:
+    """A chain of states of these names, the last an exit."""
+    states: Any = Enum("States", names)  # type: ignore[misc]
+    members = list(states)
+    chain: Any = Workflow(states, initial=members[0], exits=[members[-1]], name='a "quoted\\ name')
+    for state, following in pairwise(members):
+
+        async def task() -> Any:
+            raise NotImplementedError
+
+        task.__annotations__["return"] = Literal[following]
+        chain.register(state, task)
+    chain.validate()
+    return chain
+
+
+def ids(chain: Any) -> tuple[str, list[str]]:
+    """What Mermaid calls the start and the states, in order; each line must be of Mermaid's form."""
+    head, first, *lines = f"{chain:mermaid}".splitlines()
+    assert head == "flowchart TD"
+    start, initial = re.fullmatch(r" {4}(\w+)\(\( \)\) --> (\w+)", first).groups()  # type: ignore[union-attr]
+    boxes = [re.fullmatch(r' {4}(\w+)(\[|\(\[)"[^"]*"(\]|\]\))', line) for line in lines]
+    found = [box[1] for box in boxes if box]
+    edges = [re.fullmatch(r" {4}(\w+) --> (\w+)", line) for line in lines]
+    assert [edge.groups() for edge in edges if edge] == list(pairwise(found))
+    assert len(lines) == 2 * len(found) - 1
+    assert initial == found[0]
+    assert len({start, *found}) == len(found) + 1
+    return start, found
+
+
+def test_mermaid_words() -> None:
+    """Words that Mermaid takes for its own, such as `end`, do not stand for a state; its title shows them."""
+    chain = drawn(["end", "End", "graph", "default", "style", "START", "state0", "fine"])
+    start, found = ids(chain)
+    assert start == "START_"
+    assert found == ["state0_", "state1", "state2", "state3", "state4", "START", "state0", "fine"]
+    assert '    state0_["end<br/><i>task</i>"]' in f"{chain:mermaid}"
+
+
+def test_odd_names() -> None:
+    """Names with any characters in them are drawn, quoted for each form."""
+    chain = drawn(["a b", 'say "x"', "<b>&\n", "für", "x-->y", "back\\slash", "1"])
+    _, found = ids(chain)
+    assert found == [f"state{number}" for number in range(7)]
+    text = f"{chain:mermaid}"
+    assert '["say &quot;x&quot;<br/>' in text
+    assert '["&lt;b&gt;&amp;<br/><br/>' in text
+    dot = f"{chain:dot}"
+    assert dot.startswith(r'digraph "a \"quoted\\ name" {')
+    assert r'"say \"x\"" -> "<b>&\n";' in dot
+    assert r'"x-->y" -> "back\\slash";' in dot
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+def test_graphviz_accepts_it() -> None:
+    """Graphviz itself reads what we write."""
+    for chain in (work, drawn(["a b", 'say "x"', "<b>&\n", "end", "back\\slash", "1"])):
+        subprocess.run(["dot", "-Tsvg"], input=f"{chain:dot}", check=True, capture_output=True, text=True)
+
+
+def test_unreachable_states_are_drawn_last() -> None:
+    """A drawing shows all that is defined, right or wrong: also what no run meets, and where that leads."""
+    wrong: Any = Workflow(Step, initial=Step.JUMP, exits=[Step.DONE, Step.FAILED])
+
+    async def to_failed() -> Literal[Step.FAILED]:
+        return Step.FAILED
+
+    async def to_done() -> Literal[Step.DONE, Step.PARSE]:
+        return Step.DONE
+
+    wrong.register(Step.FETCH, to_failed)
+    wrong.register(Step.JUMP, to_done)
+    assert (
+        f"{wrong:ascii}"
+        == """\
+Step
+* JUMP  (to_done)
+    --> DONE
+    --> PARSE
+o DONE
+  PARSE
+  FETCH  (to_failed)
+    --> FAILED
+o FAILED"""
+    )
+
+
+def test_nothing_to_draw() -> None:
+    """An empty workflow has an initial state, at least."""
+    assert f"{Workflow(Step, initial=Step.FETCH, exits=[Step.DONE]):ascii}" == "Step\n* FETCH"
+
+
+@pytest.mark.parametrize("form", ["svg", "Mermaid", ">20"])
+def test_other_forms(form: str) -> None:
+    """Another form is refused, with those that there are."""
+    with pytest.raises(
+        ValueError, match=r"no drawing '.*': there are mermaid, dot, ascii\. Write f\"\{workflow:mermaid\}\"\."
+    ):
+        format(work, form)
+
+
+def test_notebooks() -> None:
+    """A notebook gets the drawing as Mermaid, and as plain text."""
+    assert work._repr_mimebundle_(include=None, exclude=None) == {
+        "text/plain": f"{work:ascii}",
+        "text/vnd.mermaid": f"{work:mermaid}",
+    }

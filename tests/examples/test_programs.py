@@ -1,0 +1,81 @@
+"""Every example runs as a user would run it, and says what its documentation promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+ARGUMENTS = {"stdlib_census": ["--sample", "5"]}
+
+SAYS = {
+    "aggregate": [
+        "Oslo    Value(9.0) (attempts: 1)",
+        "Bergen  Value(11.0) (attempts: 2)",
+        "Tromsø  Error(ConnectionError('sensor is frozen')) (attempts: 2)",
+        "ENOUGH: 10.0 degrees, nothing from Tromsø and Vardø",
+    ],
+    "api_client": [
+        "A bad moment:",
+        "  attempt 1 failed: Unavailable",
+        "  next attempt in 0.02 s",  # what Retry-After asks for, not the policy
+        "  attempt 2 failed: AttemptTimeout",
+        "  next attempt in 0.08 s",
+        "  got 42.00",
+        "  attempt 3 failed: Unavailable",
+        "  refused by the breaker 'upstream'",
+        "  got 41.50 of yesterday, because of CircuitOpen",
+        "7 requests in all; the breaker is closed",
+    ],
+    "bare": ["hello from a bare task", "the run ended in DONE"],
+    "multi_tier": [
+        "second   0: #######",  # a burst of four, and three more
+        "second   5: ##",  # 25 calls, and the tokens of the minute are spent
+        "second  60: #######",
+        "second 121: ###",
+        "tokens held 2 back",
+        "minute held 0 back",
+    ],
+    "routing": [
+        " 40 kg to JP: BY_WEIGHT -> FREIGHT -> SENT for 90",
+        "  5 kg to SE: BY_WEIGHT -> BY_PLACE -> TRUCK -> SENT for 10",
+        "  2 kg to JP: BY_WEIGHT -> BY_PLACE -> PLANE -> SENT for 19",
+    ],
+    "shared_limiter": ["sent by ", "8 messages in 0.", "the limit was kept"],
+    "stdlib_census": [
+        "files          5 in ",
+        "lines ",
+        "functions ",
+        "classes ",
+        "docstrings ",
+        "most imported ",
+        "slowest ",
+    ],
+    "transform": ["5 rows became 3 totals", "Kyoto  30.00 euros", "Lima    8.00 euros", "Oslo   15.75 euros"],
+    "two_tasks": [
+        "generated 63 2 27 22 73 67 89 8 42 2",
+        "5 of them are even",
+        "by way of GENERATE -> COUNT -> DONE",
+    ],
+    "validate": [
+        "Ada        VALID     all in order",
+        "Methusalem REVIEW    more than three incomes, unusual age",
+        "(nobody)   REJECTED  no name, under age, no income, more than three incomes",
+        '    JUDGE -->|"in doubt"| REVIEW',
+    ],
+}
+
+
+@pytest.mark.parametrize("name", sorted({path.stem for path in EXAMPLES.glob("*.py")} | SAYS.keys()))
+def test_an_example_runs_clean_and_says_what_it_did(name: str) -> None:
+    """With all warnings as errors it ends well, complains of nothing, and says these things in this order."""
+    program = str(EXAMPLES / f"{name}.py")
+    command = [sys.executable, "-X", "utf8", "-W", "error", program, *ARGUMENTS.get(name, [])]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = iter(done.stdout.splitlines())
+    assert [text for text in SAYS.get(name, []) if not any(line.startswith(text) for line in said)] == []
