@@ -185,7 +185,7 @@ class IllegalTransition(TaskError):
     """
 
     def __init__(self, task: str, state: Enum, returned: object, allowed: Sequence[Enum], site: str) -> None:
-        names = ", ".join(str(target) for target in allowed) or "no state"
+        names = ", ".join(f"{type(target).__name__}.{target.name}" for target in allowed) or "no state"
         super().__init__(
             f"{task} ({site}) returned {returned!r} in {state.name}, but its return annotation names {names}. "
             "Return one of these, or add the state to the annotation."

@@ -355,7 +355,7 @@ def _may_be(class_: type, wanted: type) -> bool:
 
 def _made_by(factory: Callable[..., object]) -> type | None:
     """The class of what a factory makes, as far as it is one or is annotated."""
-    while isinstance(factory, functools.partial):
+    if isinstance(factory, functools.partial):
         factory = factory.func
     if isinstance(factory, type):
         enter = getattr(factory, "__aenter__", None)

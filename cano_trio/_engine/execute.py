@@ -79,9 +79,9 @@ async def _observed(run: Run) -> None:
 
 
 def _check_start(workflow: Definition[Any, Any], start: Enum) -> None:
-    if start in workflow.exits or start in workflow.blueprint():
-        return
     known = isinstance(start, workflow.states)
+    if known and (start in workflow.exits or start in workflow.blueprint()):
+        return
     raise DefinitionError.one(
         "E07" if known else "E22",
         start.name if known else "workflow",

@@ -103,7 +103,7 @@ class Workflow(Definition[S, D]):
             states, initial=initial, exits=exits, name=name, version=version, data=data, resources=resources,
             defaults=defaults, max_transitions=max_transitions,
         )  # fmt: skip
-        self._own_resources = resources or Resources()
+        self._own_resources = Resources() if resources is None else resources
 
     @overload
     async def run(

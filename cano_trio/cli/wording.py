@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -15,8 +16,8 @@ from .._define.site import Site
 LONGEST = 300
 """What is shown of a message, in characters."""
 
-_ENGINE = tuple(str(Path(file).parent) for file in (__file__, trio.__file__, outcome.__file__))
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGES = (Path(__file__).parents[1], Path(trio.__file__).parent, Path(outcome.__file__).parent)
+_ENGINE = tuple(f"{package}{os.sep}" for package in _PACKAGES)
 _INSTALLED = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -59,7 +60,7 @@ def user_frame(error: BaseException) -> traceback.FrameSummary | None:
     """The innermost line of the user's code that an error passed; of an installed package's if there is none."""
     groups_last = sorted([error, *came_of(error)], key=lambda one: isinstance(one, BaseExceptionGroup))
     frames = [frame for one in groups_last for frame in reversed(traceback.extract_tb(one.__traceback__))]
-    theirs = [frame for frame in frames if not frame.filename.startswith((*_ENGINE, _PACKAGE, "<frozen "))]
+    theirs = [frame for frame in frames if not frame.filename.startswith((*_ENGINE, "<"))]
     own = [frame for frame in theirs if not frame.filename.startswith(_INSTALLED)]
     return next(iter([*own, *theirs]), None)
 

@@ -165,7 +165,9 @@ def test_it_is_told_on_stderr_with_each_states_work(command: Command) -> None:
     stderr = command("run", "ingest.py", "--data", '{"url": "nowhere"}').stderr
     assert [line.split("  ")[-1] for line in stderr.splitlines()] == [
         "FETCH: fetch",
-        "FETCH: failed: LookupError: nowhere, on to FAILED",
+        "FETCH: retry in 0.01 s because LookupError: nowhere",
+        "FETCH: retry in 0.01 s because LookupError: nowhere",
+        "FETCH: failed: RetryExhausted: fetch failed 3 times, the last time with LookupError: nowhere, on to FAILED",
         "FAILED: exit",
         "FAILED: completed after 0.0 s",
     ]
@@ -203,7 +205,7 @@ async def test_the_present_state_moves(live: LiveProgress, autojump_clock: MockC
     live.on_event(progressed(2.0, 500, None))
     assert drawn(live, 80).rstrip().endswith("batch work 500, 1 retry")
     live.on_event(progressed(2.0, 1500, 3000))
-    assert "━━━━━━━━━━━━━━━━━━━━ 1,500/3,000, 1 retry" in drawn(live, 80)
+    assert "batch work ━━━━━━━━━━           1,500/3,000, 1 retry" in drawn(live, 80)
     assert "batch" not in drawn(live, 40)
     assert max(map(len, drawn(live, 40).splitlines())) <= 40
 

@@ -112,11 +112,9 @@ class Odd:
     where: complex = 2j
     def __attrs_post_init__(self):
         if self.size > 5: raise OSError("too large")
-loop = []
-loop.append(loop)
 @attrs.define
-class Looping:
-    by: list = attrs.field(factory=lambda: loop)
+class Halved:
+    by: str = '\\ud800'
     where: complex = 2j
 @dataclasses.dataclass
 class Part:
@@ -134,8 +132,8 @@ def flow(data):
     async def work(data: data) -> Literal[Step.DONE]:
         return Step.DONE
     return made
-filled, unfilled, breaking, struct, odd, looping, table, unsaid, whole = map(
-    flow, (Filled, Unfilled, Breaking, Struct, Odd, Looping, dict, Unsaid, Whole)
+filled, unfilled, breaking, struct, odd, halved, table, unsaid, whole = map(
+    flow, (Filled, Unfilled, Breaking, Struct, Odd, Halved, dict, Unsaid, Whole)
 )
 """
 
@@ -152,7 +150,7 @@ filled, unfilled, breaking, struct, odd, looping, table, unsaid, whole = map(
         ("struct", '{"first_name": "A"}', 2, "Struct has no field 'first_name'. Did you mean firstName"),
         ("odd", None, 0, '{"size":1,"where":"2j"}'),
         ("odd", '{"size": 9}', 2, "--data makes no Odd: OSError: too large"),
-        ("looping", None, 0, '"Looping(by=[[...]], where=2j)"'),
+        ("halved", None, 0, "\"Halved(by='\\\\ud800', where=2j)\""),
         ("table", None, 0, "{}"),
         ("table", '{"any": 1}', 0, '{"any":1}'),
         ("whole", '{"parts": [{}, {"size": 3}]}', 0, '{"parts":[{"size":1},{"size":3}],"part":{"size":1},"size":2}'),
@@ -172,7 +170,7 @@ def test_data_that_are_no_record_are_shown_as_they_are(command: Command, folder:
     """Data without fields of their own have one line; a dict has one for each key."""
     (folder / "data.py").write_text(DATA)
     assert command("run", "data.py:table", "--data", '{"a": "x"}').stdout == "DONE\na: 'x'\n"
-    (folder / "data.py").write_text(DATA.replace("Odd, Looping, dict", "Odd, Looping, set"))
+    (folder / "data.py").write_text(DATA.replace("Odd, Halved, dict", "Odd, Halved, set"))
     assert command("run", "data.py:table").stdout == "DONE\nset()\n"
 
 

@@ -52,8 +52,8 @@ def test_every_state_has_a_line_and_the_result_follows(start: Start) -> None:
     assert lines == [
         "fetching a/bc",
         "fetching a/bc",
-        "✓ FETCH      T fetch       1 retry",
-        "✓ PARSE      T batch parse 2/2",
+        "✓ FETCH    T fetch       1 retry",
+        "✓ PARSE    T batch parse 2/2",
         "● DONE",
         "DONE",
         "url: 'a/bc'",

@@ -312,4 +312,9 @@ def test_results_of_a_batch() -> None:
     assert (results.values, results.failures) == ([1], [bad])
     assert list(results) == [good, bad]
     assert bad in results
+    assert (good.value, good.error) == (1, None)
+    assert isinstance(bad.error, OSError)
+    with pytest.raises(OSError) as caught:
+        _ = bad.value
+    assert caught.value is bad.error
     assert repr(results) == "<BatchResults of 2, 1 failed>"

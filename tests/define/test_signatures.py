@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence, Sized
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, SupportsInt, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Union
 
 import pytest
 
 from cano_trio import BatchResults, BatchTask, Problem, Workflow
-from cano_trio._define.compatible import compatible
 
 if TYPE_CHECKING:
     from elsewhere import Client, Reply  # type: ignore[import-not-found]
@@ -372,30 +371,3 @@ def test_a_callback_parameter() -> None:
         return Step.DONE
 
     assert problems_of(fetch) == []
-
-
-@pytest.mark.parametrize(
-    "given, wanted, fits",
-    [
-        (int, object, True),
-        (int, Any, True),
-        (int | str, int, False),
-        (int, int | str, True),
-        (Literal[1], Literal[1, 2], True),
-        (Literal[1, "a"], int, False),
-        (int, float, True),
-        (float, int, False),
-        (list[int], Sequence[str], True),
-        (dict[str, int], dict[str, str], False),
-        (tuple[int, int], tuple[int], True),
-        (int, Sized, False),
-        (list[int], Sized, True),
-        (str, SupportsInt, True),
-        ("Later", int, True),
-        (None, type(None), True),
-    ],
-    ids=shown,
-)
-def test_compatible(given: Any, wanted: Any, fits: bool) -> None:  # noqa: FBT001
-    """E17's question, answered: only what can't fit is refused."""
-    assert compatible(given, wanted) is fits

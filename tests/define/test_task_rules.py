@@ -14,6 +14,7 @@ from cano_trio import (
     BatchTask,
     DataNotWritable,
     IllegalTransition,
+    Progress,
     Resources,
     RetryExhausted,
     RouterTask,
@@ -213,3 +214,20 @@ async def test_router_is_cancelled_as_a_task(autojump_clock: trio.testing.MockCl
         await work.orchestrate()
     assert scope.cancelled_caught
     assert trio.current_time() == 3
+
+
+async def test_context(recorder: Recorder) -> None:
+    """A task sees where it is, and may tell how far: `Progress` is an event like any other."""
+    seen: list[str] = []
+
+    async def work_on(ctx: RunContext) -> Literal[Step.DONE]:
+        ctx.progress(3, 4)
+        ctx.progress(4)
+        seen.extend([repr(ctx), ctx.run_id])
+        return Step.DONE
+
+    work = workflow()
+    work.register(Step.FIRST, work_on)
+    await work.orchestrate(run_id="r", observers=[recorder])
+    assert seen == ["<RunContext 'r' FIRST visit 1 attempt 1>", "r"]
+    assert [(event.done, event.total) for event in recorder.of(Progress)] == [(3, 4), (4, None)]

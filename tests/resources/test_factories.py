@@ -60,6 +60,10 @@ def quoted() -> NotThere:  # type: ignore[name-defined]  # noqa: F821
     return Connection()
 
 
+def anything() -> Any:
+    raise NotImplementedError
+
+
 def nothing() -> None:
     pass
 
@@ -102,7 +106,7 @@ def test_a_factory_of_the_same_function_as_its_class() -> None:
 
     class Local:
         async def __aenter__(self) -> Inner:
-            return Inner()
+            raise NotImplementedError
 
         async def __aexit__(self, *_: object) -> None:
             pass
@@ -112,7 +116,7 @@ def test_a_factory_of_the_same_function_as_its_class() -> None:
 
     @asynccontextmanager
     async def local() -> AsyncIterator[Inner]:
-        yield Inner()
+        yield anything()
 
     assert repr(Resources(a=PerRun(local), b=Shared(Local))) == "<Resources a: Inner per run, b: Inner>"
 

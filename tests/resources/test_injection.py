@@ -188,6 +188,24 @@ async def test_optional_ones_keep_their_default() -> None:
     assert seen == [(7, None, b"c", 0.5, None), (1, "x", b"y", 2.5, {1})]
 
 
+async def test_what_is_inserted_later_is_seen_by_the_next_run() -> None:
+    """A workflow is bound to resources once, and again when there are more."""
+    seen = list[object]()
+
+    async def work(limit: int | None = None) -> Done:
+        seen.append(limit)
+        return Step.DONE
+
+    workflow, resources = workflow_of(work), Resources(name="x")
+    await workflow.orchestrate(resources=resources)
+    resources.insert("most", 3)
+    await workflow.orchestrate(resources=resources)
+    resources.insert("least", 1)
+    with pytest.raises(DefinitionError, match="2 resources are a int: 'most', 'least'"):
+        await workflow.orchestrate(resources=resources)
+    assert seen == [None, 3]
+
+
 async def test_protocols_by_isinstance_or_by_name() -> None:
     """RULINGS 3.10: a runtime-checkable Protocol matches what has its members, another one is found by its name."""
     connection, seen = Connection(), list[object]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from enum import Enum, auto
 from typing import Literal
@@ -71,6 +71,15 @@ async def fails_when_left() -> AsyncIterator[str]:
         nursery.start_soon(fail)
         nursery.start_soon(trio.sleep_forever)
         yield "open"
+
+
+async def failure_of(running: Coroutine[Any, Any, object]) -> BaseException:
+    """What is raised, be it a stray `Cancelled`: let out, that would end the test as if it had passed."""
+    try:
+        await running
+    except BaseException as error:
+        return error
+    raise AssertionError("nothing was raised")
 
 
 async def two_tasks() -> Done:
@@ -180,10 +189,9 @@ async def test_a_resource_that_ends_by_itself(autojump_clock: MockClock) -> None
     resources = Resources({Step.WORK: Shared(opened)})
     causes = list[object]()
     for task in (one_task, two_tasks, task_that_fails_when_cancelled):
-        with pytest.raises(ResourceError) as caught:
-            await workflow_of(task, resources).orchestrate()
-        assert str(caught.value) == "resource 'Step.WORK' ended, and cancelled the run that used it"
-        causes.append(repr(caught.value.__cause__))
+        error = await failure_of(workflow_of(task, resources).orchestrate())
+        assert repr(error) == "ResourceError(\"resource 'Step.WORK' ended, and cancelled the run that used it\")"
+        causes.append(repr(error.__cause__))
     assert causes == ["None", "None", "ExceptionGroup('Exceptions from Trio nursery', [ValueError('cut')])"]
     assert (trio.current_time(), resources.teardown_errors) == (6, ())
 
@@ -198,9 +206,9 @@ async def test_a_resource_that_ends_by_itself_and_fails(autojump_clock: MockCloc
         raise OSError("timed out") from cause
 
     cause = KeyError("own")
-    with pytest.raises(OSError, match="timed out") as caught:
-        await workflow_of(one_task, Resources(a=Shared(opened))).orchestrate()
-    assert (caught.value.__cause__, trio.current_time()) == (cause, 2)
+    error = await failure_of(workflow_of(one_task, Resources(a=Shared(opened))).orchestrate())
+    assert isinstance(error, OSError)
+    assert (error.__cause__, trio.current_time()) == (cause, 2)
 
 
 async def test_a_resource_that_swallows_cannot_hide_a_failure() -> None:
@@ -225,6 +233,44 @@ async def test_a_resource_that_swallows_cannot_hide_a_failure() -> None:
         await sleeping(resources).orchestrate()
     assert scope.cancelled_caught
     assert log == ["swallowed", "swallowed"]
+
+
+async def test_a_deadline_that_nobody_has_noticed_yet(autojump_clock: MockClock) -> None:
+    """Where it passes while the teardown does not look, no scope would catch the run's cancel: the reason is raised."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[str]:
+        with trio.move_on_after(2):
+            yield "open"
+        autojump_clock.jump(10)
+
+    with trio.move_on_after(5):
+        error = await failure_of(sleeping(Resources(a=Shared(opened))).orchestrate())
+    assert isinstance(error, ResourceError)
+
+
+async def test_a_context_manager_that_raises_again_what_it_is_told(autojump_clock: MockClock) -> None:
+    """That is no error of its own, nor is what the run was just recovering from."""
+
+    class Echo:
+        async def __aenter__(self) -> str:
+            return "open"
+
+        async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+            if error is not None:
+                raise error
+
+    async def recover() -> Done:
+        try:
+            return Step["NOWHERE"]  # type: ignore[return-value]
+        except KeyError:
+            await trio.sleep_forever()
+            raise
+
+    resources = Resources(a=Shared(Echo))
+    with trio.move_on_after(1) as scope:
+        await workflow_of(recover, resources).orchestrate()
+    assert (scope.cancelled_caught, resources.teardown_errors) == (True, ())
 
 
 async def test_a_keyboard_interrupt_in_the_background_passes(autojump_clock: MockClock) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from enum import Enum, auto
 from typing import Literal
 
@@ -280,6 +282,22 @@ async def test_what_is_made_is_made_anew_at_every_opening() -> None:
         with pytest.raises(ResourceNotOpen):
             resources.get(MemoryStore)
     assert stores[0] is not stores[1]
+
+
+async def test_what_is_closed_is_let_go(autojump_clock: MockClock) -> None:
+    """Neither the resources nor a workflow that used them keep alive what was made."""
+    made = list[weakref.ref[Server]]()
+
+    def make() -> Server:
+        server = Server()
+        made.append(weakref.ref(server))
+        return server
+
+    resources = Resources(server=Shared(make))
+    workflow = working(resources, 1)
+    await workflow.orchestrate()
+    gc.collect()
+    assert [ref() for ref in made] == [None]
 
 
 async def test_a_workflow_inside_a_task_joins(autojump_clock: MockClock) -> None:

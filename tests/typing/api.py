@@ -1,0 +1,502 @@
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+"""The public API as type checkers see it. Never run: checked by `mypy tests/typing` and `pyright tests/typing`.
+
+The first half must be accepted. In the second half, each line with a suppression is a mistake that both checkers must
+reject: a suppression that is not needed is an error itself, of mypy (`warn_unused_ignores`) and of pyright
+(`reportUnnecessaryTypeIgnoreComment`), which both heed `type: ignore`. What only mypy rejects is in `mypy_only.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Annotated, Generic, Literal, TypeVar, assert_type
+
+import outcome
+import trio
+
+from cano_trio import (
+    AttemptFailed,
+    BatchResults,
+    BatchTask,
+    CircuitBreaker,
+    DefinitionError,
+    Event,
+    ItemResult,
+    MemoryStore,
+    Observer,
+    PerRun,
+    Problem,
+    RateLimiter,
+    Resources,
+    Retry,
+    RetryScheduled,
+    RouterTask,
+    RunContext,
+    RunEnded,
+    RunResult,
+    RunStatus,
+    Shared,
+    Task,
+    TaskConfig,
+    TaskOptions,
+    Workflow,
+    failure_context,
+    is_transient,
+)
+
+
+class Step(Enum):
+    FETCH = auto()
+    PARSE = auto()
+    REPORT = auto()
+    DONE = auto()
+    FAILED = auto()
+
+
+class Pay(Enum):
+    START = auto()
+    PAID = auto()
+
+
+class Http: ...
+
+
+class Page: ...
+
+
+class Row: ...
+
+
+@dataclass
+class Order:
+    sku: str
+    region: str = "eu"
+
+
+@dataclass
+class Invoice:
+    number: int
+
+
+S = TypeVar("S", bound=Enum)
+
+
+# ---- accepted: definitions
+
+workflow = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE, Step.FAILED], name="ingest", version=1)
+orders = Workflow(Step, initial=Step.FETCH, exits=(Step.DONE,), data=Order, max_transitions=100)
+payment = Workflow(Pay, initial=Pay.START, exits={Pay.PAID}, defaults=TaskConfig(retry=Retry.none()))
+assert_type(workflow, Workflow[Step, None])
+assert_type(orders, Workflow[Step, Order])
+assert_type(payment, Workflow[Pay, None])
+plain: Workflow[Step] = workflow
+
+
+@workflow.task(Step.FETCH, retry=Retry.exponential(3), attempt_timeout=2.0, on_error={OSError: Step.FAILED})
+async def fetch(http: Http, store: MemoryStore, *, limit: int = 3) -> Literal[Step.PARSE, Step.FAILED]:
+    return Step.PARSE
+
+
+@workflow.task(Step.FETCH, retry_on=(OSError, TimeoutError), name="labelled", on_open="wait")
+async def labelled(http: Annotated[Http, "eu"]) -> Annotated[Literal[Step.PARSE], "in stock"] | Literal[Step.FAILED]:
+    return Step.PARSE
+
+
+@workflow.task(Step.FETCH, retry_on=is_transient, breaker=CircuitBreaker(), limiter=RateLimiter(3.0))
+async def anywhere() -> Step:
+    return Step.PARSE
+
+
+regions = {"eu": CircuitBreaker()}
+
+
+def by_region(order: Order) -> CircuitBreaker:
+    return regions[order.region]
+
+
+@orders.task(Step.FETCH, breaker=by_region, retry_on=lambda error: isinstance(error, OSError))
+async def with_data(order: Order, ctx: RunContext) -> Literal[Step.DONE]:
+    assert_type(ctx.attempt, int)
+    assert_type(ctx.idempotency_key, str)
+    ctx.progress(1, 2)
+    return Step.DONE
+
+
+@workflow.router(Step.FETCH)
+async def choose(res: Resources) -> Literal[Step.PARSE, Step.DONE]:
+    assert_type(res.get(Http), Http)
+    assert_type(res.get(Http, "eu"), Http)
+    return Step.DONE if res.get(MemoryStore).get("all", bool) else Step.PARSE
+
+
+@workflow.batch(Step.PARSE, concurrency=8, item_retry=Retry.fixed(2, delay=0.05), item_timeout=1.0, name="parse")
+async def parse(page: Page, http: Http) -> Row:
+    return Row()
+
+
+@parse.load
+async def pages(store: MemoryStore) -> list[Page]:
+    return [Page()]
+
+
+@parse.finish
+async def report(results: BatchResults[Page, Row], store: MemoryStore) -> Literal[Step.REPORT]:
+    assert_type(results.values, list[Row])
+    assert_type(results.failures, list[ItemResult[Page, Row]])
+    assert_type(results[0], ItemResult[Page, Row])
+    assert_type(results[1:], Sequence[ItemResult[Page, Row]])
+    for result in results:
+        assert_type(result.item, Page)
+        match result.outcome:
+            case outcome.Value(value):
+                assert_type(value, Row)
+            case outcome.Error(error):
+                assert_type(error, BaseException)
+    return Step.REPORT
+
+
+@workflow.batch(Step.PARSE, concurrency=trio.CapacityLimiter(3))
+async def shared_limiter(page: Page) -> Row:
+    return Row()
+
+
+class Fetch(Task[Step]):
+    config = TaskConfig(retry=Retry.none())
+    name = "fetch"
+    attempt_timeout = 3.0
+    on_error = {OSError: Step.FAILED}
+
+    async def run(self, http: Http, *, limit: int = 3) -> Literal[Step.PARSE]:
+        return Step.PARSE
+
+
+class Patient(Task[Step]):
+    """Sets its options where it is made; `model` is the user's own."""
+
+    def __init__(self, model: str, timeout: float) -> None:
+        self.model = model
+        self.attempt_timeout = timeout
+        self.retry = Retry.fixed(3, delay=1.0)
+        self.retry_on = lambda error: model in str(error)
+
+    async def run(self) -> Step:
+        return Step.DONE
+
+
+class Choose(RouterTask[Step]):
+    async def route(self, res: Resources) -> Literal[Step.PARSE, Step.DONE]:
+        return Step.PARSE
+
+
+class Parse(BatchTask[Step, Page, Row]):
+    concurrency = 8
+    item_retry = Retry.fixed(2, delay=0.05)
+
+    async def load(self, res: Resources) -> list[Page]:
+        return []
+
+    async def process_item(self, page: Page, http: Http) -> Row:
+        return Row()
+
+    async def finish(self, results: BatchResults[Page, Row], res: Resources) -> Literal[Step.REPORT]:
+        return Step.REPORT
+
+
+class Library(Task[S], Generic[S]):
+    def __init__(self, target: S) -> None:
+        self.target = target
+
+    async def run(self) -> S:
+        return self.target
+
+
+class Named(Library[Literal[Step.DONE]]): ...
+
+
+workflow.register(Step.FETCH, Fetch())
+workflow.register(Step.FETCH, Patient("gpt", 3.0), retry=Retry.none())
+workflow.register(Step.FETCH, Choose())
+workflow.register(Step.PARSE, Parse(), attempt_timeout=60.0)
+workflow.register(Step.PARSE, Library(Step.DONE))
+workflow.register(Step.PARSE, Named(Step.DONE))
+workflow.register(Step.PARSE, fetch, retry=Retry.none())
+options: TaskOptions[Step] = {"retry": Retry.none(), "on_error": {OSError: Step.FAILED}}
+workflow.register(Step.PARSE, fetch, **options)
+assert_type(orders.with_tasks({Step.FETCH: fetch, Step.PARSE: Parse()}), Workflow[Step, Order])
+assert_type(workflow.problems(), tuple[Problem, ...])
+
+
+# ---- accepted: resources, observers
+
+
+@asynccontextmanager
+async def open_http() -> AsyncGenerator[Http, None]:
+    yield Http()
+
+
+resources = Resources(http=Shared(open_http), store=PerRun(MemoryStore), plain=3)
+
+
+class Printer:
+    def on_event(self, event: Event, /) -> None:
+        match event:
+            case AttemptFailed():
+                assert_type(event.error, Exception)
+            case RetryScheduled():
+                assert_type(event.delay, float)
+            case RunEnded():
+                assert_type(event.status, RunStatus)
+            case _:
+                print(event.run_id, event.workflow, event.time)
+
+
+printer: Observer = Printer()
+
+
+# ---- accepted: running, and unit tests of decorated names
+
+
+async def running() -> None:
+    assert_type(await workflow.orchestrate(), Step)
+    assert_type(await workflow.orchestrate(Step.PARSE, resources=resources, run_id="r", observers=[printer]), Step)
+    assert_type(await workflow.run(), RunResult[Step, None])
+    assert_type(await workflow.run(start=Step.PARSE), RunResult[Step, None])
+    assert_type(await orders.run(Order("W-7")), RunResult[Step, Order])
+    assert_type(await orders.orchestrate(data=Order("W-7")), Step)
+    result = await orders.run(Order("W-7"), start=Step.FETCH, observers=[Printer()])
+    assert_type(result.data, Order)
+    assert_type(result.path, tuple[Step, ...])
+    if result.state is Step.DONE:
+        print(result.data.sku)
+    assert_type(await fetch(Http(), MemoryStore(), limit=4), Step)
+    assert_type(await parse(Page(), Http()), Row)
+    assert_type(await pages(MemoryStore()), Sequence[Page])
+    assert_type(await choose(resources), Step)
+    async with resources:
+        await workflow.run(resources=resources)
+    try:
+        await workflow.run()
+    except DefinitionError as error:
+        assert_type(error.problems, tuple[Problem, ...])
+    except Exception as error:
+        if context := failure_context(error):
+            assert_type(context.attempts, int)
+
+
+# ---- rejected: definitions
+
+Workflow(Step, initial=Step.FETCH, exits=Step.DONE)  # type: ignore[arg-type]
+Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], data=Order("x"))  # type: ignore[arg-type]
+Workflow(Step, initial="FETCH", exits=[Step.DONE])  # type: ignore[type-var]
+Workflow(Step, initial=Step.FETCH)  # type: ignore[call-arg]
+Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], version="2")  # type: ignore[arg-type]
+Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], timeout=3)  # type: ignore[call-arg]
+foreign: Workflow[Step] = Workflow(Step, initial=Pay.START, exits=[Step.DONE])  # type: ignore[arg-type]
+
+
+@workflow.task(Step.FETCH)
+async def returns_what_it_does_not_name() -> Literal[Step.PARSE]:
+    return Step.DONE  # type: ignore[return-value]
+
+
+@workflow.task(Step.FETCH)  # type: ignore[arg-type]
+async def another_enum() -> Literal[Pay.PAID]:
+    return Pay.PAID
+
+
+@workflow.task(Pay.PAID)  # type: ignore[arg-type]
+async def a_state_of_another_enum() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.task(Step.FETCH)  # type: ignore[arg-type]
+def sync() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.task(Step.FETCH)  # type: ignore[arg-type]
+async def no_state(http: Http) -> None: ...
+
+
+@workflow.task(Step.FETCH)  # type: ignore[arg-type]
+async def a_name_for_a_state() -> Literal["DONE"]:
+    return "DONE"
+
+
+@workflow.task(Step.FETCH)
+async def falls_off_the_end(http: Http) -> Literal[Step.DONE]:  # type: ignore[return]
+    print(http)
+
+
+@workflow.task(Step.FETCH, retry=3)  # type: ignore[arg-type]
+async def wrong_option() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.task(Step.FETCH, timeout=3)  # type: ignore[call-arg]
+async def unknown_option() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.task(Step.FETCH, on_open="ignore")  # type: ignore[arg-type]
+async def unknown_word() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.task(Step.FETCH, on_error={OSError: Pay.PAID})  # type: ignore[dict-item]
+async def error_edge_to_another_enum() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.task  # type: ignore[arg-type]
+async def no_state_given() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.router(Step.FETCH)  # type: ignore[arg-type]
+async def router_returns_nothing() -> None: ...
+
+
+@workflow.batch(Step.PARSE, concurrency="8")  # type: ignore[arg-type]
+async def wrong_concurrency(page: Page) -> Row:
+    return Row()
+
+
+@workflow.batch(Step.PARSE)  # type: ignore[arg-type]
+async def no_item() -> Row:
+    return Row()
+
+
+@parse.load  # type: ignore[arg-type]
+async def lists_other_items() -> list[str]:
+    return []
+
+
+@parse.load  # type: ignore[arg-type]
+async def lists_nothing() -> Page:
+    return Page()
+
+
+@parse.finish  # type: ignore[arg-type]
+async def other_results(results: BatchResults[str, Row]) -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@parse.finish  # type: ignore[arg-type]
+async def no_results() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@parse.finish  # type: ignore[arg-type]
+async def plain_results(results: list[Row]) -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@parse.finish  # type: ignore[arg-type]
+async def finishes_elsewhere(results: BatchResults[Page, Row]) -> Literal[Pay.PAID]:
+    return Pay.PAID
+
+
+class OtherEnum(Task[Step]):
+    async def run(self) -> Literal[Pay.PAID]:  # type: ignore[override]
+        return Pay.PAID
+
+
+class Sync(Task[Step]):
+    def run(self) -> Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+class Misspelt(Task[Step]):
+    async def rum(self) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
+class WrongAttribute(Task[Step]):
+    attempt_timeout = "3"  # type: ignore[assignment]
+
+    async def run(self) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
+class WrongBatch(BatchTask[Step, Page, Row]):
+    concurrency = "8"  # type: ignore[assignment]
+
+    async def load(self) -> list[str]:  # type: ignore[override]
+        return []
+
+    async def process_item(self, page: Page) -> Row:
+        return Row()
+
+    async def finish(self, results: BatchResults[Page, Row]) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
+class OtherOutput(BatchTask[Step, Page, Row]):
+    async def load(self) -> list[Page]:
+        return []
+
+    async def process_item(self, item: Page) -> str:  # type: ignore[override]
+        return ""
+
+    async def finish(self, results: BatchResults[Page, Row]) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
+def blocking() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+class PayTask(Task[Pay]):
+    async def run(self) -> Literal[Pay.PAID]:
+        return Pay.PAID
+
+
+workflow.register(Step.FETCH, Misspelt())  # type: ignore[abstract]
+workflow.register(Step.FETCH, PayTask())  # type: ignore[arg-type]
+workflow.register(Step.FETCH, PayTask)  # type: ignore[arg-type]
+workflow.register(Pay.PAID, fetch)  # type: ignore[call-overload]
+workflow.register(Step.FETCH, blocking)  # type: ignore[arg-type]
+workflow.register(Step.FETCH, fetch, concurrency=3)  # type: ignore[call-overload]
+workflow.with_tasks({Pay.PAID: fetch})  # type: ignore[dict-item]
+workflow.with_tasks({Step.FETCH: blocking})  # type: ignore[dict-item]
+Retry(3)  # type: ignore[call-arg]
+Retry.fixed(2)  # type: ignore[call-arg]
+TaskConfig(retry=3)  # type: ignore[arg-type]
+TaskConfig(timeout=3)  # type: ignore[call-arg]
+wrong_options: TaskOptions[Step] = {"retires": Retry.none()}  # type: ignore[typeddict-unknown-key]
+
+
+# ---- rejected: running
+
+
+class NoObserver:
+    def on_event(self) -> None: ...
+
+
+async def wrong_running() -> None:
+    await workflow.orchestrate(Pay.START)  # type: ignore[call-overload]
+    await workflow.orchestrate(data=Order("x"))  # type: ignore[call-overload]
+    await workflow.run(Order("x"))  # type: ignore[call-overload]
+    await orders.run()  # type: ignore[call-arg]
+    await orders.run(Invoice(1))  # type: ignore[arg-type]
+    await orders.run(data=Order("x"))  # type: ignore[call-arg]
+    await orders.orchestrate()  # type: ignore[call-arg]
+    await orders.orchestrate(data=Invoice(1))  # type: ignore[arg-type]
+    await orders.run(Order("x"), start=Pay.START)  # type: ignore[arg-type]
+    await orders.run(Order("x"), observers=[NoObserver()])  # type: ignore[list-item]
+    await orders.run(Order("x"), resources={"http": Http()})  # type: ignore[arg-type]
+    result = await orders.run(Order("x"))
+    print(result.data.number)  # type: ignore[attr-defined]
+    print(result.state is Pay.PAID)  # type: ignore[comparison-overlap]
+    result.state = Step.DONE  # type: ignore[misc]
+    workflow.run()  # type: ignore[unused-coroutine]
+    await parse("page", Http())  # type: ignore[arg-type]
+    await parse(Page())  # type: ignore[call-arg]
+    await fetch(http=3, store=MemoryStore())  # type: ignore[arg-type]
+    text: str = resources.get(Http)  # type: ignore[assignment]
+    print(text)
+    RunContext()  # type: ignore[call-arg]

@@ -1,0 +1,54 @@
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=false
+"""Mistakes that mypy rejects and pyright does not; see `api.py`.
+
+Pyright takes a base method's ``*args: Any, **kwargs: Any`` for gradual and compares no arguments (RULINGS 3.8), and
+infers a return type where there is none. `validate` finds these at run time (E06, E17).
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Literal
+
+from cano_trio import BatchResults, BatchTask, Workflow
+
+
+class Step(Enum):
+    WORK = auto()
+    DONE = auto()
+
+
+class Page: ...
+
+
+class Row: ...
+
+
+workflow = Workflow(Step, initial=Step.WORK, exits=[Step.DONE])
+
+
+@workflow.task(Step.WORK)
+async def no_annotation():  # type: ignore[no-untyped-def]
+    return Step.DONE
+
+
+class OtherItem(BatchTask[Step, Page, Row]):
+    async def load(self) -> list[Page]:
+        return []
+
+    async def process_item(self, item: str) -> Row:  # type: ignore[override]
+        return Row()
+
+    async def finish(self, results: BatchResults[Row, Row]) -> Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+class PlainResults(BatchTask[Step, Page, Row]):
+    async def load(self) -> list[Page]:
+        return []
+
+    async def process_item(self) -> Row:  # type: ignore[override]
+        return Row()
+
+    async def finish(self, results: list[Row]) -> Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
