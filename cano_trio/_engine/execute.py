@@ -55,27 +55,31 @@ async def execute(
 
 
 async def _observed(run: Run) -> None:
-    if not run.observers:
-        try:
-            return await drive(run)
-        except Exception as error:
-            add_context(error, run)
-            raise
-    run.tell(RunStarted)
-    status, failure = RunStatus.FAILED, None
+    if run.observers:
+        run.tell(RunStarted)
     try:
         await drive(run)
-        status = RunStatus.COMPLETED
-    except trio.Cancelled:
-        status = RunStatus.CANCELLED
-        raise
     except Exception as error:
         add_context(error, run)
-        failure = error
+        _end(run, RunStatus.FAILED, error)
         raise
-    finally:
-        run.tell(RunEnded, status, failure, run.clock() - run.started)
-        del failure  # it holds this frame by its traceback
+    except BaseException as error:
+        _end(run, RunStatus.CANCELLED if _is_cancel(error) else RunStatus.FAILED)
+        raise
+    _end(run, RunStatus.COMPLETED)
+
+
+def _end(run: Run, status: RunStatus, failure: Exception | None = None) -> None:
+    run.elapsed = run.clock() - run.started
+    if run.observers:
+        run.tell(RunEnded, status, failure, run.elapsed)
+
+
+def _is_cancel(error: BaseException) -> bool:
+    """A `Cancelled`, or the group of them that leaves a nursery with several children."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[1] is None
+    return isinstance(error, trio.Cancelled)
 
 
 def _check_start(workflow: Definition[Any, Any], start: Enum) -> None:

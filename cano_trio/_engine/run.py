@@ -28,7 +28,7 @@ class Run:
     """The state of one run. The drive loop moves it; tasks see it only through their `RunContext`."""
 
     __slots__ = (
-        "attempts", "clock", "codec", "draft", "error", "observers", "packed", "path", "program", "resources", "run_id", "seq",
+        "attempts", "clock", "codec", "draft", "elapsed", "error", "observers", "packed", "path", "program", "resources", "run_id", "seq",
         "started", "step", "visits",
     )  # fmt: skip
 
@@ -64,6 +64,8 @@ class Run:
         """How many states it has finished, not counting routers."""
         self.clock = trio.lowlevel.current_clock().current_time
         self.started = self.clock()
+        self.elapsed = 0.0
+        """Seconds that it took; set when it ends."""
 
     def trail(self) -> tuple[Enum, ...]:
         """The latest states it has entered."""

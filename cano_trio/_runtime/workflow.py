@@ -167,7 +167,7 @@ class Workflow(Definition[S, D]):
             state=cast("S", run.step.state),
             data=run.data(),
             path=cast("tuple[S, ...]", run.trail()),
-            elapsed=run.clock() - run.started,
+            elapsed=run.elapsed,
         )
 
     @overload

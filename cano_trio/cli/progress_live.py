@@ -38,7 +38,7 @@ from .wording import count, elapsed, one_line, seconds
 FRAME_SECONDS = 0.1
 """Between two drawings."""
 
-LINES_A_FRAME = 100
+LINES_A_FRAME = 20
 """Finished states that are kept for the next drawing; a run may go through thousands meanwhile."""
 
 NARROW = 60
@@ -209,8 +209,9 @@ def _note(line: Line, event: Event) -> None:
             line.note = f"{onward}{one_line(event.error)}"
         case Progress():
             line.done, line.total = event.done, event.total
-        case RunEnded() if event.status is RunStatus.CANCELLED:
-            line.bad, line.note = True, "interrupted"
+        case RunEnded() if event.status is not RunStatus.COMPLETED and not line.bad:
+            line.bad = True
+            line.note = "interrupted" if event.error is None else one_line(event.error)
         case _:
             pass
 

@@ -23,15 +23,17 @@ from .._observe.events import (
 from .wording import count, elapsed, one_line, seconds
 
 BACKLOG = 1000
-"""Lines that may wait for a slow reader before lines are left out."""
+"""Events that may wait for a slow reader before events are left out."""
 
 PROGRESS_SECONDS = 1.0
 """Between two lines about the progress of one state."""
 
+_TOLD = (StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Progress, RunStarted, RunEnded)
+
 
 @final
 class PlainProgress:
-    """An observer that writes lines. A thread of its own writes them, so that no reader holds the run up.
+    """An observer that writes lines. It only hands events on; a thread of its own writes, so nothing holds the run up.
 
     Args:
         stream: where to.
@@ -41,11 +43,12 @@ class PlainProgress:
     def __init__(self, stream: TextIO, work: Mapping[Enum, str]) -> None:
         self._stream = stream
         self._work = work
-        self._lines: SimpleQueue[str | None] = SimpleQueue()
+        self._events: SimpleQueue[Event | int | None] = SimpleQueue()
+        """Events; between them, how many were left out; None at the end."""
         self._left_out = 0
         self._started = 0.0
         self._told_at = 0.0
-        self._writer = Thread(target=self._write, name="cano-trio progress", daemon=True)
+        self._writer = Thread(target=self._write_all, name="cano-trio progress", daemon=True)
 
     def __enter__(self) -> Self:
         """Begin to write."""
@@ -56,16 +59,39 @@ class PlainProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait until all is written."""
-        self._tell_left_out()
-        self._lines.put(None)
+        self._events.put(None)
         self._writer.join()
+
+    # -- in the run's thread
 
     def on_event(self, event: Event, /) -> None:
         """Take note of an event."""
-        if isinstance(event, RunStarted):
-            self._started = event.time
-        for text in self._texts(event):
-            self._put(f"{elapsed(event.time - self._started):>9}  {event.state.name}: {text}")
+        if not isinstance(event, _TOLD):
+            return
+        if self._events.qsize() >= BACKLOG and not isinstance(event, RunEnded):
+            self._left_out += 1
+            return
+        if self._left_out:
+            self._events.put(self._left_out)
+            self._left_out = 0
+        self._events.put(event)
+
+    # -- in the writing thread
+
+    def _write_all(self) -> None:
+        while (event := self._events.get()) is not None:
+            if isinstance(event, int):
+                self._write(f"{'…':>9}  {count(event, 'event')} left out: the run is faster than they are read")
+                continue
+            if isinstance(event, RunStarted):
+                self._started = event.time
+            for text in self._texts(event):
+                self._write(f"{elapsed(event.time - self._started):>9}  {event.state.name}: {text}")
+
+    def _write(self, line: str) -> None:
+        with suppress(OSError, ValueError):  # nobody reads any more, or it is closed: the run goes on
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
 
     def _texts(self, event: Event) -> Iterator[str]:
         match event:
@@ -96,21 +122,3 @@ class PlainProgress:
         if due:
             self._told_at = event.time
         return due
-
-    def _put(self, line: str) -> None:
-        if self._lines.qsize() >= BACKLOG:
-            self._left_out += 1
-            return
-        self._tell_left_out()
-        self._lines.put(line)
-
-    def _tell_left_out(self) -> None:
-        if self._left_out:
-            self._lines.put(f"{'…':>9}  {count(self._left_out, 'line')} left out: nobody read as fast as the run went")
-            self._left_out = 0
-
-    def _write(self) -> None:
-        while (line := self._lines.get()) is not None:
-            with suppress(OSError, ValueError):  # nobody reads any more, or it is closed: the run goes on
-                self._stream.write(f"{line}\n")
-                self._stream.flush()

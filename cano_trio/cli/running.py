@@ -18,6 +18,9 @@ from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .._runtime.workflow import RunResult, Workflow
 
+AGAIN_SECONDS = 0.3
+"""A second SIGINT this soon is the first one once more: a shell's and a wrapper's both arrive."""
+
 KEPT = 1000
 """States of the path that are kept, as in a `RunResult`."""
 
@@ -92,19 +95,27 @@ def run_to_its_end(
 
 @contextmanager
 def _cancelled_by_ctrl_c(scope: trio.CancelScope) -> Iterator[None]:
-    """Cancel the scope at the first SIGINT, as any scope is; the second one falls to trio's own handler again."""
-    token = trio.lowlevel.current_trio_token()
+    """Cancel the scope at the first SIGINT, as any scope is; a later one is trio's again, which raises it in the task.
+
+    Once it has come, the process is on its way out, and deaf to more when the block is left.
+    """
     trios = signal.getsignal(signal.SIGINT)
-
-    def cancel(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, trios)
-        token.run_sync_soon(scope.cancel)
-
-    if trios is signal.SIG_IGN:  # as under nohup: it is not for us to hear it
+    if not callable(trios):  # it is ignored, as under nohup: not for us to hear it
         yield
         return
-    signal.signal(signal.SIGINT, cancel)
+    token = trio.lowlevel.current_trio_token()
+    now = trio.lowlevel.current_clock().current_time
+    first: list[float] = []
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if not first:
+            first.append(now())
+            token.run_sync_soon(scope.cancel)
+        elif now() > first[0] + AGAIN_SECONDS:
+            trios(number, frame)
+
+    signal.signal(signal.SIGINT, hear)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, trios)
+        signal.signal(signal.SIGINT, signal.SIG_IGN if first else trios)

@@ -94,6 +94,10 @@ async def fail_together() -> Literal[Step.DONE]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(fail)
 
+async def nap() -> Literal[Step.DONE]:
+    await trio.sleep(0.35)
+    return Step.DONE
+
 async def sleep() -> Literal[Step.DONE]:
     print("sleeping", flush=True)
     await trio.sleep(60)
@@ -118,6 +122,7 @@ async def leave_together() -> Literal[Step.DONE]:
 ok = workflow("ok", fine)
 failing = workflow("failing", fail)
 group = workflow("group", fail_together)
+napping = workflow("napping", nap)
 sleeping = workflow("sleeping", sleep)
 spinning = workflow("spinning", spin)
 spinning_beside = workflow("spinning_beside", spin_beside)

@@ -141,6 +141,16 @@ def test_an_error_whose_message_fails_is_still_named() -> None:
     assert len(one_line(ValueError("x" * 1000))) == LONGEST + len("ValueError: ")
 
 
+def test_generated_code_is_no_line_of_the_users() -> None:
+    """What attrs or dataclasses write has no file to show."""
+    try:
+        exec(compile("1 / 0", "<attrs generated init>", "exec"))
+    except ZeroDivisionError as error:
+        frame = user_frame(error)
+    assert frame is not None
+    assert frame.filename == __file__
+
+
 def test_an_error_in_installed_code_alone_shows_its_line() -> None:
     """Where no line is the user's own, an installed package's is the next best."""
     try:

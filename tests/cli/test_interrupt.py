@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from cano_trio import RunStatus
-from cano_trio.cli.running import run_to_its_end
+from cano_trio.cli.running import AGAIN_SECONDS, run_to_its_end
 from cano_trio.cli.target import find_workflow
 
 if TYPE_CHECKING:
@@ -30,6 +31,19 @@ def test_ctrl_c_cancels_the_run(start: Start) -> None:
     assert (process.returncode, out) == (1, "")
 
 
+def test_a_ctrl_c_that_comes_several_times_is_one(start: Start) -> None:
+    """A wrapper hands on what the terminal has sent already: the line, the exit code, and no traceback."""
+    process = start("run", "small.py:sleeping")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "sleeping\n"
+    for _ in range(20):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.002)
+    errors = process.communicate(timeout=10)[1]
+    assert (process.returncode, errors.splitlines()[-1]) == (1, "interrupted in WORK")
+    assert "Traceback" not in errors
+
+
 @pytest.mark.parametrize("name", ["spinning", "spinning_beside"])
 def test_a_second_ctrl_c_breaks_off_what_does_not_let_itself_be_cancelled(start: Start, name: str) -> None:
     """A task that never gives control back hears no cancel; the second Ctrl-C is raised right inside it."""
@@ -38,7 +52,7 @@ def test_a_second_ctrl_c_breaks_off_what_does_not_let_itself_be_cancelled(start:
     next(line for line in process.stderr if "spinning" in line)
     process.send_signal(signal.SIGINT)
     with pytest.raises(Exception, match="timed out"):
-        process.wait(0.3)
+        process.wait(2 * AGAIN_SECONDS)
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=10)
     assert (process.returncode, errors.splitlines()[-1]) == (1, "interrupted in WORK")

@@ -24,6 +24,7 @@ from cano_trio import (
     StateEntered,
     TaskFailed,
     TaskSucceeded,
+    TooManyTransitions,
 )
 from cano_trio.cli import progress, progress_plain
 from cano_trio.cli.progress_live import LINES_A_FRAME, LiveProgress
@@ -123,10 +124,13 @@ def test_a_slow_reader_does_not_hold_the_run(monkeypatch: pytest.MonkeyPatch) ->
     with PlainProgress(stream, WORK) as plain:
         for visit in range(1, 1001):
             plain.on_event(entered(0.0, visit))
+        plain.on_event(RunEnded("r", "w", Step.DONE, 1.0, RunStatus.COMPLETED, None, 1.0))
         reading.set()
     lines = stream.getvalue().splitlines()
-    assert len(lines) in {11, 12}
-    assert lines[-1].split("  ")[-1] == f"{1001 - len(lines):,} lines left out: nobody read as fast as the run went"
+    left_out = sum(int(line.split()[1].replace(",", "")) for line in lines if " left out" in line)
+    assert left_out > 900
+    assert sum("WORK" in line for line in lines) == 1000 - left_out
+    assert lines[-1] == "    1.0 s  DONE: completed after 1.0 s"
 
 
 def test_left_out_lines_are_told_before_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +147,7 @@ def test_left_out_lines_are_told_before_the_next_one(monkeypatch: pytest.MonkeyP
     assert isinstance(told, io.StringIO)
     assert [line.split("  ")[-1] for line in told.getvalue().splitlines()] == [
         "WORK: batch work",
-        "1 line left out: nobody read as fast as the run went",
+        "1 event left out: the run is faster than they are read",
         "WORK: batch work (visit 3)",
     ]
 
@@ -239,6 +243,18 @@ async def test_an_interrupted_state_says_so(live: LiveProgress) -> None:
     live.on_event(entered(1.0))
     live.on_event(RunEnded("r", "w", Step.WORK, 4.0, RunStatus.CANCELLED, None, 3.0))
     assert "interrupted" in drawn(live, 80)
+
+
+async def test_a_run_that_fails_by_itself_says_why(live: LiveProgress) -> None:
+    """A run may fail without a task that failed, as with too many transitions; a task's failure stands as it is."""
+    live.on_event(entered(1.0))
+    live.on_event(RunEnded("r", "w", Step.WORK, 4.0, RunStatus.FAILED, TooManyTransitions(3), 3.0))
+    live.on_event(entered(1.0))
+    live.on_event(TaskFailed("r", "w", Step.WORK, 2.0, "work", BUSY, None))
+    live.on_event(RunEnded("r", "w", Step.WORK, 4.0, RunStatus.FAILED, BUSY, 3.0))
+    first, second = [line for line in drawn(live, 120).splitlines() if line.strip()]
+    assert "batch work TooManyTransitions: the run made 3 transitions" in first
+    assert second.rstrip().endswith("batch work OSError: busy still")
 
 
 async def test_a_run_faster_than_the_drawing_is_counted(live: LiveProgress, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,20 +120,27 @@ class Halved:
 class Part:
     size: int = 1
 @dataclasses.dataclass
+class Late:
+    size: int = dataclasses.field(init=False)
+@dataclasses.dataclass
 class Whole:
     parts: list[Part] = dataclasses.field(default_factory=list)
     part: Part = dataclasses.field(default_factory=Part)
     size: int = 2
+@dataclasses.dataclass
+class Partial:
+    late: Late = dataclasses.field(default_factory=Late)
+@dataclasses.dataclass
 class Unsaid:
-    there: "NoSuchType" = None
+    there: "NoSuchType"
 def flow(data):
     made = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], name="flow", data=data)
     @made.task(Step.WORK)
     async def work(data: data) -> Literal[Step.DONE]:
         return Step.DONE
     return made
-filled, unfilled, breaking, struct, odd, halved, table, unsaid, whole = map(
-    flow, (Filled, Unfilled, Breaking, Struct, Odd, Halved, dict, Unsaid, Whole)
+filled, unfilled, breaking, struct, odd, halved, table, unsaid, whole, partial = map(
+    flow, (Filled, Unfilled, Breaking, Struct, Odd, Halved, dict, Unsaid, Whole, Partial)
 )
 """
 
@@ -154,7 +161,9 @@ filled, unfilled, breaking, struct, odd, halved, table, unsaid, whole = map(
         ("table", None, 0, "{}"),
         ("table", '{"any": 1}', 0, '{"any":1}'),
         ("whole", '{"parts": [{}, {"size": 3}]}', 0, '{"parts":[{"size":1},{"size":3}],"part":{"size":1},"size":2}'),
-        ("unsaid", None, 0, '"<data.Unsaid object at'),
+        ("partial", "{}", 1, "DataNotEncodable: Partial.late: "),
+        ("unsaid", None, 2, "Unsaid needs there: pass --data"),
+        ("unsaid", "{}", 2, "--data makes no Unsaid: NameError: name 'NoSuchType' is not defined"),
     ],
 )
 def test_every_kind_of_data_type(

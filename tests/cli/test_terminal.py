@@ -63,6 +63,16 @@ def test_every_state_has_a_line_and_the_result_follows(start: Start) -> None:
     assert written.index("\x1b[?25l") < written.rindex("\x1b[?25h")  # the cursor is there again
 
 
+def test_the_present_state_moves_while_it_works(start: Start) -> None:
+    """A state that takes its time is drawn again and again on its one line, with the time it has taken."""
+    written, _, _ = on_terminal(start, "run", "small.py:napping")
+    frames = [ESCAPE.sub("", frame) for frame in written.split("\r\x1b[2K")]
+    times = [frame.split()[2] for frame in frames if frame[0] in "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"]
+    assert len(times) >= 2
+    assert times == sorted(times)
+    assert [line.split()[0] for line in kept_lines(written)] == ["✓", "●", "DONE"]
+
+
 def test_a_narrow_terminal_is_not_overrun(start: Start) -> None:
     """At 40 columns every line of the drawing still is one line."""
     written, _, _ = on_terminal(start, "run", "ingest.py", "--data", DATA, columns=40)

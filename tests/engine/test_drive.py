@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from cano_trio import (
     DefinitionError,
+    Resources,
     Retry,
     RetryExhausted,
     RunContext,
@@ -312,3 +313,33 @@ async def test_run_id_must_be_a_string(run_id: Any) -> None:
     """A run id that is no string, or empty, is refused."""
     with pytest.raises(ValueError, match="run_id is"):
         await chain().orchestrate(run_id=run_id)
+
+
+async def test_cancel_of_a_task_with_children(autojump_clock: MockClock, recorder: Recorder) -> None:
+    """A cancel that leaves a task's nursery as a group of Cancelled ends the run as cancelled, not as failed."""
+    work = workflow()
+
+    @work.task(Step.A)
+    async def parent() -> Literal[Step.DONE]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            nursery.start_soon(trio.sleep_forever)
+        return Step.DONE
+
+    with trio.move_on_after(5):
+        await work.orchestrate(observers=[recorder])
+    assert [event.status for event in recorder.of(RunEnded)] == [RunStatus.CANCELLED]
+
+
+async def test_elapsed_is_that_of_the_states(autojump_clock: MockClock, recorder: Recorder) -> None:
+    """Setting up and tearing down resources does not count into a run's time, in the result as in the event."""
+
+    class Slow:
+        async def setup(self) -> None:
+            await trio.sleep(3)
+
+        async def teardown(self) -> None:
+            await trio.sleep(4)
+
+    result = await chain().run(resources=Resources(slow=Slow()), observers=[recorder])
+    assert (result.elapsed, recorder.of(RunEnded)[0].elapsed, trio.current_time()) == (0, 0, 7)

@@ -153,7 +153,7 @@ def test_remove_contains_keys_len_clear() -> None:
     assert (len(store), store.keys(), repr(store), "b" in store) == (0, (), "<MemoryStore empty>", False)
     for key in ("b", "a", "c", "b"):
         store.put(key, 1)
-    assert (len(store), store.keys(), repr(store)) == (3, ("b", "a", "c"), "<MemoryStore b, a, c>")
+    assert (len(store), [*store], repr(store)) == (3, ["b", "a", "c"], "<MemoryStore b, a, c>")
     store.remove("a")
     store.remove("a")
     store.remove("never there")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from enum import Enum, auto
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import trio
