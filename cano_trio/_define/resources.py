@@ -72,8 +72,8 @@ class Made:
                 "E13", "resources", f"{type(self).__name__} got {factory!r}", site=str(Site.here()),
                 hint="Pass a class, a plain function, or an @asynccontextmanager function; all without arguments.",
             )  # fmt: skip
-        self.factory = factory
-        self.class_ = provides or _made_by(factory)
+        self.factory: Callable[[], object] = factory
+        self.class_: type | None = provides or _made_by(factory)
         """The class of what it will make, as far as that is known before."""
 
     def __repr__(self) -> str:

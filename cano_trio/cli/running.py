@@ -32,7 +32,7 @@ class Course:
     def __init__(self) -> None:
         self.run_id: str | None = None
         self.path: deque[Enum] = deque(maxlen=KEPT)
-        self.elapsed = 0.0
+        self.elapsed: float = 0.0
 
     def on_event(self, event: Event, /) -> None:
         """Take note of an event."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,12 @@ FAMILIES = ["linear", "runs", "batch", "retry", "breaker", "limiter", "data", "i
 
 def bench(*arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "bench", "--quick", *arguments], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-m", "bench", "--quick", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "250"},
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return done.stdout
 
