@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import compileall
+import os
 import shutil
 import subprocess
 import sys
@@ -41,7 +42,11 @@ class Import:
 
     def _run(self) -> list[str]:
         command = [sys.executable, "-c", self._program]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=self._home)  # noqa: S603
+        # A coverage tool that follows into subprocesses would be measured too.
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+        done = subprocess.run(  # noqa: S603
+            command, check=True, capture_output=True, text=True, cwd=self._home, env=plain
+        )
         return done.stdout.split()
 
 

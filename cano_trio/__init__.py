@@ -1,4 +1,4 @@
-"""Finite-state-machine workflows on trio: durable, cancellable truthfully, testable in virtual time.
+"""Finite-state-machine workflows on trio: cancellable truthfully, testable in virtual time.
 
 Everything a workflow is defined and run with is here; see `Workflow` to begin.
 """

@@ -7,8 +7,8 @@ from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from .._errors import TooManyTransitions
 from .._observe.events import StateEntered, TaskFailed, TaskSucceeded
-from .program import Step
 from .run import KEPT, Run
+from .step import Step
 
 FAIR_TRANSITIONS = 64
 FAIR_SECONDS = 0.001
@@ -17,7 +17,7 @@ FAIR_SECONDS = 0.001
 
 async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is a tenth of a transition more)
     """Advance a run until it stands in an exit state, which is looked for before any cancel: finished work stays."""
-    path, clock, limit = run.path, run.clock, run.program.limit
+    path, clock, limit = run.path, run.clock, run.limit
     transitions = 0
     pass_at = 0.0
     while True:

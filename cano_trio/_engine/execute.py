@@ -48,8 +48,7 @@ async def execute(
         resources.for_run() if resources.per_run else nullcontext(resources) as own,
     ):
         program = Program.of(workflow, resources)
-        packed = None if program.codec is None else program.codec.pack(data)
-        run = Run(program, run_id, program.steps[start], packed=packed, observers=observers, resources=own)
+        run = program.run(start, data, run_id=run_id, observers=observers, resources=own)
         await _observed(run)
     return run
 

@@ -70,7 +70,7 @@ def add_context(error: Exception, run: Run) -> None:
         return
     context = FailureContext(
         run_id=run.run_id,
-        workflow=run.program.name,
+        workflow=run.workflow,
         state=run.step.state,
         attempts=run.attempts - isinstance(error, CircuitOpen),
         path=run.trail(),

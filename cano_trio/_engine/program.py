@@ -2,78 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any, cast, final
 
 from .._define.blueprint import Plan
 from .._define.definition import Definition
-from .._errors import CanoError, DefinitionError, IllegalTransition, Problem, ResourceError
+from .._errors import CanoError, DefinitionError, Problem, ResourceError
 from .._journal.codec import codec_for
-from .._resilience import matches
+from .._observe.observer import Observer
 from .lifecycle import Resources
 from .models import ADVANCE
 from .run import Run
-from .unit import Binder, Unit
-
-Advance = Callable[[Run, Unit, tuple[object, ...]], Coroutine[Any, Any, Any]]
-
-
-@final
-class Step:
-    """A state in a bound program.
-
-    `edges` is dispatch and enforcement in one look-up, by identity: `Enum.__hash__` is Python code, and a third of a
-    hand-written loop's time.
-    """
-
-    __slots__ = (
-        "advance",
-        "args",
-        "counts",
-        "diversions",
-        "edges",
-        "index",
-        "label",
-        "plan",
-        "state",
-        "unit",
-        "writes",
-    )
-
-    def __init__(self, state: Enum, index: int) -> None:
-        self.state = state
-        self.index = index
-        self.plan: Plan[Any] | None = None
-        self.label = state.name
-        self.advance: Advance | None = None
-        """How it is processed; None for an exit state."""
-        self.unit: Any = None
-        self.args: tuple[object, ...] = ()
-        self.writes = False
-        """Its task takes the run's data to change them."""
-        self.counts = True
-        """It uses up a sequence number; a router does not."""
-        self.edges: dict[int, Step] = {}
-        self.diversions: tuple[tuple[type[Exception], Step], ...] = ()
-
-    def after(self, result: object) -> Step:
-        """The step that a task's result names, where the drive loop did not find it.
-
-        Raises:
-            IllegalTransition: the task's annotation does not name it.
-        """
-        if isinstance(result, Coroutine):
-            result.close()  # else Python warns, somewhere else, that it was never awaited
-        if self.plan is None:
-            raise AssertionError("unreachable: an exit state has no task")
-        raise IllegalTransition(self.label, self.state, result, self.plan.targets, str(self.plan.node.site))
-
-    def diverted(self, failure: Exception) -> Step | None:
-        """Where an `on_error` leads a failure; a mistake in the workflow itself is never led anywhere."""
-        if isinstance(failure, (DefinitionError, IllegalTransition)):
-            return None
-        return next((step for kind, step in self.diversions if matches(failure, kind)), None)
+from .step import Step
+from .unit import Binder
 
 
 @final
@@ -114,6 +56,24 @@ class Program:
             workflow.validate()
             known = resources.programs[workflow] = cls(workflow, resources)
         return known
+
+    def run(self, start: Enum, data: Any, *, run_id: str, observers: Sequence[Observer], resources: Resources) -> Run:
+        """A run of it that has not begun.
+
+        Args:
+            start: where it begins.
+            data: its data, of which it takes a copy.
+            run_id: its id.
+            observers: who is told of its events.
+            resources: those of the program, with what was made for this run alone.
+
+        Raises:
+            DataError: the data can't be written down.
+        """
+        return Run(
+            self.name, run_id, self.steps[start], size=self.size, limit=self.limit, codec=self.codec,
+            packed=None if self.codec is None else self.codec.pack(data), observers=observers, resources=resources,
+        )  # fmt: skip
 
     def _bind(self, step: Step, plan: Plan[Any], binder: Binder, problems: list[Problem]) -> None:
         node = plan.node

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import trio
 
 from .._define.context import RunContext
 from .._errors import DataNotWritable
+from .._journal.codec import Codec
 from .._journal.difference import difference
 from .._observe.events import Event, Progress
 from .._observe.observer import Observer, tell
-
-if TYPE_CHECKING:
-    from .lifecycle import Resources
-    from .program import Program, Step
-
+from .lifecycle import Resources
+from .step import Step
 
 KEPT = 1000
 """States of the path that are kept."""
@@ -28,24 +26,44 @@ class Run:
     """The state of one run. The drive loop moves it; tasks see it only through their `RunContext`."""
 
     __slots__ = (
-        "attempts", "clock", "codec", "draft", "elapsed", "error", "observers", "packed", "path", "program", "resources", "run_id", "seq",
-        "started", "step", "visits",
+        "attempts",
+        "clock",
+        "codec",
+        "draft",
+        "elapsed",
+        "error",
+        "limit",
+        "observers",
+        "packed",
+        "path",
+        "resources",
+        "run_id",
+        "seq",
+        "started",
+        "step",
+        "visits",
+        "workflow",
     )  # fmt: skip
 
     def __init__(
         self,
-        program: Program,
+        workflow: str,
         run_id: str,
         start: Step,
         *,
+        size: int,
+        limit: int | None,
+        codec: Codec[Any] | None,
         packed: Any,
         observers: Sequence[Observer],
         resources: Resources,
     ) -> None:
-        self.program = program
+        self.workflow = workflow
         self.run_id = run_id
         self.step = start
-        self.codec = program.codec
+        self.limit = limit
+        """After how many transitions it fails."""
+        self.codec: Any = codec
         self.packed = packed
         """The data as the last finished state left them."""
         self.draft: Any = None
@@ -55,7 +73,7 @@ class Run:
         """As this run sees them: with those that were made for it alone."""
         self.path: list[Enum] = []
         """The last states it entered; a deque would weigh 760 bytes in every parked run."""
-        self.visits = [0] * program.size
+        self.visits = [0] * size
         self.error: BaseException | None = None
         """The failure that led to the present state by an `on_error`."""
         self.attempts = 1
@@ -73,7 +91,7 @@ class Run:
 
     def tell(self, kind: type[Event], *what: Any) -> None:
         """Tell the observers; ask `run.observers` first, so that nothing is built for nobody."""
-        tell(self.observers, kind(self.run_id, self.program.name, self.step.state, self.clock(), *what))
+        tell(self.observers, kind(self.run_id, self.workflow, self.step.state, self.clock(), *what))
 
     def report_progress(self, done: int, total: int | None, /) -> None:
         """Tell the observers how far the present task is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 from .._define.config import TaskConfig
 from .._define.method import Method, Parameter, Want
@@ -12,11 +12,9 @@ from .._errors import ResourceNotFound
 from .._resilience import CircuitBreaker, Limiter, matcher
 from .layers import Call, chosen, guarded, limited, reading, timed
 from .lifecycle import Resources
+from .run import Run
 
-if TYPE_CHECKING:
-    from .run import Run
-
-Give = Callable[["Run", int, str], object]
+Give = Callable[[Run, int, str], object]
 """Gives one argument that differs between attempts: from the run, the attempt's number, and the part of the work."""
 
 BARE = TaskConfig.minimal()

@@ -92,7 +92,6 @@ class Unannotated(Session):
         (Unannotated, None),
         (lambda: 1, None),
     ],
-    ids=str,
 )
 def test_what_a_factory_makes_is_known_before(factory: Callable[[], object], shown: str | None) -> None:
     """A class makes itself, unless entering it gives another; a function what its annotation says; else unknown."""

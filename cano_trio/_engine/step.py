@@ -1,0 +1,71 @@
+"""A state of a workflow bound to resources: how it is processed, and where it may lead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from enum import Enum
+from typing import Any, final
+
+from .._define.blueprint import Plan
+from .._errors import DefinitionError, IllegalTransition
+from .._resilience import matches
+
+Advance = Callable[..., Coroutine[Any, Any, Any]]
+"""Takes the run, the step's unit and that unit's arguments, and gives what the state's task returned."""
+
+
+@final
+class Step:
+    """A state in a bound program.
+
+    `edges` is dispatch and enforcement in one look-up, by identity: `Enum.__hash__` is Python code, and a third of a
+    hand-written loop's time.
+    """
+
+    __slots__ = (
+        "advance",
+        "args",
+        "counts",
+        "diversions",
+        "edges",
+        "index",
+        "label",
+        "plan",
+        "state",
+        "unit",
+        "writes",
+    )
+
+    def __init__(self, state: Enum, index: int) -> None:
+        self.state = state
+        self.index = index
+        self.plan: Plan[Any] | None = None
+        self.label = state.name
+        self.advance: Advance | None = None
+        """How it is processed; None for an exit state."""
+        self.unit: Any = None
+        self.args: tuple[object, ...] = ()
+        self.writes = False
+        """Its task takes the run's data to change them."""
+        self.counts = True
+        """It uses up a sequence number; a router does not."""
+        self.edges: dict[int, Step] = {}
+        self.diversions: tuple[tuple[type[Exception], Step], ...] = ()
+
+    def after(self, result: object) -> Step:
+        """The step that a task's result names, where the drive loop did not find it.
+
+        Raises:
+            IllegalTransition: the task's annotation does not name it.
+        """
+        if isinstance(result, Coroutine):
+            result.close()  # else Python warns, somewhere else, that it was never awaited
+        if self.plan is None:
+            raise AssertionError("unreachable: an exit state has no task")
+        raise IllegalTransition(self.label, self.state, result, self.plan.targets, str(self.plan.node.site))
+
+    def diverted(self, failure: Exception) -> Step | None:
+        """Where an `on_error` leads a failure; a mistake in the workflow itself is never led anywhere."""
+        if isinstance(failure, (DefinitionError, IllegalTransition)):
+            return None
+        return next((step for kind, step in self.diversions if matches(failure, kind)), None)
