@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from cano_trio import Resources
 from cano_trio._engine.attempt import attempt
 from cano_trio._engine.program import Program
-from cano_trio._engine.run import Run
 from cano_trio._engine.unit import Unit
 
 from .measure import Case, calls, in_trio, nothing, optional
@@ -21,7 +20,7 @@ async def attempts(times: int) -> None:
     """The engine's `attempt` in a row: it serves states, items and branches alike, and a run is only its setting."""
     resources = Resources()
     program = Program.of(Ring().workflow, resources)
-    run = Run(program, "bench", program.steps[Step.A], packed=None, observers=(), resources=resources)
+    run = program.run(Step.A, None, run_id="bench", observers=(), resources=resources)
     unit = Unit("nothing", nothing)
     for _ in range(times):
         await attempt(run, unit, ())
