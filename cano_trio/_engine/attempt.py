@@ -58,7 +58,7 @@ def _judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Excep
         raise failure from earlier or failure.__cause__
     if run.observers:
         run.tell(AttemptFailed, unit.label, number, failure)
-    if not unit.matches(failure):
+    if not _may_retry(unit, failure):
         raise failure
     delay = unit.retry.delay(number)
     if delay is None:
@@ -71,3 +71,10 @@ def _judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Excep
     if run.observers:
         run.tell(RetryScheduled, unit.label, number, delay, failure)
     return delay
+
+
+def _may_retry(unit: Unit, failure: Exception) -> bool:
+    try:
+        return unit.matches(failure)
+    except Exception as error:  # a predicate of the user's; what it was asked about must not be lost behind its mistake
+        raise error from failure

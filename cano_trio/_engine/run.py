@@ -110,10 +110,8 @@ class Run:
         return None if self.codec is None else self.codec.unpack(self.packed)
 
     def keep_draft(self) -> None:
-        """Make what the finished attempt wrote the run's data, if it changed anything."""
-        packed = self.codec.pack(self.draft)
-        if packed != self.packed:
-            self.packed = packed
+        """Make what the finished attempt wrote the run's data."""
+        self.packed = self.codec.pack(self.draft)
 
     def refuse_change(self, copy: Any, label: str) -> None:
         """Refuse a change to data that were given for reading.

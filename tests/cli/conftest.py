@@ -64,6 +64,7 @@ async def finish(results: BatchResults[str, int], doc: Doc) -> Literal[Step.DONE
 
 SMALL = """\
 import json
+import signal
 import sys
 import time
 from enum import Enum
@@ -98,6 +99,12 @@ async def nap() -> Literal[Step.DONE]:
     await trio.sleep(0.35)
     return Step.DONE
 
+async def interrupt() -> Literal[Step.DONE]:
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    await trio.sleep(60)
+    return Step.DONE
+
 async def sleep() -> Literal[Step.DONE]:
     print("sleeping", flush=True)
     await trio.sleep(60)
@@ -123,6 +130,7 @@ ok = workflow("ok", fine)
 failing = workflow("failing", fail)
 group = workflow("group", fail_together)
 napping = workflow("napping", nap)
+interrupting = workflow("interrupting", interrupt)
 sleeping = workflow("sleeping", sleep)
 spinning = workflow("spinning", spin)
 spinning_beside = workflow("spinning_beside", spin_beside)

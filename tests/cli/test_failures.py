@@ -29,7 +29,7 @@ def test_a_failure_is_told_in_a_few_lines(command: Command) -> None:
         "Error: RuntimeError: no such page",
         "  from JSONDecodeError: Expecting value: line 1 column 2 (char 1)",
         "  in state WORK after 1 attempt, path WORK",
-        '  at small.py:26 in fail: raise RuntimeError("no such page") from error',
+        '  at small.py:27 in fail: raise RuntimeError("no such page") from error',
     ]
 
 
@@ -48,7 +48,7 @@ def test_a_group_shows_what_it_consists_of(command: Command) -> None:
     assert [line.split(":")[0] for line in lines[:3]] == [
         "Error", "  from RuntimeError", "  from JSONDecodeError",
     ]  # fmt: skip
-    assert lines[-1].startswith("  at small.py:26 in fail: ")
+    assert lines[-1].startswith("  at small.py:27 in fail: ")
 
 
 def test_traceback_comes_first_and_only_when_asked_for(command: Command) -> None:
@@ -70,7 +70,7 @@ def test_a_failure_as_json(command: Command) -> None:
         "causes": [{"type": "JSONDecodeError", "message": "Expecting value: line 1 column 2 (char 1)"}],
         "state": "WORK",
         "attempts": 1,
-        "at": "small.py:26",
+        "at": "small.py:27",
     }
     assert report_of(result.stderr)[0] == "Error: RuntimeError: no such page"
 

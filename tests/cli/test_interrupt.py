@@ -44,6 +44,18 @@ def test_a_ctrl_c_that_comes_several_times_is_one(start: Start) -> None:
     assert "Traceback" not in errors
 
 
+@pytest.mark.usefixtures("folder")
+def test_after_an_interrupt_the_process_is_deaf_to_more() -> None:
+    """Two at once cancel the run once; while the last lines are written a third can't break in."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        outcome = run_to_its_end(find_workflow("small.py:interrupting"), None, None)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+    assert (outcome.status, outcome.course.path[-1].name) == (RunStatus.CANCELLED, "WORK")
+
+
 @pytest.mark.parametrize("name", ["spinning", "spinning_beside"])
 def test_a_second_ctrl_c_breaks_off_what_does_not_let_itself_be_cancelled(start: Start, name: str) -> None:
     """A task that never gives control back hears no cancel; the second Ctrl-C is raised right inside it."""

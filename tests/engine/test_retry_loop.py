@@ -293,3 +293,15 @@ async def test_config_is_read_at_registration(autojump_clock: trio.testing.MockC
     work.register(Step.WORK, task)
     task.retry = Retry.none()
     assert await work.orchestrate() is Step.DONE
+
+
+async def test_predicate_that_raises_keeps_the_failure() -> None:
+    """A retry_on function that raises fails the task with its own mistake, standing on the failure it was asked about."""
+
+    def broken(error: Exception) -> bool:
+        raise LookupError("in the predicate")
+
+    task = Flaky(OSError("real"), retry_on=broken)
+    with pytest.raises(LookupError) as caught:
+        await run(task)
+    assert repr(caught.value.__cause__) == "OSError('real')"
