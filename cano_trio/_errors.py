@@ -35,13 +35,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import attrs
 
 
 class CanoError(Exception):
-    """The root of all errors of cano_trio."""
+    """The root of all errors of cano_trio; they pickle and copy with all that they tell."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild it from its message and its fields: its constructor takes other arguments than Exception's."""
+        return _rebuilt, (type(self), self.args, dict(vars(self)))
+
+
+def _rebuilt(kind: type[CanoError], args: tuple[Any, ...], fields: dict[str, Any]) -> CanoError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(fields)
+    return error
+
+
+def _text_of(error: BaseException) -> str:
+    """An error's text; an error of the user's may not even have one."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its __str__ raised
+        return f"{type(error).__name__}, which has no text"
 
 
 @final
@@ -129,7 +147,7 @@ class RetryExhausted(TaskError):
     """
 
     def __init__(self, task: str, attempts: int, last: BaseException) -> None:
-        super().__init__(f"{task} failed {attempts} times, the last time with {type(last).__name__}: {last}")
+        super().__init__(f"{task} failed {attempts} times, the last time with {_text_of(last)}")
         self.task = task
         self.attempts = attempts
         self.last = last

@@ -65,9 +65,7 @@ def _judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Excep
         if unit.bare:
             raise failure
         raise RetryExhausted(unit.label, number, failure) from failure
-    asked = getattr(failure, "retry_after", None)
-    if isinstance(asked, (int, float)) and 0 <= asked < math.inf:
-        delay = asked
+    delay = _asked_delay(failure, delay)
     if run.observers:
         run.tell(RetryScheduled, unit.label, number, delay, failure)
     return delay
@@ -78,3 +76,14 @@ def _may_retry(unit: Unit, failure: Exception) -> bool:
         return unit.matches(failure)
     except Exception as error:  # a predicate of the user's; what it was asked about must not be lost behind its mistake
         raise error from failure
+
+
+def _asked_delay(failure: Exception, otherwise: float) -> float:
+    """The seconds that an error itself asks to wait, as its ``retry_after``, else those of the policy."""
+    try:
+        asked = getattr(failure, "retry_after", None)
+    except Exception:  # a property of the user's: the failure it belongs to is what counts
+        return otherwise
+    if isinstance(asked, bool) or not isinstance(asked, (int, float)) or not 0 <= asked < math.inf:
+        return otherwise
+    return asked

@@ -75,6 +75,7 @@ def add_context(error: Exception, run: Run) -> None:
         attempts=run.attempts - isinstance(error, CircuitOpen),
         path=run.trail(),
     )
-    with suppress(AttributeError, TypeError):  # an exception may refuse attributes; the note still tells
+    with suppress(Exception):  # an exception may refuse attributes; the note still tells
         setattr(error, _ATTRIBUTE, context)
-    error.add_note(str(context))
+    with suppress(Exception):  # a frozen one refuses notes too, and must still leave the run as itself
+        error.add_note(str(context))

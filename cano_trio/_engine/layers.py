@@ -15,6 +15,10 @@ from .._resilience.circuit import enter, failed, released, succeeded, wait_enter
 Call = Callable[..., Awaitable[Any]]
 
 
+KNOWN = 256
+"""How many chosen breakers or limiters a task remembers."""
+
+
 def timed(call: Call, seconds: float, label: str) -> Call:
     """The call under an attempt timeout (cano RET-8).
 
@@ -67,6 +71,8 @@ def chosen(call: Call, wrap: Callable[[Call, Any], Call]) -> Call:
     known: dict[int, tuple[Any, Call]] = {}
 
     async def around(choice: Any, *args: object) -> Any:
+        if len(known) >= KNOWN:  # a function that makes a new one each time must not make us keep them all
+            known.clear()
         # By identity, with the object kept, so that its id stays its own.
         _, layered = known.get(id(choice)) or known.setdefault(id(choice), (choice, wrap(call, choice)))
         return await layered(*args)

@@ -17,6 +17,9 @@ from .run import Run
 from .step import Step
 from .unit import Binder
 
+KNOWN = 64
+"""How many workflows a set of resources stays bound to."""
+
 
 @final
 class Program:
@@ -54,6 +57,8 @@ class Program:
         known: Program | None = resources.programs.get(workflow)
         if known is None or known.plans is not workflow.blueprint():
             workflow.validate()
+            if len(resources.programs) >= KNOWN:  # workflows that are made anew each time must not all be kept
+                resources.programs.clear()
             known = resources.programs[workflow] = cls(workflow, resources)
         return known
 

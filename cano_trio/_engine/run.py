@@ -114,10 +114,12 @@ class Run:
         self.packed = self.codec.pack(self.draft)
 
     def refuse_change(self, copy: Any, label: str) -> None:
-        """Refuse a change to data that were given for reading.
+        """Refuse a change to data that were given for reading; unnoticed where they are deep copies, which may not compare.
 
         Raises:
             DataNotWritable: with the field that was changed.
         """
-        if where := difference(self.codec.unpack(self.packed), copy, type(copy).__name__):
+        if isinstance(self.packed, bytes) and (
+            where := difference(self.codec.unpack(self.packed), copy, type(copy).__name__)
+        ):
             raise DataNotWritable(label, where)

@@ -62,7 +62,11 @@ class JsonCodec(Generic[D]):
             back = self._decode(packed)
         except (TypeError, ValueError) as error:  # msgspec.ValidationError is a ValueError
             raise DataNotEncodable(*_unreadable(value, root, str(error))) from error
-        if where := difference(value, back, root):
+        try:
+            where = difference(value, back, root)
+        except RecursionError as error:
+            raise DataNotEncodable(root, "it is nested too deeply") from error
+        if where:
             raise DataNotEncodable(where, "would come back from JSON as something else")
         _weigh(len(packed), root)
         return packed

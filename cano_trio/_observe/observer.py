@@ -36,4 +36,5 @@ def tell(observers: list[Observer], event: Event) -> None:
             observer.on_event(event)
         except Exception:
             _log.exception("%r raised at %r and is switched off for this run", observer, event)
-            observers.remove(observer)
+            # By identity, and whether or not it is still there: it may have been told of an event by its own doing.
+            observers[:] = [other for other in observers if other is not observer]

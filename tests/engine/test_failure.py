@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -198,3 +199,35 @@ async def test_cancelled_gets_no_note(autojump_clock: MockClock) -> None:
             seen.append(hasattr(cancelled, "__notes__"))
             raise
     assert seen == [False]
+
+
+async def test_frozen_exception_leaves_as_itself(recorder: Recorder) -> None:
+    """An exception that refuses notes and attributes is raised as it is, and the run's end is told."""
+
+    class Frozen(Exception):
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AttributeError(name)
+
+    error = Frozen()
+    with pytest.raises(Frozen):
+        await workflow(error, retry=Retry.none()).orchestrate(observers=[recorder])
+    assert [event.error for event in recorder.of(RunEnded)] == [error]
+
+
+async def test_failure_without_a_text(autojump_clock: MockClock) -> None:
+    """An exception whose text can't be made is exhausted and diverted like any."""
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    with pytest.raises(RetryExhausted, match="Mute, which has no text"):
+        await workflow(Mute(), retry=Retry.fixed(1, delay=0)).orchestrate()
+
+
+async def test_errors_pickle_with_all_they_tell() -> None:
+    """An error of ours comes back from pickle with its message and fields."""
+    for error in [RetryExhausted("pay", 3, OSError("x")), CircuitOpen("bank", 2.5, trials_taken=False)]:
+        back = pickle.loads(pickle.dumps(error))
+        assert (type(back), str(back)) == (type(error), str(error))
+        assert back.__dict__.keys() == error.__dict__.keys()
