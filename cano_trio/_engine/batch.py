@@ -96,9 +96,9 @@ class Work:
         """Work items off until the token is to go round (True) or no item is left (False)."""
         run, unit, clock, results = self.run, self.unit, self.run.clock, self.results
         counting = unit.retry.retries > 0
-        ends = clock() + TURN_SECONDS
+        begun = clock()
+        ends = begun + TURN_SECONDS
         for done, (at, item) in enumerate(self.todo, 1):
-            begun = clock()
             made = [1] if counting else None
             try:
                 part = "" if unit.fill is None else f"/i:{at}"
@@ -114,12 +114,14 @@ class Work:
                 run.report_progress(self.done, len(self.items))
             if done % TURN_ITEMS and now < ends:
                 await checkpoint_if_cancelled()
+                begun = now
                 continue
             await checkpoint()
             self._hire()
             if self._token_is_wanted():
                 return True
-            ends = clock() + TURN_SECONDS
+            begun = clock()
+            ends = begun + TURN_SECONDS
         return False
 
     def _token_is_wanted(self) -> bool:

@@ -7,6 +7,7 @@ from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from .._errors import TooManyTransitions
 from .._observe.events import StateEntered, TaskFailed, TaskSucceeded
+from .._observe.observer import tell
 from .run import KEPT, Run
 from .step import Step
 
@@ -17,21 +18,21 @@ FAIR_SECONDS = 0.001
 
 async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is a tenth of a transition more)
     """Advance a run until it stands in an exit state, which is looked for before any cancel: finished work stays."""
-    path, clock, limit = run.path, run.clock, run.limit
+    path, clock, limit, run_id, name = run.path, run.clock, run.limit, run.run_id, run.workflow
     transitions = 0
-    pass_at = 0.0
+    now = pass_at = clock()
     while True:
         step = run.step
         path.append(step.state)
         run.visits[step.index] += 1
         run.attempts = 1
         if run.observers:
-            run.tell(StateEntered, run.visits[step.index])
+            tell(run.observers, StateEntered(run_id, name, step.state, now, run.visits[step.index]))
         if step.advance is None:
             break
         if transitions == limit:
             raise TooManyTransitions(transitions)
-        if transitions % FAIR_TRANSITIONS and clock() < pass_at:
+        if transitions % FAIR_TRANSITIONS and now < pass_at:
             await checkpoint_if_cancelled()
         else:
             await checkpoint()
@@ -45,9 +46,11 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
                 run.keep_draft()
         except Exception as failure:
             _divert(run, step, failure)
+            now = clock()
         else:
+            now = clock()
             if run.observers:
-                run.tell(TaskSucceeded, step.label, following.state)
+                tell(run.observers, TaskSucceeded(run_id, name, step.state, now, step.label, following.state))
             run.step, run.error = following, None
         if step.counts:
             run.seq += 1

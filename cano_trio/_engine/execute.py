@@ -37,12 +37,17 @@ async def execute(
         DataTypeMismatch: the data are not of the workflow's type.
         Exception: what a task raised for good, or a resource's set-up.
     """
-    if resources.undecided:
+    program = None
+    if resources.lives and resources.undecided:
         workflow.validate()
     else:
-        Program.of(workflow, resources)
+        program = Program.of(workflow, resources)
     _check_start(workflow, start)
     _check_data(workflow, data)
+    if program is not None and not (resources.lives or resources.per_run):  # nothing to open
+        run = program.run(start, data, run_id=run_id, observers=observers, resources=resources)
+        await _observed(run)
+        return run
     async with (
         resources.opened() if resources.lives else nullcontext(),
         resources.for_run() if resources.per_run else nullcontext(resources) as own,

@@ -50,6 +50,10 @@ class Resources(ResourceMap):
     def __init__(self, resources: Mapping[Any, object] | None = None, /, **named: object) -> None:
         self.programs: dict[Any, Any] = {}
         """Workflows bound to these resources, for `Program.of`."""
+        self.lives = False
+        """Any of them has to be made, set up or torn down."""
+        self.per_run = False
+        """Any of them is made anew for every run."""
         self.teardown_errors: tuple[Exception, ...] = ()
         """What went wrong when they were last closed; it is logged too, and never the failure of a run (cano RES-5).
 
@@ -79,17 +83,10 @@ class Resources(ResourceMap):
                 f"resource {key!r} comes too late: the others are open. Insert it before they are opened."
             )
         super().insert(key, resource)
+        entry = self._entries[key]
+        self.lives = self.lives or entry.lives
+        self.per_run = self.per_run or isinstance(entry.given, PerRun)
         self.programs.clear()
-
-    @property
-    def lives(self) -> bool:
-        """Any of them has to be made, set up or torn down."""
-        return any(entry.lives for entry in self._entries.values())
-
-    @property
-    def per_run(self) -> bool:
-        """Any of them is made anew for every run."""
-        return any(isinstance(entry.given, PerRun) for entry in self._entries.values())
 
     async def __aenter__(self) -> Self:
         """Open them for the block; if they are open already, join."""
@@ -168,6 +165,7 @@ class Resources(ResourceMap):
             key: Entry.of(key, entry.given) if isinstance(entry.given, PerRun) else entry
             for key, entry in self._entries.items()
         }
+        own.lives, own.per_run = self.lives, self.per_run
         failures: list[Exception] = []
         async with AsyncExitStack() as stack:
             for entry in own._entries.values():

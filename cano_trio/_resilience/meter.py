@@ -74,14 +74,15 @@ class Meter(OnClock):
         Raises:
             ValueError: `cost` is no number, negative, or more than the limiter ever holds.
         """
-        if cost == 0:
-            return 0.0
-        self._check(cost)
+        if cost != 1:  # 1 may always pass: no limiter holds less
+            if cost == 0:
+                return 0.0
+            self._check(cost)
         now = self._now()
-        wait = self._wait(cost, now)
-        if not wait:
-            self._admit(cost, now)
-        return wait
+        if self._line.waiting or self._ready_at(cost, now) > now:
+            return self._wait(cost, now)
+        self._admit(cost, now)
+        return 0.0
 
     def available_in(self, cost: float = 1) -> float:
         """Seconds until `cost` could be taken, behind those who wait; 0 if now. Takes nothing.

@@ -67,7 +67,9 @@ class RateLimiter(Meter):
     @override
     def _debit(self, cost: float, now: float) -> None:
         # Never below 0: at the instant that `_ready_at` gives, the product may come to a rounding error less than the cost.
-        self._tokens = max(0, self._available(now) - cost)
+        held = self._tokens + (now - self._counted_at) * self._rate / self._per
+        held = (self.capacity if held > self.capacity else held) - cost  # noqa: FURB136  (min and max take twice as long)
+        self._tokens = held if held > 0 else 0  # noqa: FURB136
         self._counted_at = now
 
     @override

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from enum import Enum
 from typing import Any, Generic, cast, final, overload
 
@@ -15,6 +15,7 @@ from .._define.config import TaskConfig
 from .._define.definition import Definition
 from .._engine.execute import execute
 from .._engine.lifecycle import Resources
+from .._engine.run import Run
 from .._observe.observer import Observer
 
 S = TypeVar("S", bound=Enum)
@@ -154,14 +155,7 @@ class Workflow(Definition[S, D]):
             RetryExhausted: a task has failed at every attempt; from its last failure.
             Exception: what a task raised that is not retried, as it was; see `failure_context`.
         """
-        run = await execute(
-            self,
-            start=self.initial if start is None else start,
-            data=data,
-            run_id=_checked(run_id) if run_id is not None else f"{self.name}-{_process}-{next(_count)}",
-            resources=self._own_resources if resources is None else resources,
-            observers=observers,
-        )
+        run = await self._executed(data, start, run_id, resources, observers)
         return RunResult(
             run_id=run.run_id,
             state=cast("S", run.step.state),
@@ -203,8 +197,25 @@ class Workflow(Definition[S, D]):
 
         Arguments and errors are `run`'s.
         """
-        result = await self.run(data, start=start, run_id=run_id, resources=resources, observers=observers)
-        return result.state
+        run = await self._executed(data, start, run_id, resources, observers)
+        return cast("S", run.step.state)
+
+    def _executed(
+        self,
+        data: Any,
+        start: S | None,
+        run_id: str | None,
+        resources: Resources | None,
+        observers: Sequence[Observer],
+    ) -> Coroutine[Any, Any, Run]:
+        return execute(
+            self,
+            start=self.initial if start is None else start,
+            data=data,
+            run_id=f"{self.name}-{_process}-{next(_count)}" if run_id is None else _checked(run_id),
+            resources=self._own_resources if resources is None else resources,
+            observers=observers,
+        )
 
 
 _process = os.urandom(4).hex()
