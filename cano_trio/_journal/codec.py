@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 from pathlib import PurePath
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, get_origin
 
+import attrs
 import msgspec
+from msgspec import inspect
 
 from .._errors import DataNotEncodable, DataTooLarge
 from .difference import difference, fields_of, not_finite
 
 D = TypeVar("D")
+
+KEYS = (
+    inspect.AnyType,  # only the values can tell
+    inspect.StrType,
+    inspect.BytesType,
+    inspect.IntType,
+    inspect.FloatType,
+    inspect.DecimalType,
+    inspect.UUIDType,
+    inspect.DateTimeType,
+    inspect.DateType,
+    inspect.TimeType,
+    inspect.TimeDeltaType,
+    inspect.EnumType,
+    inspect.CustomType,  # looked at by itself
+)
+"""Types whose values can be keys of a JSON object; a union's could not be told apart there."""
 
 LARGE = 64 * 1024
 LARGEST = 1024 * 1024
@@ -52,24 +72,27 @@ class JsonCodec(Generic[D]):
         """
         root = self._type.__name__
         try:
-            packed = self._encode(value)
+            packed = self._encoded(value, root)
+            where = difference(value, self._decoded(packed, value, root), root)
         except RecursionError as error:
             raise DataNotEncodable(root, "it contains itself, or is nested too deeply") from error
-        except (TypeError, ValueError) as error:
-            path = find_unencodable(value, root, self._encode) or root
-            raise DataNotEncodable(path, f"can't be written as JSON: {error}") from error
-        try:
-            back = self._decode(packed)
-        except (TypeError, ValueError) as error:  # msgspec.ValidationError is a ValueError
-            raise DataNotEncodable(*_unreadable(value, root, str(error))) from error
-        try:
-            where = difference(value, back, root)
-        except RecursionError as error:
-            raise DataNotEncodable(root, "it is nested too deeply") from error
         if where:
             raise DataNotEncodable(where, "would come back from JSON as something else")
         _weigh(len(packed), root)
         return packed
+
+    def _encoded(self, value: D, root: str) -> bytes:
+        try:
+            return self._encode(value)
+        except (TypeError, ValueError) as error:
+            path = find_unencodable(value, root, self._encode) or root
+            raise DataNotEncodable(path, f"can't be written as JSON: {error}") from error
+
+    def _decoded(self, packed: bytes, value: D, root: str) -> D:
+        try:
+            return self._decode(packed)
+        except (TypeError, ValueError) as error:  # msgspec.ValidationError is a ValueError
+            raise DataNotEncodable(*_unreadable(value, root, str(error))) from error
 
     def unpack(self, packed: bytes, /) -> D:
         """A fresh value."""
@@ -85,14 +108,22 @@ class CopyCodec(Generic[D]):
         Raises:
             DataNotEncodable: it can't be copied.
         """
-        try:
-            return copy.deepcopy(value)
-        except Exception as error:  # whatever an object's own __deepcopy__ or __reduce__ raises
-            raise DataNotEncodable(type(value).__name__, f"can't be copied: {error}") from error
+        return _copied(value)
 
     def unpack(self, packed: D, /) -> D:
-        """A deep copy of what was packed."""
-        return copy.deepcopy(packed)
+        """A deep copy of what was packed.
+
+        Raises:
+            DataNotEncodable: it can't be copied once more.
+        """
+        return _copied(packed)
+
+
+def _copied(value: D) -> D:
+    try:
+        return copy.deepcopy(value)
+    except Exception as error:  # whatever an object's own __deepcopy__ or __reduce__ raises; nested too deeply
+        raise DataNotEncodable(type(value).__name__, f"can't be copied: {error}") from error
 
 
 def codec_for(type_: type[D]) -> Codec[D]:
@@ -103,32 +134,60 @@ def codec_for(type_: type[D]) -> Codec[D]:
 def unencodable_part(type_: Any) -> str | None:
     """The path of the first part of a type that JSON can't hold, or None.
 
-    >>> unencodable_part(dict[str, int]), unencodable_part(list[complex])
-    (None, 'list.complex')
+    >>> unencodable_part(dict[str, int]), unencodable_part(list[complex]), unencodable_part(dict[tuple[int, int], str])
+    (None, 'list.complex', 'dict[tuple]')
     """
     name = getattr(type_, "__name__", str(type_))
     try:
-        info = msgspec.inspect.type_info(type_)
+        info = inspect.type_info(type_)
         msgspec.json.Decoder(type_, dec_hook=_decode_other)
     except (TypeError, ValueError, NameError) as error:
         return f"{name} ({error})"
-    return _custom_part(info, name, set())
+    return _lossy_part(info, name, set())
 
 
-def _custom_part(info: Any, path: str, seen: set[type]) -> str | None:
-    if isinstance(info, msgspec.inspect.CustomType):
+def _lossy_part(info: Any, path: str, seen: set[type]) -> str | None:
+    info = _bare(info)
+    if isinstance(info, inspect.CustomType):
         return None if issubclass(info.cls, PurePath) else f"{path}.{info.cls.__name__}"
     cls = getattr(info, "cls", None)
     if cls is not None:
         if cls in seen:
             return None
         seen.add(cls)
+        if computed := _computed_field(cls):
+            return f"{path}.{computed}"
+    key = _bare(getattr(info, "key_type", None))
+    if key is not None and not _is_key(key):
+        return f"{path}[{type(key).__name__.removesuffix('Type').lower()}]"
     named = [(f"{path}.{field.name}", field.type) for field in getattr(info, "fields", ())]
     parts = [getattr(info, name, None) for name in ("item_type", "key_type", "value_type")]
     several = [*getattr(info, "types", ()), *getattr(info, "item_types", ())]
     for where, part in [*named, *((path, part) for part in [*parts, *several] if part is not None)]:
-        if found := _custom_part(part, where, seen):
+        if found := _lossy_part(part, where, seen):
             return found
+    return None
+
+
+def _bare(info: Any) -> Any:
+    """What msgspec knows of a type, without what only its schema tells."""
+    return info.type if isinstance(info, inspect.Metadata) else info
+
+
+def _is_key(info: Any) -> bool:
+    """Whether all values of a type can be keys of a JSON object."""
+    if isinstance(info, inspect.LiteralType):
+        return all(type(value) in {str, int} for value in info.values)
+    return isinstance(info, KEYS)
+
+
+def _computed_field(cls: Any) -> str | None:
+    """The first field that no caller gives but ``__post_init__`` sets: it would be set anew on every copy from JSON."""
+    cls = get_origin(cls) or cls
+    if dataclasses.is_dataclass(cls) and hasattr(cls, "__post_init__"):
+        return next((field.name for field in dataclasses.fields(cls) if not field.init), None)
+    if attrs.has(cls) and hasattr(cls, "__attrs_post_init__"):
+        return next((field.name for field in attrs.fields(cls) if not field.init), None)
     return None
 
 
@@ -165,6 +224,8 @@ def find_unencodable(value: object, path: str, encode: Any) -> str | None:
     for name, part in parts or ():
         try:
             encode(part)
+        except RecursionError:
+            continue  # not what was complained of
         except (TypeError, ValueError):
             return find_unencodable(part, f"{path}{name}", encode) or f"{path}{name}"
     return None

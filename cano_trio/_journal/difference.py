@@ -33,8 +33,16 @@ def difference(one: Any, other: Any, path: str) -> str | None:
         return None if one == other else path
     mine, theirs = fields_of(one), fields_of(other)
     if mine is None or theirs is None:
-        return None if one == other else path
+        return None if _equal(one, other) else path
     return _first_difference(dict(mine), dict(theirs), path)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two leaves are equal: not, if their ``==`` can't tell, as that of arrays, which compares by element."""
+    try:
+        return bool(one == other)
+    except Exception:  # a user's own __eq__, or the __bool__ of what it gives
+        return False
 
 
 def _first_difference(mine: dict[str, Any], theirs: dict[str, Any], path: str) -> str | None:

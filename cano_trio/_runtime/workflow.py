@@ -58,7 +58,9 @@ class Workflow(Definition[S, D]):
         name: its name in events and drawings; by default the Enum's.
         version: counted up when a change of the code would confuse a run begun before.
         data: the type of each run's data: attrs, dataclass, msgspec Struct. Every attempt works on a copy of its own, and
-            what it wrote becomes the run's when its state is finished, or not at all.
+            what it wrote becomes the run's when its state is finished, or not at all. Copies are made through JSON where
+            the type allows it, and deep elsewhere: through JSON, only fields travel (an attribute that is none is not
+            carried on), and an object that stands in two places becomes two.
         resources: what tasks work with, where a run is not given others.
         defaults: how the attempts of every task are made, where a task says nothing else.
         max_transitions: a run that makes more fails with `TooManyTransitions`; by default it may go on for ever.

@@ -91,7 +91,7 @@ def _made_of_nothing(type_: Any) -> Any:
         shape = ", ".join(f'"{name}": …' for name in needed)
         raise Refused(f"{type_.__name__} needs {', '.join(needed)}: pass --data '{{{shape}}}'")
     try:
-        return type_()
+        return _completed(type_(), set())
     except Exception as error:
         raise Refused(f"{type_.__name__}() fails without --data: {one_line(error)}") from error
 

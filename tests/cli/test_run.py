@@ -131,6 +131,10 @@ class Whole:
 class Partial:
     late: Late = dataclasses.field(default_factory=Late)
 @dataclasses.dataclass
+class Unasked:
+    size: int = 1
+    total: int = dataclasses.field(init=False, default=0)
+@dataclasses.dataclass
 class Unsaid:
     there: "NoSuchType"
 def flow(data):
@@ -139,8 +143,8 @@ def flow(data):
     async def work(data: data) -> Literal[Step.DONE]:
         return Step.DONE
     return made
-filled, unfilled, breaking, struct, odd, halved, table, unsaid, whole, partial = map(
-    flow, (Filled, Unfilled, Breaking, Struct, Odd, Halved, dict, Unsaid, Whole, Partial)
+filled, unfilled, breaking, struct, odd, halved, table, unsaid, whole, partial, unasked = map(
+    flow, (Filled, Unfilled, Breaking, Struct, Odd, Halved, dict, Unsaid, Whole, Partial, Unasked)
 )
 """
 
@@ -161,6 +165,7 @@ filled, unfilled, breaking, struct, odd, halved, table, unsaid, whole, partial =
         ("table", None, 0, "{}"),
         ("table", '{"any": 1}', 0, '{"any":1}'),
         ("whole", '{"parts": [{}, {"size": 3}]}', 0, '{"parts":[{"size":1},{"size":3}],"part":{"size":1},"size":2}'),
+        ("unasked", None, 0, '{"size":1,"total":0}'),
         ("partial", "{}", 1, "DataNotEncodable: Partial.late: "),
         ("unsaid", None, 2, "Unsaid needs there: pass --data"),
         ("unsaid", "{}", 2, "--data makes no Unsaid: NameError: name 'NoSuchType' is not defined"),

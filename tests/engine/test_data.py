@@ -6,11 +6,11 @@ import logging
 import math
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import attrs
@@ -31,6 +31,7 @@ from cano_trio import (
     RetryExhausted,
     Workflow,
 )
+from cano_trio._journal.difference import difference
 
 
 class Step(Enum):
@@ -368,3 +369,167 @@ async def test_an_int_stands_for_a_float() -> None:
     assert (result.data.ratio, result.data.prices) == (2.0, {"a": 3.0})
     with pytest.raises(DataNotEncodable):
         await writer(Plain, ratio=2**53 + 1).run(Plain())
+
+
+class Colour(Enum):
+    RED = 1
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+
+
+@dataclass
+class Keyed:
+    points: dict[Point, str] = field(default_factory=dict)
+
+
+@dataclass
+class Grid:
+    cells: dict[tuple[int, int], str] = field(default_factory=dict)
+
+
+@dataclass
+class Switches:
+    on: dict[bool, str] = field(default_factory=dict)
+
+
+@dataclass
+class Named:
+    titled: Annotated[dict[str | None, str], msgspec.Meta(title="by name")] = field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    "type_, field_name, key",
+    [(Grid, "cells", (1, 2)), (Keyed, "points", Point(3)), (Switches, "on", True), (Named, "titled", None)],
+)
+async def test_keys_that_json_cannot_hold_are_copied(type_: Any, field_name: str, key: object) -> None:
+    """A dict whose keys are no keys in JSON makes its type one that is copied, by its annotation alone."""
+    written = {key: "here"}
+    result = await writer(type_, **{field_name: written}).run(type_())
+    assert getattr(result.data, field_name) == written
+    assert getattr(result.data, field_name) is not written
+
+
+@dataclass
+class Counts:
+    by_day: dict[date, int] = field(default_factory=dict)
+    by_colour: dict[Colour, int] = field(default_factory=dict)
+    by_size: dict[Literal["S", "L"], int] = field(default_factory=dict)
+    by_path: dict[Path, int] = field(default_factory=dict)
+    by_number: dict[int, int] = field(default_factory=dict)
+    anything: dict[Any, int] = field(default_factory=dict)
+
+
+async def test_keys_that_json_holds_stay_json() -> None:
+    """Dates, enums, literals, paths and numbers are keys in JSON, and come back as such; what `Any` stands for is seen when written."""
+    written: dict[str, Any] = {
+        "by_day": {date(2030, 1, 1): 1},
+        "by_colour": {Colour.RED: 2},
+        "by_size": {"S": 3},
+        "by_path": {Path("/tmp/x"): 4},
+        "by_number": {5: 5},
+        "anything": {"six": 6},
+    }
+    result = await writer(Counts, **written).run(Counts())
+    assert result.data == Counts(**written)
+    with pytest.raises(DataNotEncodable) as caught:
+        await writer(Counts, anything={(7, 8): 7}).run(Counts())
+    assert caught.value.path == "Counts.anything"
+
+
+@dataclass
+class Computed:
+    width: int
+    doubled: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.doubled = self.width * 2
+
+
+@attrs.define
+class ComputedAttrs:
+    width: int
+    doubled: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.doubled = self.width * 2
+
+
+@pytest.mark.parametrize("type_", [Computed, ComputedAttrs])
+async def test_computed_fields_are_not_computed_anew(type_: Any) -> None:
+    """A field that `__post_init__` computes keeps what a state wrote there, or left there: a copy computes nothing."""
+    result = await writer(type_, width=5).run(type_(1))
+    assert (result.data.width, result.data.doubled) == (5, 2)
+    result = await writer(type_, doubled=7).run(type_(1))
+    assert (result.data.width, result.data.doubled) == (1, 7)
+
+
+@dataclass
+class Tally:
+    goal: int
+    seen: int = field(init=False, default=3)
+    notes: list[str] = field(init=False, default_factory=list)
+
+
+async def test_fields_that_no_caller_gives() -> None:
+    """A field outside `__init__` travels like any other, and one that nobody has set yet keeps its default."""
+    result = await writer(Tally, notes=["a"]).run(Tally(1))
+    assert (result.data.seen, result.data.notes) == (3, ["a"])
+    result = await writer(Tally, seen=4).run(msgspec.json.decode(b'{"goal": 1}', type=Tally))
+    assert (result.data.seen, result.data.notes) == (4, [])
+
+
+async def test_copied_data_may_contain_themselves() -> None:
+    """Where data are deep copies, a cycle stays one: the copy contains the copy."""
+    knot = Locked()
+    knot.callback = knot
+    result = await writer(Locked, shape=2j).run(knot)
+    assert result.data.callback is result.data
+    assert (result.data.shape, knot.shape) == (2j, 0j)
+
+
+async def test_copied_data_nested_too_deeply() -> None:
+    """Copied data nested more deeply than Python goes are refused like any that can't be copied."""
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(DataNotEncodable, match=r"Locked.*can't be copied"):
+        await writer(Locked, callback=deep).run(Locked())
+
+
+@attrs.define
+class Disordered:
+    """JSON takes an attrs class's fields by the alphabet."""
+
+    zero: Any = None
+    alpha: Any = None
+
+
+async def test_a_cycle_beside_what_cannot_be_encoded() -> None:
+    """Looking for the culprit goes past a cycle on its way."""
+    knot: list[object] = []
+    knot.append(knot)
+    with pytest.raises(DataNotEncodable) as caught:
+        await writer(Disordered, zero=knot, alpha=object()).run(Disordered())
+    assert caught.value.path == "Disordered.alpha"
+
+
+class Vague(int):
+    """A number whose ``==`` gives an array, as numpy's do."""
+
+    def __eq__(self, other: object) -> Any:
+        return Elements()
+
+    __hash__ = int.__hash__
+
+
+class Elements:
+    def __bool__(self) -> bool:
+        raise ValueError("the truth value of an array is ambiguous")
+
+
+def test_equality_that_cannot_tell() -> None:
+    """Leaves whose ``==`` gives no truth value are taken to differ; the comparison raises nothing."""
+    assert difference({"a": frozenset({Vague(1)})}, {"a": frozenset({Vague(1)})}, "data") == "data['a']"
