@@ -10,7 +10,7 @@ import attrs
 
 from .._errors import Problem
 from .compatible import name_of
-from .edges import Returns, read_returns, written
+from .edges import Returns, is_state, read_returns, written
 from .generics import Arguments, type_arguments
 from .hints import Scope
 from .method import UNKNOWN, Method, read_method
@@ -157,7 +157,7 @@ def _check_returns(
 def _error_edges(node: Node[S], states: type[S], problems: list[Problem]) -> list[Edge[S]]:
     edges: list[Edge[S]] = []
     for kind, target in node.on_error.items():
-        if not (isinstance(kind, type) and issubclass(kind, Exception)) or not isinstance(target, states):
+        if not (isinstance(kind, type) and issubclass(kind, Exception)) or not is_state(target, states):
             problems.append(
                 Problem(
                     code="E20",

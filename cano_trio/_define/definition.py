@@ -14,7 +14,7 @@ from .._resilience import Retry, RetryOn
 from .batch import BATCH, BatchDecorator, BatchFunction, Concurrency
 from .blueprint import Plan, read_plan
 from .config import TaskConfig, TaskOptions, settle_config
-from .edges import written
+from .edges import is_state, written
 from .form import TaskForm
 from .graph import draw
 from .model import Model
@@ -65,11 +65,18 @@ class Definition(Generic[S, D]):
             raise self._refused("E03", f"states is {self.states!r}, not an Enum class", "Pass the class itself.")
         if not list(self.states):
             raise self._refused("E03", f"{self.states.__name__} has no members", "Give it one for each state.")
+        try:
+            frozenset(self.states)
+        except TypeError as error:
+            raise self._refused(
+                "E03", f"the members of {self.states.__name__} can't be hashed: {error}",
+                "It defines __eq__ without __hash__: write __hash__ = Enum.__hash__ into it, or take __eq__ out.",
+            ) from error  # fmt: skip
 
     def _members(self, exits: object) -> list[S]:
         # An Enum class is iterable, too, but who passes it has forgotten to choose; and a StrEnum's member is a str.
         given = list(exits) if isinstance(exits, Iterable) and not isinstance(exits, (str, type)) else None
-        if given is None or not all(isinstance(state, self.states) for state in given):
+        if given is None or not all(is_state(state, self.states) for state in given):
             raise self._refused(
                 "E03", f"exits is {exits if given is None else given!r}: it takes members of {self.states.__name__}",
                 f"Pass a list, such as exits=[{written([*self.states][-1])}].",
@@ -77,7 +84,7 @@ class Definition(Generic[S, D]):
         return cast("list[S]", given)
 
     def _check_arguments(self) -> None:
-        if not isinstance(self.initial, self.states):
+        if not is_state(self.initial, self.states):
             raise self._refused(
                 "E03", f"the initial state {self.initial!r} is no member of {self.states.__name__}",
                 f"Pass a member, such as {written(next(iter(self.states)))}.",
@@ -243,7 +250,7 @@ class Definition(Generic[S, D]):
         self._read = None
 
     def _check_state(self, state: object, decorator: str) -> None:
-        if not isinstance(state, self.states):
+        if not is_state(state, self.states):
             hint = (
                 f"Write @workflow.{decorator}({written(self.initial)})."
                 if callable(state)

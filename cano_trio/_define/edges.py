@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import types
-from enum import Enum
-from typing import Annotated, Any, Generic, Literal, TypeVar, Union, final, get_args, get_origin
+from enum import Enum, Flag
+from typing import Annotated, Any, Generic, Literal, TypeGuard, TypeVar, Union, final, get_args, get_origin
 
 import attrs
 
 S = TypeVar("S", bound=Enum)
+
+
+def is_state(value: object, states: type[S]) -> TypeGuard[S]:
+    """Whether a value is one of the states; a Flag's combination of several members, or of none, is not one.
+
+    >>> from enum import Flag
+    >>> Step = Flag("Step", "A B")
+    >>> is_state(Step.A, Step), is_state(Step.A | Step.B, Step), is_state(Step(0), Step)
+    (True, False, False)
+    """
+    return isinstance(value, states) and (not isinstance(value, Flag) or [*value] == [value])
 
 
 def written(state: Enum) -> str:
@@ -19,6 +30,8 @@ def written(state: Enum) -> str:
     'Step.A'
     """
     name = state.name
+    if name not in type(state).__members__:  # a Flag's combination
+        return repr(state)
     return f"{type(state).__name__}.{name}" if name.isidentifier() else f"{type(state).__name__}[{name!r}]"
 
 
@@ -61,7 +74,7 @@ def _read(hint: Any, states: type[S], label: str | None, found: Returns[S]) -> N
         return _read(inner, states, label, found)
     if origin is Literal:
         for value in get_args(hint):
-            if isinstance(value, states):
+            if is_state(value, states):
                 found.targets[value] = label
             else:
                 found.rest.append(value)

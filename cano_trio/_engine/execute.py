@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from .._define.definition import Definition
+from .._define.edges import is_state, written
 from .._errors import DataTypeMismatch, DefinitionError
 from .._observe.events import RunEnded, RunStarted
 from .._observe.observer import Observer
@@ -87,14 +88,14 @@ def _is_cancel(error: BaseException) -> bool:
 
 
 def _check_start(workflow: Definition[Any, Any], start: Enum) -> None:
-    known = isinstance(start, workflow.states)
+    known = is_state(start, workflow.states)
     if known and (start in workflow.exits or start in workflow.blueprint()):
         return
     raise DefinitionError.one(
         "E07" if known else "E22",
         start.name if known else "workflow",
         "no handler to start with" if known else f"the start {start!r} is no state of {workflow.states.__name__}",
-        hint=f"Start in a state that has a task, such as {workflow.initial}.",
+        hint=f"Start in a state that has a task, such as {written(workflow.initial)}.",
     )
 
 

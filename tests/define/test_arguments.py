@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from enum import Enum, StrEnum, auto
+from enum import Enum, Flag, StrEnum, auto
 from typing import Any, Literal, NamedTuple
 
 import attrs
@@ -30,6 +30,21 @@ class Text(StrEnum):
 
 class Empty(Enum):
     pass
+
+
+class Bits(Flag):
+    WORK = auto()
+    DONE = auto()
+    REST = auto()
+    BOTH = WORK | DONE
+
+
+class Unhashable(Enum):  # noqa: PLW1641  (on purpose)
+    WORK = auto()
+    DONE = auto()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
 
 def refused(states: Any = Step, **arguments: Any) -> Problem:
@@ -98,6 +113,54 @@ def test_exits_of_a_string_enum() -> None:
     problem = refused(Text, initial=Text.WORK, exits=Text.DONE)
     assert problem.message == "exits is <Text.DONE: 'done'>: it takes members of Text"
     assert problem.hint == "Pass a list, such as exits=[Text.DONE]."
+
+
+@pytest.mark.parametrize("state", [Bits.WORK | Bits.REST, Bits.BOTH, Bits(0)], ids=str)
+def test_combinations_of_a_flag_are_no_states(state: Bits) -> None:
+    """E03, E20, E22, E11: of a Flag only the single members are states, wherever a state is asked for."""
+    problem = refused(Bits, initial=state, exits=[Bits.DONE])
+    assert (problem.code, problem.hint) == ("E03", "Pass a member, such as Bits.WORK.")
+    problem = refused(Bits, initial=Bits.WORK, exits=[state])
+    assert (problem.code, problem.hint) == ("E03", "Pass a list, such as exits=[Bits.REST].")
+
+    async def work_on() -> Literal[Bits.DONE]:
+        return Bits.DONE
+
+    work = Workflow(Bits, initial=Bits.WORK, exits=[Bits.DONE])
+    with pytest.raises(DefinitionError, match=r"E22 workflow: .* is no state of Bits .*Pass a member of Bits"):
+        work.register(state, work_on)
+    work.register(Bits.WORK, work_on, on_error={OSError: state})
+    assert [problem.code for problem in work.problems()] == ["E20", "W10"]
+    work = Workflow(Bits, initial=Bits.WORK, exits=[Bits.DONE])
+    work_on.__annotations__["return"] = Literal[state]
+    work.register(Bits.WORK, work_on)
+    (problem,) = work.problems()
+    assert problem.code == "E11"
+    assert problem.message.startswith("work_on is annotated to return ")
+
+
+async def test_a_run_starts_in_a_single_member() -> None:
+    """E22: a Flag's combination is no state to start in; its single members are, and the run goes its way."""
+    work = Workflow(Bits, initial=Bits.WORK, exits=[Bits.DONE])
+
+    @work.task(Bits.WORK)
+    async def work_on() -> Literal[Bits.DONE]:
+        return Bits.DONE
+
+    for state in (Bits.BOTH, Bits(0)):
+        with pytest.raises(
+            DefinitionError, match=r"E22 workflow: the start .* is no state of Bits. Start in .*Bits.WORK"
+        ):
+            await work.run(start=state)
+    assert (await work.run(start=Bits.WORK)).path == (Bits.WORK, Bits.DONE)
+
+
+def test_members_that_can_not_be_hashed() -> None:
+    """E03: states are looked up, so that an Enum with __eq__ and without __hash__ is none to use."""
+    problem = refused(Unhashable, initial=Unhashable.WORK, exits=[Unhashable.DONE])
+    assert problem.code == "E03"
+    assert problem.message == "the members of Unhashable can't be hashed: unhashable type: 'Unhashable'"
+    assert problem.hint.startswith("It defines __eq__ without __hash__: write __hash__ = Enum.__hash__ into it")
 
 
 def test_exits_may_be_any_iterable_once() -> None:
