@@ -11,7 +11,7 @@ from typing_extensions import TypeVar, Unpack
 
 from .._errors import DefinitionError, Problem
 from .._resilience import Retry, RetryOn
-from .batch import BATCH, BatchDecorator, BatchFunction, Concurrency
+from .batch import BATCH, BatchDecorator, BatchFunction, BatchTask, Concurrency
 from .blueprint import Plan, read_plan
 from .config import TaskConfig, TaskOptions, settle_config
 from .edges import is_state, written
@@ -175,6 +175,19 @@ class Definition(Generic[S, D]):
         return decorate
 
     @overload
+    def register(
+        self,
+        state: S,
+        task: BatchTask[S, Any, Any],
+        /,
+        *,
+        concurrency: Concurrency = ...,
+        item_retry: Retry = ...,
+        item_retry_on: RetryOn = ...,
+        item_timeout: float = ...,
+        **options: Unpack[TaskOptions[S]],
+    ) -> None: ...
+    @overload
     def register(self, state: S, task: TaskForm[S], /, **options: Unpack[TaskOptions[S]]) -> None: ...
     @overload
     def register(
@@ -186,7 +199,8 @@ class Definition(Generic[S, D]):
         Args:
             state: the state whose work it does.
             task: an instance of a task class, or an async function.
-            options: see `TaskOptions`; they override the attributes of a task object.
+            options: see `TaskOptions`; for a `BatchTask` also the keywords of `batch`. They override the attributes of a
+                task object.
 
         Raises:
             DefinitionError: the state is foreign or taken, or the task is not one.

@@ -192,7 +192,7 @@ def test_batch_options() -> None:
             return Step.DONE
 
     work = workflow()
-    work.register(Step.WORK, Form(), item_retry=Retry.fixed(1, delay=1.0))  # type: ignore[call-overload]
+    work.register(Step.WORK, Form(), item_retry=Retry.fixed(1, delay=1.0))
     work.batch(Step.MORE)(double)
     plans = work.blueprint()
     knobs = ("concurrency", "item_retry", "item_timeout")

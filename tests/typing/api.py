@@ -220,6 +220,8 @@ workflow.register(Step.FETCH, Fetch())
 workflow.register(Step.FETCH, Patient("gpt", 3.0), retry=Retry.none())
 workflow.register(Step.FETCH, Choose())
 workflow.register(Step.PARSE, Parse(), attempt_timeout=60.0)
+workflow.register(Step.PARSE, Parse(), concurrency=2, item_retry=Retry.none(), name="parse")
+workflow.register(Step.PARSE, Parse(), concurrency=trio.CapacityLimiter(3), item_retry_on=OSError, item_timeout=1.0)
 workflow.register(Step.PARSE, Library(Step.DONE))
 workflow.register(Step.PARSE, Named(Step.DONE))
 workflow.register(Step.PARSE, fetch, retry=Retry.none())
@@ -461,6 +463,10 @@ workflow.register(Step.FETCH, PayTask)  # type: ignore[arg-type]
 workflow.register(Pay.PAID, fetch)  # type: ignore[call-overload]
 workflow.register(Step.FETCH, blocking)  # type: ignore[arg-type]
 workflow.register(Step.FETCH, fetch, concurrency=3)  # type: ignore[call-overload]
+workflow.register(Step.FETCH, Fetch(), item_retry=Retry.none())  # type: ignore[call-overload]
+workflow.register(Step.PARSE, Parse(), item_retry=3)  # type: ignore[call-overload]
+workflow.register(Step.PARSE, Parse(), attempts=3)  # type: ignore[call-overload]
+workflow.register(Pay.PAID, Parse())  # type: ignore[call-overload]
 workflow.with_tasks({Pay.PAID: fetch})  # type: ignore[dict-item]
 workflow.with_tasks({Step.FETCH: blocking})  # type: ignore[dict-item]
 Retry(3)  # type: ignore[call-arg]
