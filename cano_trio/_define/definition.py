@@ -18,7 +18,7 @@ from .edges import is_state, written
 from .form import TaskForm
 from .graph import draw
 from .model import Model
-from .node import MODEL_OPTIONS, Node, check_async, functions_of, name_of, options_of, scope_of
+from .node import MODEL_OPTIONS, Node, check_async, functions_of, misspelt_options, name_of, options_of, scope_of
 from .resources import ResourceMap
 from .router import ROUTER, RouterDecorator
 from .site import Site
@@ -167,8 +167,7 @@ class Definition(Generic[S, D]):
 
         def decorate(function: Callable[..., Any]) -> Any:
             check_async(function, name_of(function), state.name)
-            name = options.get("name") or name_of(function)
-            node = self._add(state, model, options, name=name, site=Site.of(function))
+            node = self._add(state, model, options, name=name_of(function), site=Site.of(function))
             node.add(model.methods[0].name, function)
             return function if wrap is None else wrap(function, node)
 
@@ -215,17 +214,25 @@ class Definition(Generic[S, D]):
                 )  # fmt: skip
             self._decorator(state, TASK, options)(task)
             return
-        given = options_of(task) | options
-        name = given.get("name") or type(task).__name__
+        kind = type(task).__name__
         functions = functions_of(task)
         for method, function in functions.items():
-            check_async(function, f"{type(task).__name__}.{method}", state.name)
-        node = self._add(state, model, given, name=name, site=Site.of(functions[model.methods[0].name]))
+            check_async(function, f"{kind}.{method}", state.name)
+        site = Site.of(functions[model.methods[0].name])
+        if misspelt := misspelt_options(task):
+            raise DefinitionError.one(
+                "E21", state.name, f"{kind} has no option {', '.join(misspelt)}", site=str(site),
+                hint=f"Did you mean {', '.join(misspelt.values())}? None of its methods reads {' or '.join(misspelt)}.",
+            )  # fmt: skip
+        node = self._add(state, model, options_of(task) | options, name=kind, site=site)
         node.task = task
         for method, function in functions.items():
             node.add(method, function, scope_of(task, method))
 
     def _add(self, state: S, model: Model, options: Mapping[str, Any], *, name: str, site: Site) -> Node[S]:
+        """Take a task under its own name, or what its options call it."""
+        if options.get("name") is not None:
+            name = options["name"]
         if state in self._nodes:
             raise DefinitionError.one(
                 "E04", state.name, f"it already has the task {self._nodes[state].name} ({self._nodes[state].site})",
@@ -236,8 +243,10 @@ class Definition(Generic[S, D]):
                 "E21", state.name, f"{name} has no option {', '.join(sorted(unknown))}", site=str(site),
                 hint=f"A {model.name} takes {', '.join(sorted(MODEL_OPTIONS | model.knobs.keys()))}.",
             )  # fmt: skip
-        if not isinstance(name, str):
-            raise DefinitionError.one("E21", state.name, f"name is {name!r}: it takes a string", site=str(site))
+        if not isinstance(name, str) or not name:
+            raise DefinitionError.one(
+                "E21", state.name, f"name is {name!r}: it takes a string that is not empty", site=str(site)
+            )
         on_error = options.get("on_error")
         if not isinstance(on_error, Mapping | None):
             raise DefinitionError.one(

@@ -21,7 +21,8 @@ _FUNCTIONS = (types.FunctionType, staticmethod, classmethod)
 class TaskForm(ABC, Generic[S_co]):
     """What every task class has: as plain attributes, what its decorator takes as keywords.
 
-    They are read once, when the task is registered (cano RET-14).
+    They are read once, when the task is registered (cano RET-14). An attribute that is almost called like one of them, and
+    that no method reads, is refused then as misspelt.
     """
 
     # Not `model`: that is a name which users give to what they compute with.

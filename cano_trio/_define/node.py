@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from enum import Enum
 from typing import Any, Generic, TypeVar, final
 
@@ -18,6 +19,9 @@ from .model import Model
 from .site import Site
 
 S = TypeVar("S", bound=Enum)
+
+MISSPELT = 0.85
+"""How like an option an attribute's name must be (`difflib`) to be taken for a slip: `retrys` is, `limit` is not."""
 
 MODEL_OPTIONS = frozenset(
     {"name", "config", "retry", "attempt_timeout", "retry_on", "breaker", "limiter", "on_open", "on_error"}
@@ -136,6 +140,36 @@ def _option(task: TaskForm[Any], name: str) -> Any:
     if isinstance(value, types.MethodType) and next(iter(inspect.signature(value.__func__).parameters), "") != "self":
         return value.__func__  # `retry_on = is_flaky` in a class body means the function, which Python has bound
     return value
+
+
+def misspelt_options(task: TaskForm[Any]) -> dict[str, str]:
+    """The attributes that a task object has for nobody, each with the option that its name is almost.
+
+    One that a method of the task reads is the user's own, whatever its name: an option is read by none of them.
+    """
+    options = (*MODEL_OPTIONS, *task.__model__.knobs)
+    classes = [cls for cls in type(task).__mro__ if not issubclass(base_of(task), cls)]
+    given = {name: value for cls in classes for name, value in vars(cls).items() if not hasattr(value, "__get__")}
+    given |= getattr(task, "__dict__", {})
+    near = {
+        name: match
+        for name in given
+        if name not in options and not name.startswith("_")
+        for match in get_close_matches(name, options, n=1, cutoff=MISSPELT)
+    }
+    return {name: match for name, match in near.items() if not any(_is_read(name, cls) for cls in classes)}
+
+
+def _is_read(attribute: str, cls: type) -> bool:
+    """Whether a method of a class, other than those that make the object, mentions an attribute."""
+    functions = [getattr(it, "fget", it) for name, it in vars(cls).items() if name not in {"__init__", "__post_init__"}]
+    return any(_mentions(getattr(underlying(function), "__code__", None), attribute) for function in functions)
+
+
+def _mentions(code: object, attribute: str) -> bool:
+    return isinstance(code, types.CodeType) and (
+        attribute in code.co_names or any(_mentions(inner, attribute) for inner in code.co_consts)
+    )
 
 
 def base_of(task: TaskForm[Any]) -> type:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Literal
 
 import pytest
@@ -167,11 +168,95 @@ def test_unknown_options() -> None:
     assert "concurrency, config, item_retry" in refused(lambda: workflow().register(Step.WORK, Square(), x=1)).hint
 
 
-@pytest.mark.parametrize("name", [3, b"x", ["x"]])
+@pytest.mark.parametrize("name", [3, b"x", ["x"], "", 0])
 def test_wrong_name(name: Any) -> None:
-    """E21: a task's name is a string."""
-    problem = refused(lambda: workflow().task(Step.WORK, name=name)(fine))
-    assert (problem.code, problem.message) == ("E21", f"name is {name!r}: it takes a string")
+    """E21: a task's name is a string that is not empty, in every form."""
+
+    class Form(Square):
+        pass
+
+    Form.name = name
+    for call in (
+        lambda: workflow().task(Step.WORK, name=name)(fine),
+        lambda: workflow().register(Step.WORK, Square(), name=name),
+        lambda: workflow().register(Step.WORK, Form()),
+    ):
+        problem = refused(call)
+        assert (problem.code, problem.message) == ("E21", f"name is {name!r}: it takes a string that is not empty")
+
+
+@pytest.mark.parametrize(
+    "attribute, option",
+    [
+        ("retrys", "retry"),
+        ("attempt_timout", "attempt_timeout"),
+        ("on_eror", "on_error"),
+        ("retryon", "retry_on"),
+        ("concurency", "concurrency"),
+        ("item_timeouts", "item_timeout"),
+    ],
+)
+def test_misspelt_attributes(attribute: str, option: str) -> None:
+    """E21: an attribute that is almost an option's name, and that no method reads, is one misspelt: in the class or `__init__`."""
+
+    class Classwide(Square):
+        pass
+
+    class Own(Square):
+        def __init__(self, value: Any) -> None:
+            setattr(self, attribute, value)
+
+    setattr(Classwide, attribute, 3)
+    for task in (Classwide(), type("Heir", (Classwide,), {})(), Own(3)):
+        problem = refused(partial(workflow().register, Step.WORK, task))
+        assert (problem.code, problem.place) == ("E21", "WORK")
+        assert problem.message == f"{type(task).__name__} has no option {attribute}"
+        assert problem.hint == f"Did you mean {option}? None of its methods reads {attribute}."
+
+
+def test_attributes_of_ones_own() -> None:
+    """An attribute that a method reads is the user's own, however like an option it is; so is what is not like one."""
+
+    class Greet(RouterTask[Step]):
+        limit = 3
+        title = "greeting"
+        _retrys = 2
+
+        def __init__(self) -> None:
+            self.names = ["a"]
+            self.configs = {"a": 1}
+            self.breakers = [1]
+
+        @property
+        def size(self) -> int:
+            return len(self.configs)
+
+        def on_opened(self) -> None: ...
+
+        async def route(self) -> Literal[Step.DONE, Step.MORE]:
+            found = [name for name in self.names if self.breakers]
+            return Step.DONE if found else Step.MORE
+
+    work = workflow()
+    work.register(Step.WORK, Greet())
+    assert work.blueprint()[Step.WORK].node.name == "Greet"
+
+
+def test_misspelt_attributes_are_told_at_once() -> None:
+    """E21: that `__init__` mentions a misspelt option is no use of it; all are told together."""
+
+    class Form(RouterTask[Step]):
+        attempt_timout = 3.0
+
+        def __init__(self, retry: Retry) -> None:
+            self.retrys = retry
+
+        async def route(self) -> Literal[Step.DONE]:
+            return Step.DONE
+
+    problem = refused(lambda: workflow().register(Step.WORK, Form(Retry.none())))
+    assert problem.message == "Form has no option attempt_timout, retrys"
+    assert problem.hint == ("Did you mean attempt_timeout, retry? None of its methods reads attempt_timout or retrys.")
 
 
 def test_options_that_are_right() -> None:
