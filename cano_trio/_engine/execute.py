@@ -13,7 +13,7 @@ from .._define.definition import Definition
 from .._define.edges import is_state, written
 from .._errors import DataTypeMismatch, DefinitionError
 from .._observe.events import RunEnded, RunStarted
-from .._observe.observer import Observer
+from .._observe.observer import Observer, check_observers
 from .._observe.status import RunStatus
 from .drive import drive
 from .failure import add_context
@@ -36,6 +36,7 @@ async def execute(
     Raises:
         DefinitionError: the workflow is wrong, does not find its resources, or has no such state to start in.
         DataTypeMismatch: the data are not of the workflow's type.
+        TypeError: an observer can't be told of events.
         Exception: what a task raised for good, or a resource's set-up.
     """
     program = None
@@ -45,6 +46,8 @@ async def execute(
         program = Program.of(workflow, resources)
     _check_start(workflow, start)
     _check_data(workflow, data)
+    if observers:
+        check_observers(observers)
     if program is not None and not (resources.lives or resources.per_run):  # nothing to open
         run = program.run(start, data, run_id=run_id, observers=observers, resources=resources)
         await _observed(run)

@@ -154,6 +154,7 @@ class Workflow(Definition[S, D]):
         Raises:
             DefinitionError: the workflow is wrong, or does not find its resources; nothing has been set up.
             DataTypeMismatch: the data are not of the workflow's type.
+            TypeError: an observer has no plain `on_event` method.
             RetryExhausted: a task has failed at every attempt; from its last failure.
             Exception: what a task raised that is not retried, as it was; see `failure_context`.
         """

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import AsyncGenerator
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 import pytest
@@ -119,3 +121,49 @@ def test_ended_statuses() -> None:
     """A status says whether anything will happen by itself: exactly the last five are ends."""
     ended = [status.value for status in RunStatus if status.ended]
     assert ended == ["completed", "failed", "rolled_back", "cancelled", "rollback_failed"]
+
+
+class Waiting:
+    async def on_event(self, event: Event, /) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class Yielding:
+    async def on_event(self, event: Event, /) -> AsyncGenerator[Event]:
+        yield event
+
+
+class Called:
+    async def __call__(self, event: Event, /) -> None: ...
+
+
+class Borrowed:
+    def __init__(self, on_event: object) -> None:
+        self.on_event = on_event
+
+
+@pytest.mark.parametrize(
+    "observer, said",
+    [
+        (Waiting(), "is async, and nobody would await it. Write `def on_event`"),
+        (Yielding(), "is async, and nobody would await it"),
+        (Borrowed(Waiting().on_event), "is async, and nobody would await it"),
+        (Borrowed(partial(Waiting().on_event)), "is async, and nobody would await it"),
+        (Borrowed(Called()), "is async, and nobody would await it"),
+        (Borrowed(None), "has no on_event method"),
+        (object(), "has no on_event method"),
+    ],
+    ids=["async", "generator", "borrowed", "partial", "callable", "none", "missing"],
+)
+async def test_observers_that_could_not_be_told(observer: Any, said: str, recorder: Recorder) -> None:
+    """An observer whose `on_event` would never run is refused before the run, and nobody is told of anything."""
+    with pytest.raises(TypeError, match=said):
+        await workflow().run(observers=[recorder, observer])
+    assert recorder.events == []
+
+
+async def test_anything_callable_may_be_told() -> None:
+    """`on_event` may be any plain callable, such as the `append` of a list."""
+    events: list[Event] = []
+    await workflow().run(observers=[cast("Any", Borrowed(events.append))])
+    assert len(events) == 7
