@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Generic, TypeVar, final, get_origin
 
@@ -156,6 +156,7 @@ def _check_returns(
 
 def _error_edges(node: Node[S], states: type[S], problems: list[Problem]) -> list[Edge[S]]:
     edges: list[Edge[S]] = []
+    caught: list[type[Exception]] = []
     for kind, target in node.on_error.items():
         if not (isinstance(kind, type) and issubclass(kind, Exception)) or not is_state(target, states):
             problems.append(
@@ -167,9 +168,26 @@ def _error_edges(node: Node[S], states: type[S], problems: list[Problem]) -> lis
                     site=str(node.site),
                 )
             )
-        else:
-            edges.append(Edge(target=target, label=kind.__name__, error=True))
+            continue
+        problems += _hidden(kind, caught, node)
+        caught.append(kind)
+        edges.append(Edge(target=target, label=kind.__name__, error=True))
     return edges
+
+
+def _hidden(kind: type[Exception], caught: Iterable[type[Exception]], node: Node[Any]) -> Iterator[Problem]:
+    """The warning that an entry of `on_error` is never come to, since one before it takes all of its failures."""
+    for earlier in caught:
+        if issubclass(kind, earlier):
+            yield Problem(
+                code="W20",
+                place=node.state.name,
+                message=f"on_error of {node.name} never comes to {kind.__name__}: {earlier.__name__} stands before it",
+                hint="The first that fits is taken: put the narrower type first, or delete it.",
+                site=str(node.site),
+                severity="warning",
+            )
+            return
 
 
 def _choosers(node: Node[Any], data: type | None, problems: list[Problem]) -> dict[str, Method]:

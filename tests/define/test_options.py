@@ -1,4 +1,4 @@
-"""What options a task may have, and which values are refused (E20, E21)."""
+"""What options a task may have, and which values are refused or look odd (E20, E21, W20)."""
 
 from __future__ import annotations
 
@@ -305,3 +305,20 @@ def test_error_edges_are_a_mapping(on_error: Any) -> None:
     """E20: what is no mapping at all is refused at once."""
     problem = refused(lambda: workflow().task(Step.WORK, on_error=on_error)(fine))
     assert (problem.code, problem.message) == ("E20", f"on_error of fine is {on_error!r}, not a mapping")
+
+
+def test_hidden_error_edges() -> None:
+    """W20: an entry that an earlier, wider one takes everything from is told as a warning, once, and hinders no run."""
+    work = workflow()
+    work.task(
+        Step.WORK,
+        on_error={ConnectionError: Step.DONE, OSError: Step.DONE, TimeoutError: Step.MORE, BlockingIOError: Step.MORE},
+    )(fine)
+    work.task(Step.MORE, on_error={OSError: Step.DONE, ValueError: Step.DONE, Exception: Step.DONE})(other)
+    assert [(found.code, found.place, found.severity, found.message) for found in work.problems()] == [
+        ("W20", "WORK", "warning", "on_error of fine never comes to TimeoutError: OSError stands before it"),
+        ("W20", "WORK", "warning", "on_error of fine never comes to BlockingIOError: OSError stands before it"),
+    ]
+    assert work.problems()[0].hint == "The first that fits is taken: put the narrower type first, or delete it."
+    assert work.problems()[0].site.endswith(line(fine))
+    work.validate()
