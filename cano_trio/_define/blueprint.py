@@ -10,6 +10,7 @@ import attrs
 
 from .._errors import Problem
 from .compatible import name_of
+from .config import is_chooser
 from .edges import Returns, is_state, read_returns, written
 from .generics import Arguments, type_arguments
 from .hints import Scope
@@ -195,7 +196,7 @@ def _choosers(node: Node[Any], data: type | None, problems: list[Problem]) -> di
     found: dict[str, Method] = {}
     for option in ("breaker", "limiter"):
         value = getattr(node.config, option)
-        if callable(value):
+        if is_chooser(value):
             found[option] = read_method(
                 value, Scope.capture(value), label=f"{node.name}'s {option}", place=node.state.name, takes=(), data=data,
                 problems=problems, lenient=True,

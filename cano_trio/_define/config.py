@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, final
 import attrs
 from typing_extensions import TypedDict
 
-from .._resilience import CircuitBreaker, Retry, RetryOn, is_transient, matcher
+from .._resilience import CircuitBreaker, Retry, RetryOn, is_limiter, is_transient, matcher
 from .._resilience import Limiter as AnyLimiter
 from .checks import check_seconds
 
@@ -55,20 +55,23 @@ def _check_retry_on(_: object, __: object, value: Any) -> None:
 
 
 def _check_breaker(_: object, __: object, value: Any) -> None:
-    if value is not None and not isinstance(value, CircuitBreaker) and not _is_chooser(value):
+    if value is not None and not isinstance(value, CircuitBreaker) and not is_chooser(value):
         raise ValueError(f"breaker is {value!r}: it takes a CircuitBreaker, or a plain function that chooses one")
 
 
 def _check_limiter(_: object, __: object, value: Any) -> None:
-    if value is not None and not isinstance(value, AnyLimiter) and not _is_chooser(value):
+    if value is not None and not is_limiter(value) and not is_chooser(value):
         raise ValueError(
             f"limiter is {value!r}: it takes a RateLimiter, WindowedRateLimiter or MultiRateLimiter, or a plain function "
             "that chooses one"
         )
 
 
-def _is_chooser(value: Any) -> bool:
-    return callable(value) and not isinstance(value, type) and not inspect.iscoroutinefunction(value)
+def is_chooser(value: object) -> bool:
+    """Whether a value is a function that chooses a breaker or a limiter; a class, and a limiter that can be called, is none."""
+    if isinstance(value, type) or is_limiter(value):
+        return False
+    return callable(value) and not inspect.iscoroutinefunction(value)
 
 
 @final

@@ -9,7 +9,7 @@ from .._define.config import TaskConfig
 from .._define.method import Method, Parameter, Want
 from .._define.resources import Key, PerRun
 from .._errors import ResourceNotFound
-from .._resilience import CircuitBreaker, Limiter, matcher
+from .._resilience import CircuitBreaker, Limiter, is_limiter, matcher
 from .layers import Call, chosen, guarded, limited, reading, timed
 from .lifecycle import Resources
 from .run import Run
@@ -129,13 +129,17 @@ class Binder:
         args, varying, named = self._arguments(method.parameters, 0, writes=False)
         function = method.function
         names = tuple(named)
+        read = [at for at, give in varying if give is _give_reading]
 
         def choose(run: Run, number: int, part: str) -> object:
             filled = [*args]
             for at, give in varying:
                 filled[at] = give(run, number, part)
             split = len(filled) - len(names)
-            return function(*filled[:split], **dict(zip(names, filled[split:], strict=True)))
+            choice = function(*filled[:split], **dict(zip(names, filled[split:], strict=True)))
+            for at in read:
+                run.refuse_change(filled[at], method.label)
+            return choice
 
         return choose
 
@@ -208,7 +212,7 @@ def layered(
     if "limiter" in choices:
         call = chosen(call, lambda inner, limiter: limited(inner, _limiter(limiter, label)))
         front.insert(0, choices["limiter"])
-    elif isinstance(config.limiter, Limiter):
+    elif is_limiter(config.limiter):
         call = limited(call, config.limiter)
     if "breaker" in choices:
         on_open = config.on_open
@@ -226,7 +230,7 @@ def _breaker(found: object, label: str) -> CircuitBreaker:
 
 
 def _limiter(found: object, label: str) -> Limiter:
-    if not isinstance(found, Limiter):
+    if not is_limiter(found):
         raise TypeError(f"{label}: the function that chooses its limiter returned {found!r}. Return a RateLimiter.")
     return found
 

@@ -7,6 +7,7 @@ from .circuit_policy import CircuitState as CircuitState
 from .circuit_policy import CircuitStatistics as CircuitStatistics
 from .limiter import Limiter as Limiter
 from .limiter import LimiterStatistics as LimiterStatistics
+from .limiter import is_limiter as is_limiter
 from .matching import RetryOn as RetryOn
 from .matching import is_transient as is_transient
 from .matching import matcher as matcher

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, final, runtime_checkable
+from typing import Protocol, TypeGuard, final, runtime_checkable
 
 import attrs
 
@@ -23,6 +23,11 @@ class Limiter(Protocol):
     async def acquire(self) -> None:
         """Take what one call costs, as soon as it is there."""
         ...
+
+
+def is_limiter(value: object) -> TypeGuard[Limiter]:
+    """Whether a value is a limiter; a class of limiters has all that the protocol asks for, but is none itself."""
+    return isinstance(value, Limiter) and not isinstance(value, type)
 
 
 @final

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import trio
@@ -16,11 +17,14 @@ from cano_trio import (
     CircuitPolicy,
     CircuitRejected,
     CircuitState,
+    DataNotWritable,
+    DefinitionError,
     MultiRateLimiter,
     RateLimiter,
     Resources,
     Retry,
     RetryExhausted,
+    TaskConfig,
     WindowedRateLimiter,
     Workflow,
 )
@@ -256,4 +260,81 @@ async def test_bad_choice_names_the_task(option: str) -> None:
         return Step.DONE
 
     with pytest.raises(TypeError, match=f"call: the function that chooses its {option} returned None"):
+        await work.orchestrate()
+
+
+@pytest.mark.parametrize("option", ["breaker", "limiter"])
+async def test_choosing_guards_may_only_read(option: str) -> None:
+    """RULINGS 4: a function that chooses a guard and changes the run's data is refused, naming task, option and field."""
+
+    def change(device: Device) -> Any:
+        device.region = "us"
+        return breaker() if option == "breaker" else RateLimiter(1)
+
+    def change_by_name(*, device: Device) -> Any:
+        return change(device)
+
+    for choose in (change, change_by_name, partial(change), lambda device: change(device=device)):
+        work = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], data=Device)
+        options: dict[str, Any] = {option: choose}
+        work.task(Step.WORK, **options)(ring)
+        with pytest.raises(DataNotWritable) as caught:
+            await work.run(Device("eu"))
+        assert (caught.value.task, caught.value.path) == (f"ring's {option}", "Device.region")
+
+
+async def ring() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+class Own:
+    """A limiter of one's own, which happens to be callable."""
+
+    name = "own"
+    taken = 0
+
+    def take(self) -> float:
+        self.taken += 1
+        return 0
+
+    async def acquire(self) -> None: ...
+
+    def __call__(self, device: Device) -> RateLimiter:
+        raise AssertionError("it chooses nothing")
+
+
+async def test_guards_made_by_any_callable(autojump_clock: trio.testing.MockClock) -> None:
+    """A partial, even of a class, and an object with `__call__` choose as a function does; a limiter is one, called or not."""
+
+    class Chooser:
+        def __init__(self) -> None:
+            self.limiter = RateLimiter(1)
+
+        def __call__(self, device: Device) -> RateLimiter:
+            assert device.region == "eu"
+            return self.limiter
+
+    chooser, own = Chooser(), Own()
+    work = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], data=Device)
+    work.task(Step.WORK, limiter=chooser, breaker=partial(CircuitBreaker, name="made"))(ring)
+    await work.run(Device("eu"))
+    assert chooser.limiter.statistics().acquired == 1
+    work = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], data=Device)
+    work.task(Step.WORK, limiter=own)(ring)
+    await work.run(Device("eu"))
+    assert own.taken == 1
+
+
+@pytest.mark.parametrize("option, guard", [("breaker", CircuitBreaker), ("limiter", RateLimiter)])
+async def test_classes_are_no_guards(option: str, guard: Any) -> None:
+    """E21: a class given instead of its instance is refused, as an option and in `TaskConfig`; chosen, it fails the task."""
+    options: dict[str, Any] = {option: guard}
+    with pytest.raises(DefinitionError, match=f"E21 WORK: ring: {option} is <class .*: it takes a {guard.__name__}"):
+        workflow().task(Step.WORK, **options)(ring)
+    with pytest.raises(ValueError, match=f"{option} is <class .*: it takes a {guard.__name__}"):
+        TaskConfig(**options)
+    work = workflow()
+    options = {option: lambda: guard}
+    work.task(Step.WORK, **options)(ring)
+    with pytest.raises(TypeError, match=f"ring: the function that chooses its {option} returned <class"):
         await work.orchestrate()
