@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, NewType, TypeVar, get_origin
 
 import attrs
 import msgspec
 
 from .._errors import Problem
 from .blueprint import Plan, where_states_are_named
+from .compatible import bare, name_of
 from .edges import written
 
 S = TypeVar("S", bound=Enum)
+
+_HINTS = (type, TypeVar, NewType)
+"""What stands in annotations and is no value, besides what `typing.get_origin` takes apart."""
 
 _IMMUTABLE = (str, bytes, int, float, complex, tuple, frozenset, Enum)
 
@@ -120,16 +125,37 @@ def reachable(start: S, plans: Mapping[S, Plan[S]]) -> frozenset[S]:
 
 
 def _data_problems(data: Any, site: str) -> Iterator[Problem]:
-    if not isinstance(data, type):
+    if not _has_instances(data):
+        what = "which has no instances" if isinstance(data, type) else "not a type"
         yield Problem(
-            code="E18", place="workflow", message=f"data is {data!r}, not a type", site=site,
-            hint=f"Pass the class, such as data={type(data).__name__}.",
-        )  # fmt: skip
+            code="E18", place="workflow", message=f"data is {data!r}, {what}", site=site, hint=_class_instead(data)
+        )
     elif _is_frozen(data):
         yield Problem(
             code="E19", place="workflow", message=f"the data type {data.__name__} can't be changed", site=site,
             hint="Each state writes its part into the data: use a class that is not frozen.",
         )  # fmt: skip
+
+
+def _has_instances(data: Any) -> bool:
+    """Whether values can be told to be of this type: not of an alias, a union, `Any`, a TypedDict or a plain Protocol."""
+    try:
+        isinstance(None, data)
+    except TypeError:
+        return False
+    return isinstance(data, type)
+
+
+def _class_instead(data: Any) -> str:
+    inside = bare(data)
+    origin = get_origin(inside) or inside
+    if origin is not types.UnionType and _has_instances(origin):
+        return (
+            f"Pass the plain class, data={origin.__name__}, or one made of it, such as class Data({name_of(inside)})."
+        )
+    if isinstance(data, _HINTS) or origin is not data:
+        return "Pass a class, such as a dataclass with a field of that type."
+    return f"Pass the class, such as data={type(data).__name__}."
 
 
 def _is_frozen(data: type) -> bool:

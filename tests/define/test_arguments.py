@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from enum import Enum, Flag, StrEnum, auto
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, Protocol, TypedDict, TypeVar
 
 import attrs
 import msgspec
@@ -289,6 +289,65 @@ def test_data_that_is_no_type(data: object, name: str) -> None:
     assert (problem.code, problem.place) == ("E18", "workflow")
     assert problem.message == f"data is {data!r}, not a type"
     assert problem.hint == f"Pass the class, such as data={name}."
+
+
+T = TypeVar("T")
+
+
+class Pair(Generic[T]):
+    pass
+
+
+class Fields(TypedDict):
+    size: int
+
+
+class Sized(Protocol):
+    size: int
+
+
+PLAIN = "Pass the plain class, data={0}, or one made of it, such as class Data({1})."
+WRAPPED = "Pass a class, such as a dataclass with a field of that type."
+
+
+@pytest.mark.parametrize(
+    "data, what, hint",
+    [
+        (dict[str, int], "not a type", PLAIN.format("dict", "dict[str, int]")),
+        (Pair[int], "not a type", PLAIN.format("Pair", f"{__name__}.Pair[int]")),
+        (list[str], "not a type", PLAIN.format("list", "list[str]")),
+        (Annotated[list[str], "names"], "not a type", PLAIN.format("list", "list[str]")),
+        (Dataclass | None, "not a type", WRAPPED),
+        (int | str, "not a type", WRAPPED),
+        (Literal["a"], "not a type", WRAPPED),
+        (NewType("Name", str), "not a type", WRAPPED),
+        (T, "not a type", WRAPPED),
+        (Any, "which has no instances", WRAPPED),
+        (Fields, "which has no instances", WRAPPED),
+        (Sized, "which has no instances", WRAPPED),
+    ],
+    ids=str,
+)
+async def test_data_that_is_an_annotation(data: Any, what: str, hint: str) -> None:
+    """E18: what stands in annotations only is no type of data, and the hint tells what to write for it."""
+    (problem,) = data_problems(data)
+    assert (problem.code, problem.message, problem.hint) == ("E18", f"data is {data!r}, {what}", hint)
+
+
+async def test_class_made_of_an_alias() -> None:
+    """E18's hint holds: a class made of the alias is data like any other."""
+
+    class Data(dict[str, int]):
+        pass
+
+    work = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], data=Data)
+
+    @work.task(Step.WORK)
+    async def count(data: Data) -> Literal[Step.DONE]:
+        data["a"] += 1
+        return Step.DONE
+
+    assert (await work.run(Data(a=1))).data == {"a": 2}
 
 
 def test_repr() -> None:
