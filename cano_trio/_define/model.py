@@ -52,7 +52,3 @@ class Model:
     retries: bool = True
     generics: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Method], Mapping[str, Any]], Iterator[tuple[Method, str]]] | None = None
-
-    def rule(self, name: str) -> MethodRule:
-        """The rule of a method."""
-        return next(rule for rule in self.methods if rule.name == name)
