@@ -82,7 +82,20 @@ async def test_everything_at_once() -> None:
         (Annotated[Tool, "other", "no"], {"it": saw, "other": tool}, tool),
         (list[int], {"other": [3]}, [3]),
     ],
-    ids=str,
+    ids=[
+        "class",
+        "optional",
+        "missing",
+        "union",
+        "protocol",
+        "unchecked",
+        "unchecked or class",
+        "any",
+        "object",
+        "callable",
+        "key",
+        "generic",
+    ],
 )
 async def test_resources_by_annotation(hint: Any, resources: dict[str, Any], found: object) -> None:
     """A class, a union, a protocol, a key, or what only a name can find."""
