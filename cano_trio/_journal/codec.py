@@ -184,10 +184,10 @@ def _is_key(info: Any) -> bool:
 def _computed_field(cls: Any) -> str | None:
     """The first field that no caller gives but ``__post_init__`` sets: it would be set anew on every copy from JSON."""
     cls = get_origin(cls) or cls
-    if dataclasses.is_dataclass(cls) and hasattr(cls, "__post_init__"):
-        return next((field.name for field in dataclasses.fields(cls) if not field.init), None)
     if attrs.has(cls) and hasattr(cls, "__attrs_post_init__"):
         return next((field.name for field in attrs.fields(cls) if not field.init), None)
+    if dataclasses.is_dataclass(cls) and hasattr(cls, "__post_init__"):
+        return next((field.name for field in dataclasses.fields(cls) if not field.init), None)
     return None
 
 
