@@ -3,6 +3,7 @@
 Everything a workflow is defined and run with is here; see `Workflow` to begin.
 """
 
+from ._define.batch import BatchOptions as BatchOptions
 from ._define.batch import BatchResults as BatchResults
 from ._define.batch import BatchTask as BatchTask
 from ._define.batch import ItemResult as ItemResult
@@ -12,11 +13,17 @@ from ._define.context import RunContext as RunContext
 from ._define.health import HealthLevel as HealthLevel
 from ._define.health import HealthStatus as HealthStatus
 from ._define.memory_store import MemoryStore as MemoryStore
+from ._define.poll import Pending as Pending
+from ._define.poll import PollOptions as PollOptions
+from ._define.poll import PollTask as PollTask
 from ._define.resources import PerRun as PerRun
 from ._define.resources import Resource as Resource
 from ._define.resources import Shared as Shared
 from ._define.router import RouterTask as RouterTask
+from ._define.stepped import More as More
+from ._define.stepped import SteppedTask as SteppedTask
 from ._define.task import Task as Task
+from ._define.timer import TimerTask as TimerTask
 from ._engine.failure import FailureContext as FailureContext
 from ._engine.failure import failure_context as failure_context
 from ._engine.lifecycle import Resources as Resources
@@ -57,8 +64,10 @@ from ._observe.events import RunStarted as RunStarted
 from ._observe.events import StateEntered as StateEntered
 from ._observe.events import TaskFailed as TaskFailed
 from ._observe.events import TaskSucceeded as TaskSucceeded
+from ._observe.events import Waiting as Waiting
 from ._observe.observer import Observer as Observer
 from ._observe.status import RunStatus as RunStatus
+from ._resilience import Backoff as Backoff
 from ._resilience import CircuitBreaker as CircuitBreaker
 from ._resilience import CircuitPolicy as CircuitPolicy
 from ._resilience import CircuitState as CircuitState
@@ -84,6 +93,8 @@ __all__ = [
     "AttemptFailed",
     "AttemptStarted",
     "AttemptTimeout",
+    "Backoff",
+    "BatchOptions",
     "BatchResults",
     "BatchTask",
     "CanoError",
@@ -109,11 +120,15 @@ __all__ = [
     "Limiter",
     "LimiterStatistics",
     "MemoryStore",
+    "More",
     "MultiRateLimiter",
     "MultiStatistics",
     "Observer",
+    "Pending",
     "PerRun",
     "Permit",
+    "PollOptions",
+    "PollTask",
     "Problem",
     "Progress",
     "RateLimited",
@@ -140,6 +155,7 @@ __all__ = [
     "RunStatus",
     "Shared",
     "StateEntered",
+    "SteppedTask",
     "StoreError",
     "StoreTypeMismatch",
     "Task",
@@ -150,7 +166,9 @@ __all__ = [
     "TaskSucceeded",
     "TeardownTimeout",
     "Tier",
+    "TimerTask",
     "TooManyTransitions",
+    "Waiting",
     "WindowedRateLimiter",
     "Workflow",
     "failure_context",

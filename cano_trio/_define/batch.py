@@ -25,7 +25,7 @@ import outcome
 from .._resilience import Retry, RetryOn, is_transient, matcher
 from .checks import check_count, check_seconds
 from .compatible import bare, compatible, name_of
-from .config import check_retry
+from .config import TaskOptions, check_retry
 from .form import S_co, TaskForm
 from .function import TaskFunction
 from .method import UNKNOWN, Method, is_any
@@ -176,6 +176,22 @@ BATCH = Model(
     generics=("item", "out"),
     check=_check_types,
 )
+
+
+class BatchOptions(TaskOptions[S], total=False):
+    """What `Workflow.batch` takes as keywords: `TaskOptions`, which hold for the whole (load, all items, finish), and these.
+
+    Args:
+        concurrency: how many items at once; or a `trio.CapacityLimiter`, which several batches may share.
+        item_retry: how a failed item is tried again; not at all by default.
+        item_retry_on: which failures of an item are tried again: as ``retry_on``.
+        item_timeout: seconds that one attempt at an item may take; no limit by default.
+    """
+
+    concurrency: Concurrency
+    item_retry: Retry
+    item_retry_on: RetryOn
+    item_timeout: float
 
 
 class BatchTask(TaskForm[S_co], Generic[S_co, Item, Out]):

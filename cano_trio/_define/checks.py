@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 
 def check_count(name: str, value: object, *, least: int = 0) -> None:
@@ -19,3 +21,19 @@ def check_seconds(name: str, value: object) -> None:
         raise ValueError(f"{name} is {value!r}: it takes a number of seconds")  # noqa: TRY004
     if math.isnan(value) or value <= 0:
         raise ValueError(f"{name} is {value}: it takes a positive number of seconds (math.inf for no limit)")
+
+
+def check_wait(name: str, value: object) -> None:
+    """Refuse anything but a number of seconds, 0 or more, that ends."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} is {value!r}: it takes a number of seconds, 0 or more")
+
+
+def check_instance(type_: type, example: str) -> Callable[[str, Any], None]:
+    """Refuse anything but an instance of a class."""
+
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, type_):
+            raise ValueError(f"{name} is {value!r}: it takes a {type_.__name__}, such as {example}")  # noqa: TRY004
+
+    return check

@@ -7,29 +7,29 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from enum import Enum
 from typing import Any, Generic, Self, cast, overload
 
-from typing_extensions import TypeVar, Unpack
+from typing_extensions import TypeVar, Unpack, override
 
 from .._errors import DefinitionError, Problem
-from .._resilience import Retry, RetryOn
-from .batch import BATCH, BatchDecorator, BatchFunction, BatchTask, Concurrency
+from .batch import BatchOptions, BatchTask
 from .blueprint import Plan, read_plan
 from .config import TaskConfig, TaskOptions, settle_config
+from .decorators import Decorators
 from .edges import is_state, written
 from .form import TaskForm
 from .graph import draw
 from .model import Model
 from .node import MODEL_OPTIONS, Node, check_async, functions_of, misspelt_options, name_of, options_of, scope_of
+from .poll import PollOptions, PollTask
 from .resources import ResourceMap
-from .router import ROUTER, RouterDecorator
 from .site import Site
-from .task import TASK, TaskDecorator
+from .task import TASK
 from .validate import find_problems
 
 S = TypeVar("S", bound=Enum)
 D = TypeVar("D", default=None)
 
 
-class Definition(Generic[S, D]):
+class Definition(Decorators[S], Generic[S, D]):
     """What a workflow is; `Workflow` adds how it is run. See there."""
 
     def __init__(
@@ -104,62 +104,7 @@ class Definition(Generic[S, D]):
 
     # -- registering
 
-    def task(self, state: S, /, **options: Unpack[TaskOptions[S]]) -> TaskDecorator[S]:
-        """Decorate an async function as the task of a state; it stays the function it was.
-
-        Args:
-            state: the state whose work it does.
-            options: see `TaskOptions`.
-
-        Raises:
-            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
-        """
-        return cast("TaskDecorator[S]", self._decorator(state, TASK, options))
-
-    def router(self, state: S, /, **options: Unpack[TaskOptions[S]]) -> RouterDecorator[S]:
-        """Decorate an async function that chooses the next state, without side effects.
-
-        Args:
-            state: the state in which it chooses.
-            options: see `TaskOptions`.
-
-        Raises:
-            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
-        """
-        return cast("RouterDecorator[S]", self._decorator(state, ROUTER, options))
-
-    def batch(
-        self,
-        state: S,
-        /,
-        *,
-        concurrency: Concurrency = 1,
-        item_retry: Retry | None = None,
-        item_retry_on: RetryOn | None = None,
-        item_timeout: float | None = None,
-        **options: Unpack[TaskOptions[S]],
-    ) -> BatchDecorator[S]:
-        """Decorate an async function that processes one item; hang ``load`` and ``finish`` on it.
-
-        Args:
-            state: the state in which the batch is worked off.
-            concurrency: how many items at once; or a `trio.CapacityLimiter`, which several batches may share.
-            item_retry: how a failed item is tried again; not at all by default.
-            item_retry_on: which failures of an item are tried again: as ``retry_on``.
-            item_timeout: seconds that one attempt at an item may take; no limit by default.
-            options: see `TaskOptions`; they hold for the whole: load, all items, finish.
-
-        Raises:
-            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
-        """
-        knobs = {
-            "concurrency": concurrency,
-            "item_retry": item_retry,
-            "item_retry_on": item_retry_on,
-            "item_timeout": item_timeout,
-        }
-        return cast("BatchDecorator[S]", self._decorator(state, BATCH, {**options, **knobs}, BatchFunction))
-
+    @override
     def _decorator(
         self, state: S, model: Model, options: Mapping[str, Any], wrap: Callable[..., Any] | None = None
     ) -> Callable[[Callable[..., Any]], Any]:
@@ -174,18 +119,9 @@ class Definition(Generic[S, D]):
         return decorate
 
     @overload
-    def register(
-        self,
-        state: S,
-        task: BatchTask[S, Any, Any],
-        /,
-        *,
-        concurrency: Concurrency = ...,
-        item_retry: Retry = ...,
-        item_retry_on: RetryOn = ...,
-        item_timeout: float = ...,
-        **options: Unpack[TaskOptions[S]],
-    ) -> None: ...
+    def register(self, state: S, task: BatchTask[S, Any, Any], /, **options: Unpack[BatchOptions[S]]) -> None: ...
+    @overload
+    def register(self, state: S, task: PollTask[S], /, **options: Unpack[PollOptions[S]]) -> None: ...
     @overload
     def register(self, state: S, task: TaskForm[S], /, **options: Unpack[TaskOptions[S]]) -> None: ...
     @overload
@@ -198,7 +134,7 @@ class Definition(Generic[S, D]):
         Args:
             state: the state whose work it does.
             task: an instance of a task class, or an async function.
-            options: see `TaskOptions`; for a `BatchTask` also the keywords of `batch`. They override the attributes of a
+            options: see `TaskOptions`; and for its model's own the decorator's. They override the attributes of a
                 task object.
 
         Raises:

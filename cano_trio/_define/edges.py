@@ -88,3 +88,15 @@ def _read(hint: Any, states: type[S], label: str | None, found: Returns[S]) -> N
     else:
         found.rest.append(hint)
     return None
+
+
+def members(hint: Any) -> list[Any]:
+    """The members of a union, aliases and annotations taken off; of anything else, itself."""
+    if hasattr(hint, "__value__"):
+        return members(hint.__value__)
+    origin = get_origin(hint)
+    if origin is Annotated:
+        return members(get_args(hint)[0])
+    if origin in {Union, types.UnionType}:
+        return [member for part in get_args(hint) for member in members(part)]
+    return [hint]

@@ -65,7 +65,7 @@ def _judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Excep
         if unit.bare:
             raise failure
         raise RetryExhausted(unit.label, number, failure) from failure
-    delay = _asked_delay(failure, delay)
+    delay = asked_delay(failure, delay)
     if run.observers:
         run.tell(RetryScheduled, unit.label, number, delay, failure)
     return delay
@@ -78,7 +78,7 @@ def _may_retry(unit: Unit, failure: Exception) -> bool:
         raise error from failure
 
 
-def _asked_delay(failure: Exception, otherwise: float) -> float:
+def asked_delay(failure: Exception, otherwise: float) -> float:
     """The seconds that an error itself asks to wait, as its ``retry_after``, else those of the policy."""
     try:
         asked = getattr(failure, "retry_after", None)

@@ -13,8 +13,9 @@ from .._define.batch import BatchResults, ItemResult
 from .._define.blueprint import Plan
 from .._define.config import TaskConfig
 from .attempt import attempt
+from .cycle import bind_cycle
 from .run import Run
-from .unit import Binder, Unit, give_number, give_run, layered
+from .unit import Binder, Unit
 
 TURN_ITEMS = 64
 TURN_SECONDS = 0.001
@@ -47,9 +48,7 @@ def bind_batch(step: Any, plan: Plan[Any], binder: Binder) -> None:
             await work.off()
         return await finish.once(run, number, BatchResults(work.results))
 
-    step.unit = layered(node.name, cycle, (), (), (give_run, give_number), node.config, binder.choices(plan.choosers))
-    step.writes = finish.takes_draft
-    step.advance = attempt
+    bind_cycle(step, plan, binder, cycle, writes=finish.takes_draft)
 
 
 @final

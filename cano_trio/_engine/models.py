@@ -7,12 +7,18 @@ from typing import Any
 
 from .._define.blueprint import Plan
 from .batch import bind_batch
+from .poll import bind_poll
 from .router import bind_router
+from .stepped import bind_stepped
 from .task import bind_task
+from .timer import bind_timer
 from .unit import Binder
 
 ADVANCE: dict[str, Callable[[Any, Plan[Any], Binder], None]] = {
     "task": bind_task,
     "router": bind_router,
+    "poll": bind_poll,
+    "timer": bind_timer,
     "batch": bind_batch,
+    "stepped": bind_stepped,
 }

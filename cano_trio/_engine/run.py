@@ -12,7 +12,7 @@ from .._define.context import RunContext
 from .._errors import DataNotWritable
 from .._journal.codec import Codec
 from .._journal.difference import difference
-from .._observe.events import Event, Progress
+from .._observe.events import Event, Progress, Waiting
 from .._observe.observer import Observer, tell
 from .lifecycle import Resources
 from .step import Step
@@ -97,6 +97,11 @@ class Run:
         """Tell the observers how far the present task is."""
         if self.observers:
             self.tell(Progress, done, total)
+
+    def wait_for(self, reason: str, seconds: float | None = None) -> None:
+        """Tell the observers what the run waits for, and how long if that is known."""
+        if self.observers:
+            self.tell(Waiting, reason, seconds)
 
     def context(self, attempt: int, part: str) -> RunContext:
         """The context of an attempt at a part of the present state."""

@@ -124,6 +124,18 @@ class CircuitRejected(Event, frozen=True, gc=False):
     retry_after: float
 
 
+class Waiting(Event, frozen=True, gc=False):
+    """The run waits, and nothing of it is at work meanwhile.
+
+    Args:
+        reason: what it waits for, such as ``poll``, ``timer`` or ``message Approved``.
+        seconds: how long at most; None if that is not known.
+    """
+
+    reason: str
+    seconds: float | None
+
+
 class Progress(Event, frozen=True, gc=False):
     """A task says how far it is.
 

@@ -1,5 +1,6 @@
 """Retry policy, circuit breaker, rate limiters: rules as values, and the live objects that hold to them."""
 
+from .backoff import Backoff as Backoff
 from .circuit import CircuitBreaker as CircuitBreaker
 from .circuit import Permit as Permit
 from .circuit_policy import CircuitPolicy as CircuitPolicy

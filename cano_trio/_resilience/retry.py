@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
+from functools import partial
 from typing import final
 
 import attrs
 
+from .backoff import check_maximum, grown
+from .backoff import jitter_source as jitter_source
 from .bounds import finite, whole
-
-# One source for all policies, so that a test seeds one object (or hands it to `hypothesis.register_random`).
-jitter_source = random.Random()
-
-SHORTEST = 0.001  # seconds: what jitter leaves at least, when there was something to wait for (RET-4)
-LARGEST_EXPONENT = 2**53  # beyond, an int may not fit a float; any growth worth the name has met `maximum` long before
 
 
 @final
@@ -50,11 +46,7 @@ class Retry:
     jitter: float = attrs.field(default=0.1, validator=finite(0, most=1))
 
     def __attrs_post_init__(self) -> None:
-        if self.maximum < self.base:
-            raise ValueError(
-                f"Retry: maximum={self.maximum!r} is below base={self.base!r}. "
-                f"Pass a maximum of {self.base:g} s or more, or a smaller base."
-            )
+        check_maximum(self)
 
     @classmethod
     def none(cls) -> Retry:
@@ -108,20 +100,8 @@ class Retry:
         """
         if attempt < 1:
             raise ValueError(f"Retry.delay: attempt={attempt!r} won't do. Attempts are counted from 1.")
-        return None if attempt > self.retries else self._spread(attempt)
+        return None if attempt > self.retries else grown(self, attempt)
 
     def delays(self) -> Iterator[float]:
         """The delays before each retry in turn, in seconds; jitter is drawn as they are asked for."""
-        return map(self._spread, range(1, self.retries + 1))
-
-    def _spread(self, attempt: int) -> float:
-        if self.base <= 0 or self.multiplier == self.jitter + 1 == 1:
-            return self.base
-        try:
-            # As a float: 2 ** 1_000_000 is a number of a million bits.
-            grown = self.base * float(self.multiplier) ** min(attempt - 1, LARGEST_EXPONENT)
-        except OverflowError:  # a float raises where it can't hold the power: min() would come too late
-            grown = self.maximum
-        capped = min(grown, self.maximum)
-        spread = capped * (1 + self.jitter * jitter_source.uniform(-1, 1)) if self.jitter else capped
-        return min(max(spread, min(self.base, SHORTEST)), self.maximum)
+        return map(partial(grown, self), range(1, self.retries + 1))

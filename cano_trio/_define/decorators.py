@@ -1,0 +1,103 @@
+"""The function form of every model: one decorator each, named as its class is without ``Task``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, Generic, TypeVar, cast
+
+from typing_extensions import Unpack
+
+from .batch import BATCH, BatchDecorator, BatchFunction, BatchOptions
+from .config import TaskOptions
+from .model import Model
+from .poll import POLL, PollDecorator, PollOptions
+from .router import ROUTER, RouterDecorator
+from .stepped import STEPPED, SteppedDecorator
+from .task import TASK, TaskDecorator
+from .timer import TIMER, TimerDecorator, TimerFunction
+
+S = TypeVar("S", bound=Enum)
+
+
+class Decorators(ABC, Generic[S]):
+    """The decorators of a workflow; each takes a state, and the options of its model."""
+
+    @abstractmethod
+    def _decorator(
+        self, state: S, model: Model, options: Mapping[str, Any], wrap: Callable[..., Any] | None = None
+    ) -> Callable[[Callable[..., Any]], Any]:
+        """What registers a function for a state, and gives it back, or what `wrap` makes of it."""
+
+    def task(self, state: S, /, **options: Unpack[TaskOptions[S]]) -> TaskDecorator[S]:
+        """Decorate an async function as the task of a state; it stays the function it was.
+
+        Args:
+            state: the state whose work it does.
+            options: see `TaskOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("TaskDecorator[S]", self._decorator(state, TASK, options))
+
+    def router(self, state: S, /, **options: Unpack[TaskOptions[S]]) -> RouterDecorator[S]:
+        """Decorate an async function that chooses the next state, without side effects.
+
+        Args:
+            state: the state in which it chooses.
+            options: see `TaskOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("RouterDecorator[S]", self._decorator(state, ROUTER, options))
+
+    def batch(self, state: S, /, **options: Unpack[BatchOptions[S]]) -> BatchDecorator[S]:
+        """Decorate an async function that processes one item; hang ``load`` and ``finish`` on it.
+
+        Args:
+            state: the state in which the batch is worked off.
+            options: see `BatchOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("BatchDecorator[S]", self._decorator(state, BATCH, options, BatchFunction))
+
+    def poll(self, state: S, /, **options: Unpack[PollOptions[S]]) -> PollDecorator[S]:
+        """Decorate an async function that looks whether something is there, and returns `Pending` until it is.
+
+        Args:
+            state: the state in which it looks.
+            options: see `PollOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("PollDecorator[S]", self._decorator(state, POLL, options))
+
+    def timer(self, state: S, /, **options: Unpack[TaskOptions[S]]) -> TimerDecorator[S]:
+        """Decorate an async function that says how long to wait, or until when; hang ``after_wait`` on it.
+
+        Args:
+            state: the state in which the run waits.
+            options: see `TaskOptions`; they hold for the whole, the wait included.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("TimerDecorator[S]", self._decorator(state, TIMER, options, TimerFunction))
+
+    def stepped(self, state: S, /, **options: Unpack[TaskOptions[S]]) -> SteppedDecorator[S]:
+        """Decorate an async function that does one step of long work, from a cursor to `More` or to the next state.
+
+        Args:
+            state: the state in which the steps are made.
+            options: see `TaskOptions`; they hold for each step.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("SteppedDecorator[S]", self._decorator(state, STEPPED, options))
