@@ -18,7 +18,7 @@ from .drive import drive
 from .failure import add_context
 from .lifecycle import Resources
 from .program import Program
-from .run import Run
+from .run import Run, at_work
 
 
 async def execute(
@@ -61,6 +61,7 @@ async def execute(
 async def _observed(run: Run) -> None:
     if run.observers:
         run.tell(RunStarted)
+    outer = at_work.set(run.lineage)
     try:
         await drive(run)
     except Exception as error:
@@ -68,13 +69,19 @@ async def _observed(run: Run) -> None:
         _end(run, RunStatus.FAILED, error)
         raise
     except BaseException as error:
-        _end(run, RunStatus.CANCELLED if _is_cancel(error) else RunStatus.FAILED)
+        if _is_cancel(error):
+            _end(run, RunStatus.CANCELLED)
+        else:
+            _end(run, RunStatus.FAILED, error)
         raise
+    finally:
+        at_work.reset(outer)
     _end(run, RunStatus.COMPLETED)
 
 
-def _end(run: Run, status: RunStatus, failure: Exception | None = None) -> None:
+def _end(run: Run, status: RunStatus, failure: BaseException | None = None) -> None:
     run.elapsed = run.clock() - run.started
+    run.error = run.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
     if run.observers:
         run.tell(RunEnded, status, failure, run.elapsed)
 

@@ -211,7 +211,7 @@ def _note(line: Line, event: Event) -> None:
             line.done, line.total = event.done, event.total
         case RunEnded() if event.status is not RunStatus.COMPLETED and not line.bad:
             line.bad = True
-            line.note = "interrupted" if event.error is None else one_line(event.error)
+            line.note = "interrupted" if isinstance(event.error, KeyboardInterrupt | None) else one_line(event.error)
         case _:
             pass
 
