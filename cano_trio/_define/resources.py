@@ -128,12 +128,14 @@ class Entry:
         given: what was handed in.
         value: what tasks get; not there yet (`CLOSED`) for one that is to be made.
         class_: its class; None if that is not known before it is made.
+        changing: it is being set up or torn down.
     """
 
     key: Key
     given: object
     value: object
     class_: type | None
+    changing: bool = False
 
     @classmethod
     def of(cls, key: Key, given: object) -> Entry:
