@@ -11,6 +11,7 @@ import trio
 
 from .._define.definition import Definition
 from .._errors import DataTypeMismatch, DefinitionError
+from .._journal.codec import forgets_subclasses
 from .._observe.events import RunEnded, RunStarted
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
@@ -34,7 +35,7 @@ async def execute(
 
     Raises:
         DefinitionError: the workflow is wrong, does not find its resources, or has no such state to start in.
-        DataTypeMismatch: the data are not of the workflow's type.
+        DataTypeMismatch: the data are not of the workflow's type, or of a subclass that JSON would not give back.
         Exception: what a task raised for good, or a resource's set-up.
     """
     program = None
@@ -106,7 +107,18 @@ def _check_start(workflow: Definition[Any, Any], start: Enum) -> None:
 
 
 def _check_data(workflow: Definition[Any, Any], data: object) -> None:
-    wanted = workflow.data
-    if data is None if wanted is None else isinstance(data, wanted):
+    wanted, found = workflow.data, type(data)
+    if found is wanted or (wanted is None and data is None):
         return
-    raise DataTypeMismatch(workflow.name, None if wanted is None else wanted.__name__, type(data).__name__)
+    if wanted is None:
+        raise DataTypeMismatch(workflow.name, None, found.__name__)
+    if not isinstance(data, wanted):
+        raise DataTypeMismatch(workflow.name, *_names(wanted, found))
+    if forgets_subclasses(wanted):
+        raise DataTypeMismatch(workflow.name, *_names(wanted, found), subclass=True)
+
+
+def _names(*types: type) -> list[str]:
+    """The names of types, as short as they differ."""
+    names = [type_.__name__ for type_ in types]
+    return names if len(set(names)) > 1 else [f"{type_.__module__}.{type_.__qualname__}" for type_ in types]

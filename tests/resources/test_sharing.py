@@ -411,7 +411,7 @@ class Busy:
 
 @pytest.mark.parametrize("at_setup", [True, False])
 async def test_a_child_task_of_a_setup_or_teardown_that_needs_its_own_resources(
-    autojump_clock: MockClock, at_setup: bool
+    *, autojump_clock: MockClock, at_setup: bool
 ) -> None:
     """A run in a nursery of the set-up or teardown is told too, at once, instead of waiting for what waits for it."""
     resources = Resources(server=Server())
