@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from enum import Enum
 from typing import Annotated, Any, Self, TypeAlias, TypeVar, final, get_args, get_origin
 
-import attrs
+from msgspec import Struct
 
 from .._errors import (
     DefinitionError,
@@ -119,8 +119,7 @@ class PerRun(Made):
 
 
 @final
-@attrs.define(eq=False)
-class Entry:
+class Entry(Struct, eq=False):
     """A resource under its key.
 
     Args:
