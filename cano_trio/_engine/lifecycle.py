@@ -92,8 +92,8 @@ class Resources(ResourceMap):
             )
         super().insert(key, resource)
         entry = self._entries[key]
-        self.lives = self.lives or entry.lives
-        self.per_run = self.per_run or isinstance(entry.given, PerRun)
+        self.lives: bool = self.lives or entry.lives
+        self.per_run: bool = self.per_run or isinstance(entry.given, PerRun)
         self.programs.clear()
 
     async def __aenter__(self) -> Self:
