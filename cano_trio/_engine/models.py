@@ -9,6 +9,7 @@ from .._define.blueprint import Plan
 from .batch import bind_batch
 from .poll import bind_poll
 from .router import bind_router
+from .split import bind_fixed_split, bind_split
 from .stepped import bind_stepped
 from .task import bind_task
 from .timer import bind_timer
@@ -21,4 +22,6 @@ ADVANCE: dict[str, Callable[[Any, Plan[Any], Binder], None]] = {
     "timer": bind_timer,
     "batch": bind_batch,
     "stepped": bind_stepped,
+    "fixed split": bind_fixed_split,
+    "split": bind_split,
 }

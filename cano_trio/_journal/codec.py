@@ -71,7 +71,7 @@ class JsonCodec(Generic[D]):
             DataNotEncodable: it can't be written, or would come back different; the error names the field.
             DataTooLarge: it takes more than a megabyte.
         """
-        root = self._type.__name__
+        root = getattr(self._type, "__name__", str(self._type))  # a union has no name
         try:
             packed = self._encoded(value, root)
             where = difference(value, self._decoded(packed, value, root), root)
