@@ -100,7 +100,7 @@ class JoinRule:
         if self.share is not None and self.name == "percentage":
             return f"{100 * self.share:g} % of {branches} branches"
         if self.name == "by_deadline":
-            return f"{self.count or 'whatever'} of {branches} branches by the deadline"
+            return f"{self.count or 'whatever finishes'} of {branches} branches"
         return f"{self.count if self.name == 'quorum' else self.name} of {branches} branches"
 
     def faults(self, branches: int | None = None) -> Iterator[Fault]:

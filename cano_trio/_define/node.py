@@ -82,6 +82,14 @@ class Node(Struct, Generic[S], eq=False):
         """The same for another workflow, with functions of its own."""
         return replace(self, functions=dict(self.functions), scopes=dict(self.scopes), changed=changed)
 
+    @property
+    def work(self) -> str:
+        """What is done there, for people: its name, with its kind if it is no plain task."""
+        if self.split is not None:
+            named = f"{self.name}: " if self.name != self.place else ""
+            return f"split {named}{self.split.text}"
+        return self.name if self.model.name == "task" else f"{self.model.name} {self.name}"
+
     def label(self, method: str) -> str:
         """The name of one of its functions in events and errors."""
         return self.name if len(self.model.methods) == 1 else f"{self.name}.{method}"

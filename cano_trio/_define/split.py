@@ -60,7 +60,7 @@ class Split(Generic[S_co]):
     >>> async def fast() -> int: ...
     >>> async def slow() -> int: ...
     >>> Split.any([fast, slow], Step.MERGE, timeout=5)
-    <Split any of 2 branches, then MERGE>
+    <Split any of 2 branches within 5 s, then MERGE>
     """
 
     branches: Mapping[str, BranchLike] | Over
@@ -167,6 +167,13 @@ class Split(Generic[S_co]):
         """The names of its branches."""
         return tuple(self.branches.items if isinstance(self.branches, Over) else self.branches)
 
+    @property
+    def text(self) -> str:
+        """What it waits for, in words."""
+        late = "" if self.timeout is None else f" within {self.timeout:g} s"
+        at_once = "" if self.bulkhead is None else f", {self.bulkhead} at once"
+        return f"{self.rule.text(len(self.names))}{late}{at_once}"
+
     def faults(self, states: type[Enum]) -> Iterator[Fault]:
         """What is wrong with it, whatever its branches are."""
         fixed = not isinstance(self.branches, Over)
@@ -192,7 +199,7 @@ class Split(Generic[S_co]):
 
     def __repr__(self) -> str:
         """Its rule, and where it leads."""
-        return f"<Split {self.rule.text(len(self.names))}, then {getattr(self.then, 'name', self.then)}>"
+        return f"<Split {self.text}, then {getattr(self.then, 'name', self.then)}>"
 
 
 def _named(values: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, final
 
-import outcome
 import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
@@ -42,15 +41,15 @@ class Join:
     __slots__ = (
         "branches",
         "enough",
-        "failed",
+        "failures",
         "hopeless",
         "nursery",
-        "outcomes",
         "passing",
+        "queued",
         "rule",
         "run",
         "settled",
-        "succeeded",
+        "successes",
         "task",
         "todo",
     )
@@ -61,9 +60,11 @@ class Join:
         self.branches = branches
         self.rule = rule
         self.todo: Iterator[Branch] = iter(branches)
+        self.queued = False
+        """There are branches that wait for others to end."""
         self.enough, self.hopeless = rule.limits(len(branches))
-        self.outcomes: dict[str, outcome.Maybe[Any]] = {}
-        self.succeeded = self.failed = 0
+        self.successes: dict[str, Any] = {}
+        self.failures: dict[str, BaseException] = {}
         self.settled = self._is_certain()
         self.passing: BaseException | None = None
         """What is no `Exception`, and leaves the run as it is."""
@@ -84,23 +85,24 @@ class Join:
         else:
             async with trio.open_nursery() as self.nursery:
                 # The nursery's own scope has the deadline and takes the verdict's cancel: a second one would cost as much
-                # as a branch, and what ended it is read from the outcomes in either case.
+                # as a branch, and what ended it is read from what has finished.
                 if timeout is not None:
                     self.nursery.cancel_scope.deadline = trio.current_time() + timeout
-                self._begin(bulkhead or len(self.branches))
-            late = not self.settled and len(self.outcomes) < len(self.branches)
+                self._begin(len(self.branches) if bulkhead is None else bulkhead)
+                self.queued = bulkhead is not None
+            late = not self.settled and self._finished() < len(self.branches)
         if self.passing is not None:
             raise self.passing
         return self._judged(timeout if late else None)
 
     def _judged(self, timed_out: float | None) -> BranchResults[Any]:
         total = len(self.branches)
+        met = self.rule.is_met(total, len(self.successes), self._finished())
         # Taken out of this object, which the frames of the failures hold: else they would hold themselves.
-        outcomes, self.outcomes = self.outcomes, {}
-        results = BranchResults(outcomes, tuple(branch.name for branch in self.branches))
-        if self.rule.is_met(total, self.succeeded, len(outcomes)):
+        failures, self.failures = self.failures, {}
+        results = BranchResults(self.successes, failures, names=[branch.name for branch in self.branches])
+        if met:
             return results
-        failures = {name: result.error for name, result in outcomes.items() if isinstance(result, outcome.Error)}
         raise SplitFailed(
             self.task,
             self.rule.text(total),
@@ -118,56 +120,46 @@ class Join:
 
     async def _branch(self, branch: Branch) -> None:
         await checkpoint_if_cancelled()  # begun in the moment in which all were cut off, it must do nothing
+        run = self.run
         name, unit, args, part = branch
-        observed = self.run.observers
-        if observed:
-            self.run.tell(BranchStarted, self.task, name)
+        if run.observers:
+            run.tell(BranchStarted, self.task, name)
         try:
-            value = await attempt(self.run, unit, args, part, [1])
+            value = await attempt(run, unit, args, part, [1])
         except Exception as error:
-            self._take_failure(name, error)
+            self.failures[name] = error  # here a failure becomes a fact
+            self._go_on(name, error)
         except BaseException as error:
-            if observed:
-                self.run.tell(BranchEnded, self.task, name, "cancelled", None)
+            if run.observers:
+                run.tell(BranchEnded, self.task, name, "cancelled", None)
             if _is_cancel(error):
                 raise
             self._pass_on(error)
         else:
-            self._take_value(name, value)
+            self.successes[name] = value  # here a success becomes a fact
+            self._go_on(name, None)
 
-    def _take_value(self, name: str, value: object) -> None:
-        """Here the success of a branch becomes a fact."""
-        self.outcomes[name] = outcome.Value(value)
-        self.succeeded += 1
+    def _go_on(self, name: str, error: Exception | None) -> None:
+        """A branch has finished: tell of it, and end them all if the verdict is certain, or begin the next."""
         if self.run.observers:
-            self._tell(name, "succeeded", None)
-        self._go_on()
-
-    def _take_failure(self, name: str, error: Exception) -> None:
-        """Here the failure of a branch becomes a fact."""
-        self.outcomes[name] = outcome.Error(error)
-        self.failed += 1
-        if self.run.observers:
-            self._tell(name, "failed", error)
-        self._go_on()
-
-    def _tell(self, name: str, result: str, error: Exception | None) -> None:
-        self.run.tell(BranchEnded, self.task, name, result, error)
-        self.run.report_progress(len(self.outcomes), len(self.branches))
-
-    def _go_on(self) -> None:
-        """Begin the next branch, or end them all if the verdict is certain."""
-        if self.settled:
-            return
-        if not self._is_certain():
+            self.run.tell(BranchEnded, self.task, name, "succeeded" if error is None else "failed", error)
+            self.run.report_progress(self._finished(), len(self.branches))
+        if self._is_certain():
+            self._settle()
+        elif self.queued:
             self._begin(1)
-            return
-        self.settled = True
-        if len(self.outcomes) < len(self.branches):
-            self.nursery.cancel_scope.cancel(f"the verdict on {self.task} is certain")
+
+    def _settle(self) -> None:
+        if not self.settled:
+            self.settled = True
+            if self._finished() < len(self.branches):
+                self.nursery.cancel_scope.cancel(f"the verdict on {self.task} is certain")
+
+    def _finished(self) -> int:
+        return len(self.successes) + len(self.failures)
 
     def _is_certain(self) -> bool:
-        return self.succeeded >= self.enough or self.failed >= self.hopeless
+        return len(self.successes) >= self.enough or len(self.failures) >= self.hopeless
 
     def _pass_on(self, error: BaseException) -> None:
         """End all for something that is no `Exception`: raised in the nursery, it would leave in a group of ours."""

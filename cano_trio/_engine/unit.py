@@ -18,7 +18,7 @@ from .run import Run
 Give = Callable[[Run, int, str], object]
 """Gives one argument that differs between attempts: from the run, the attempt's number, and the part of the work."""
 
-_NO_RESULTS: BranchResults[Any] = BranchResults({})
+_NO_RESULTS: BranchResults[Any] = BranchResults()
 
 BARE = TaskConfig.minimal()
 """No policy at all."""

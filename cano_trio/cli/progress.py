@@ -29,11 +29,7 @@ def shown_progress(workflow: Workflow[Any, Any]) -> AbstractContextManager[Obser
 
 def work_of(workflow: Workflow[Any, Any]) -> dict[Enum, str]:
     """What is done in each state: its task's name, with its kind if it is no plain task."""
-    nodes = {state: plan.node for state, plan in workflow.blueprint().items()}
-    return {
-        state: node.name if node.model.name == "task" else f"{node.model.name} {node.name}"
-        for state, node in nodes.items()
-    }
+    return {state: plan.node.work for state, plan in workflow.blueprint().items()}
 
 
 def _can_draw() -> bool:
