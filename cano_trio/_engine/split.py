@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, final
 
@@ -28,11 +28,16 @@ def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     branches = [_fixed_branch(name, branch, plan, binder) for name, branch in plan.branches.items()]
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
-        join = Join(run, step.label, branches, split.rule)
-        run.joined = await join.results(split.timeout, split.bulkhead)
-        return split.then
+        return await _join(run, step, branches, split)
 
     step.advance = advance
+
+
+async def _join(run: Run, step: Step, branches: Sequence[Branch], split: Split[Any]) -> Any:
+    """Join the branches, and name the state that is given what they came to; an exit has no task to give it to."""
+    results = await Join(run, step.label, branches, split.rule).results(split.timeout, split.bulkhead)
+    run.joined = None if step.edges[id(split.then)].advance is None else results
+    return split.then
 
 
 def _fixed_branch(name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:
@@ -60,8 +65,7 @@ def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
         # Here the choice becomes a fact: its items, and what the task wrote with them.
         if unit.takes_draft:
             run.keep_draft()
-        run.joined = await Join(run, step.label, branches, split.rule).results(split.timeout, split.bulkhead)
-        return split.then
+        return await _join(run, step, branches, split)
 
     step.unit = unit
     step.writes = unit.takes_draft

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import outcome
 import pytest
 import trio
+import trio.lowlevel
 from trio.testing import MockClock
 
 from cano_trio import (
@@ -316,6 +317,52 @@ async def test_what_is_no_exception_passes_bare(kind: type[BaseException], autoj
     assert type(caught.value) is kind
     assert ended == ["other"]
     assert not given
+
+
+async def test_a_cancel_does_not_hide_what_passes(autojump_clock: MockClock) -> None:
+    """What is no `Exception` leaves even if the run is cancelled meanwhile."""
+
+    async def raises() -> float:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            raise SystemExit(3) from None
+
+    workflow, _ = joining(Split.all([raises, sleeper(60)], Step.MERGE))
+    with trio.move_on_after(1), pytest.raises(SystemExit):
+        await workflow.orchestrate()
+
+
+@pytest.mark.parametrize("kind", [OSError, SystemExit])
+async def test_a_group_with_a_cancel_is_parted(kind: type[BaseException], autojump_clock: MockClock) -> None:
+    """What a cut-off branch's own nursery raises along with the cancel is its failure, or passes: nothing of it is lost."""
+
+    async def stops_badly() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise kind
+
+    async def branch() -> float:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stops_badly)
+            try:
+                await trio.sleep_forever()
+            finally:
+                await trio.lowlevel.checkpoint()
+
+    split = Split.any([sleeper(1), branch], Step.MERGE)
+    if kind is OSError:
+        results, _ = await joined(split)
+        assert results.successes == {"0": 1}
+        (failure,) = results.failures.values()
+        assert isinstance(failure, ExceptionGroup)
+        assert [type(error) for error in failure.exceptions] == [OSError]
+    else:
+        workflow, _ = joining(split)
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await workflow.orchestrate()
+        assert [type(error) for error in caught.value.exceptions] == [SystemExit]
 
 
 # -- branches and their configs

@@ -13,6 +13,15 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 ARGUMENTS = {"stdlib_census": ["--sample", "5"]}
 
 SAYS = {
+    "ad_exchange": [
+        "    knows place, interests; too late: history",
+        "    invites Harbour, Ropes, Yachts, Glacier",
+        "    bids {'Ropes': 3.1, 'Harbour': 2.4, 'Glacier': 1.8}; too late: Yachts",
+        "    SHOWN after 125 ms",
+        "    invites nobody",
+        "    NO_AD after 30 ms",
+        "Ropes was told; Ropes owes 2.40",
+    ],
     "aggregate": [
         "Oslo    Value(9.0) (attempts: 1)",
         "Bergen  Value(11.0) (attempts: 2)",
@@ -32,6 +41,21 @@ SAYS = {
         "7 requests in all; the breaker is closed",
     ],
     "bare": ["hello from a bare task", "the run ended in DONE"],
+    "join_strategies": [
+        "all:",
+        "    failed: oslo answered, lima failed, kyiv, pune, nuuk cut off",
+        "    after 2 s",
+        "any:",
+        "    met: oslo answered, none failed, lima, kyiv, pune, nuuk cut off",
+        "quorum of 2:",
+        "    after 3 s",
+        "quorum of 2, collected:",
+        "    after 60 s",
+        "60 %:",
+        "    after 4 s",
+        "by a deadline of 10 s:",
+        "    met: oslo, kyiv, pune answered, lima failed, nuuk cut off",
+    ],
     "multi_tier": [
         "second   0: #######",  # a burst of four, and three more
         "second   5: ##",  # 25 calls, and the tokens of the minute are spent
@@ -40,12 +64,26 @@ SAYS = {
         "tokens held 2 back",
         "minute held 0 back",
     ],
+    "partial_results": [
+        "12:00  41.75  by way of SETTLE",
+        "       west: ASK[west] failed 2 times, the last time with AttemptTimeout",
+        "19:00  41.00  by way of SETTLE",
+        "21:00  39.00  by way of YESTERDAY",
+        "       ASK needs 3 of 5 branches: 2 succeeded; centre failed",
+    ],
     "routing": [
         " 40 kg to JP: BY_WEIGHT -> FREIGHT -> SENT for 90",
         "  5 kg to SE: BY_WEIGHT -> BY_PLACE -> TRUCK -> SENT for 10",
         "  2 kg to JP: BY_WEIGHT -> BY_PLACE -> PLANE -> SENT for 19",
     ],
     "shared_limiter": ["sent by ", "8 messages in 0.", "the limit was kept"],
+    "split_bulkhead": [
+        "bulkhead None:",
+        "    0.5 s, and 30 at once",
+        "bulkhead 4:",
+        "    465 words on 30 pages",
+        "    4 s, and 4 at once",
+    ],
     "stdlib_census": [
         "files          5 in ",
         "lines ",
