@@ -21,6 +21,7 @@ class MethodRule(Struct, frozen=True, kw_only=True):
         required: a task without it is incomplete.
         writes: it may change the run's data.
         also: what it may return besides a state, as classes.
+        receipt: it may return a pair of a state and a receipt.
     """
 
     name: str
@@ -29,6 +30,7 @@ class MethodRule(Struct, frozen=True, kw_only=True):
     required: bool = True
     writes: bool = False
     also: tuple[type, ...] = ()
+    receipt: bool = False
 
 
 @final

@@ -34,19 +34,24 @@ class Run:
 
     __slots__ = (
         "attempts",
+        "cancelled",
         "clock",
         "codec",
+        "done",
         "draft",
         "elapsed",
         "error",
+        "key",
         "limit",
         "lineage",
         "mistake",
         "observers",
         "packed",
         "path",
+        "reason",
         "resources",
         "run_id",
+        "scope",
         "seq",
         "started",
         "step",
@@ -71,6 +76,16 @@ class Run:
         self.run_id = run_id
         self.lineage = (*at_work.get(), next(_numbers))
         """The numbers of the runs whose tasks run it, the outermost first, and its own."""
+        self.key = run_id
+        """What its idempotency keys begin with."""
+        self.scope: trio.CancelScope | None = None
+        """What a cancel or a timeout ends; None where neither can come."""
+        self.cancelled = False
+        """Its handle has cancelled it."""
+        self.reason: str | None = None
+        """Why it was cancelled."""
+        self.done: list[Any] = []
+        """What it has done that can be undone: entries for `roll_back`, and child runs that have done something."""
         self.step = start
         self.limit = limit
         """After how many transitions it fails."""
@@ -97,6 +112,13 @@ class Run:
         self.started = self.clock()
         self.elapsed = 0.0
         """Seconds that it took; set when it ends."""
+
+    def cancel(self, reason: str | None = None) -> None:
+        """Stop it and undo what it has done, as soon as no held attempt is in flight; the first reason stands."""
+        assert self.scope is not None  # noqa: S101  (who has its handle has asked for one)
+        if not self.cancelled:
+            self.cancelled, self.reason = True, reason
+            self.scope.cancel()
 
     def trail(self) -> tuple[Enum, ...]:
         """The latest states it has entered."""
