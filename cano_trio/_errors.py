@@ -42,6 +42,7 @@ from enum import Enum
 from typing import Any, Literal, Self, final
 
 import attrs
+from typing_extensions import override
 
 
 class CanoError(Exception):
@@ -368,6 +369,13 @@ class RollbackFailed(RunError, ExceptionGroup[Exception]):
         error = cls(f"the run failed, and was not rolled back in full: {' and '.join(told)}", [original, *failures])
         error.left = tuple(left)
         return error
+
+    @override
+    def derive(self, excs: Any, /) -> Any:
+        """A part of it, as `split` makes one."""
+        part = type(self)(self.message, excs)
+        part.left = self.left
+        return part
 
     @property
     def original(self) -> Exception:
