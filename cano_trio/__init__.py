@@ -29,7 +29,6 @@ from ._define.timer import TimerTask as TimerTask
 from ._engine.failure import FailureContext as FailureContext
 from ._engine.failure import failure_context as failure_context
 from ._engine.lifecycle import Resources as Resources
-from ._engine.rollback import Rollback as Rollback
 from ._errors import AttemptTimeout as AttemptTimeout
 from ._errors import CanoError as CanoError
 from ._errors import CircuitOpen as CircuitOpen
@@ -75,6 +74,7 @@ from ._observe.events import TaskFailed as TaskFailed
 from ._observe.events import TaskSucceeded as TaskSucceeded
 from ._observe.events import Waiting as Waiting
 from ._observe.observer import Observer as Observer
+from ._observe.rollback import Rollback as Rollback
 from ._observe.status import RunStatus as RunStatus
 from ._resilience import Backoff as Backoff
 from ._resilience import CircuitBreaker as CircuitBreaker

@@ -10,10 +10,11 @@ import trio
 from .._define.definition import Definition
 from .._errors import RollbackFailed, RunCancelled, RunTimeout
 from .._observe.events import RunEnded, RunStarted
+from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
 from .drive import drive
 from .failure import add_context, add_rollback
-from .rollback import Rollback, roll_back
+from .rollback import roll_back
 from .run import Run, at_work
 
 _log = logging.getLogger("cano_trio")
@@ -71,7 +72,7 @@ async def _undone(run: Run, workflow: Definition[Any, Any], error: BaseException
     rollback = await roll_back(run, workflow.compensation_timeout)
     add_rollback(error, rollback)
     if rollback.clean:
-        _end(run, RunStatus.CANCELLED if stopped else RunStatus.ROLLED_BACK, _told(error))
+        _end(run, RunStatus.CANCELLED if stopped else RunStatus.ROLLED_BACK, _told(error), rollback)
         return None
     return _failed(run, rollback, error)
 
@@ -81,13 +82,13 @@ def _failed(run: Run, rollback: Rollback, error: BaseException) -> Exception | N
     failures = [failure for _, failure in rollback.failed]
     if isinstance(error, Exception):
         failed = RollbackFailed.of(error, failures, rollback.left)
-        _end(run, RunStatus.ROLLBACK_FAILED, failed)
+        _end(run, RunStatus.ROLLBACK_FAILED, failed, rollback)
         return failed
     for state, failure in rollback.failed:
         _log.error("run %r: %s could not be undone", run.run_id, state, exc_info=failure)
     if rollback.left:
         _log.error("run %r: there was no time to undo %s", run.run_id, ", ".join(map(str, rollback.left)))
-    _end(run, RunStatus.ROLLBACK_FAILED, _told(error))
+    _end(run, RunStatus.ROLLBACK_FAILED, _told(error), rollback)
     return None
 
 
@@ -96,11 +97,11 @@ def _told(error: BaseException) -> BaseException | None:
     return None if _is_cancel(error) else error
 
 
-def _end(run: Run, status: RunStatus, failure: BaseException | None = None) -> None:
+def _end(run: Run, status: RunStatus, failure: BaseException | None = None, rollback: Rollback | None = None) -> None:
     run.elapsed = run.clock() - run.started
     run.error = run.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
     if run.observers:
-        run.tell(RunEnded, status, failure, run.elapsed)
+        run.tell(RunEnded, status, failure, run.elapsed, rollback)
 
 
 def _is_cancel(error: BaseException) -> bool:

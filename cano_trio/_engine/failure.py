@@ -9,7 +9,7 @@ from typing import final
 import attrs
 
 from .._errors import CircuitOpen
-from .rollback import Rollback
+from .._observe.rollback import Rollback
 from .run import Run
 
 _CONTEXT = "_cano_trio_context"

@@ -9,6 +9,7 @@ from enum import Enum
 
 from msgspec import Struct
 
+from .rollback import Rollback
 from .status import RunStatus
 
 
@@ -179,8 +180,10 @@ class RunEnded(Event, frozen=True):
         status: how it ended.
         error: what it failed with, also a `KeyboardInterrupt` or its like; None if it completed or was cancelled.
         elapsed: seconds since it began.
+        rollback: what was undone; None if nothing was to be undone.
     """
 
     status: RunStatus
     error: BaseException | None
     elapsed: float
+    rollback: Rollback | None = None
