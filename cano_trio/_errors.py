@@ -259,15 +259,25 @@ class DataTypeMismatch(DataError, TypeError):
         workflow: the workflow's name.
         wanted: the type of its data; None if it takes none.
         found: the type of what was given.
+        subclass: that is a subclass of `wanted`, and JSON would give back `wanted`.
     """
 
-    def __init__(self, workflow: str, wanted: str | None, found: str) -> None:
+    def __init__(self, workflow: str, wanted: str | None, found: str, *, subclass: bool = False) -> None:
         takes = f"data of type {wanted}" if wanted else "no data"
-        fix = f"Pass {wanted}(...)." if wanted else f"Define it with Workflow(..., data={found})."
-        super().__init__(f"workflow {workflow!r} takes {takes}, but was given {found}. {fix}")
+        given, fix = found, f"Pass {wanted}(...)."
+        if wanted is None:
+            fix = f"Define it with Workflow(..., data={found})."
+        elif subclass:
+            given = f"{found}, a subclass, which would come back from JSON as a mere {wanted}"
+            fix = f"Pass {wanted}(...), or define it with Workflow(..., data={found})."
+        elif wanted == found:
+            given = "an object of another class of that name"
+            fix = "Pass one of the class it was defined with; has a module been loaded twice?"
+        super().__init__(f"workflow {workflow!r} takes {takes}, but was given {given}. {fix}")
         self.workflow = workflow
         self.wanted = wanted
         self.found = found
+        self.subclass = subclass
 
 
 @final

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Generic, TypeVar, final, get_origin
 
-import attrs
+from msgspec import Struct
 
 from .._errors import Problem
 from .compatible import name_of
@@ -21,8 +21,7 @@ S = TypeVar("S", bound=Enum)
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Edge(Generic[S]):
+class Edge(Struct, Generic[S], frozen=True, kw_only=True):
     """A way from one state to another.
 
     Args:
@@ -39,8 +38,7 @@ class Edge(Generic[S]):
 
 
 @final
-@attrs.frozen(kw_only=True, eq=False)
-class Plan(Generic[S]):
+class Plan(Struct, Generic[S], frozen=True, kw_only=True, eq=False):
     """A state with its functions and edges, resolved.
 
     Args:

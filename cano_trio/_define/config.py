@@ -83,7 +83,9 @@ class TaskConfig:
         retry: how often and how patiently a failed attempt is tried again.
         attempt_timeout: seconds that one attempt may take; None for no limit. Waiting at the limiter does not count.
         retry_on: which failures are tried again: exception types, or a predicate. By default those that may pass
-            (`is_transient`): not a `NameError`, `TypeError` and their like, which are mistakes in the code.
+            (`is_transient`): not a `NameError`, `TypeError` and their like, which are mistakes in the code. A predicate
+            that raises is a mistake in the workflow itself: what it raised leaves the run, from the failure it was asked
+            about, and no ``on_error`` leads it anywhere.
         breaker: a circuit breaker around each attempt, or a function that chooses one.
         limiter: a rate limiter before each attempt, or a function that chooses one.
         on_open: at an open breaker, ``"fail"`` at once (cano RET-9) or ``"wait"`` until it lets the attempt through.

@@ -93,6 +93,7 @@ class Definition(Decorators[S], Generic[S, D]):
             raise self._refused("E03", f"name is {self.name!r}", "Pass a string that is not empty, or leave it out.")
         if not isinstance(self.defaults, TaskConfig):
             raise self._refused("E03", f"defaults is {self.defaults!r}", "Pass a TaskConfig(...).")
+        check_resources(self.resources, str(self._site))
         if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 1:
             raise self._refused("E03", f"version is {self.version!r}", "Count versions from 1.")
         limit = self.max_transitions
@@ -310,3 +311,16 @@ class Definition(Decorators[S], Generic[S, D]):
     def __repr__(self) -> str:
         """Its name, its size and where it is defined."""
         return f"<{type(self).__name__} {self.name!r} of {len(self._nodes)} tasks, {self._site}>"
+
+
+def check_resources(given: object, site: str = "") -> None:
+    """Refuse what is neither None nor a map of resources.
+
+    Raises:
+        DefinitionError: it is something else, such as a plain dict.
+    """
+    if not isinstance(given, ResourceMap | None):
+        written_as = "Resources({...})" if isinstance(given, Mapping) else "Resources(...)"
+        raise DefinitionError.one(
+            "E03", "workflow", f"resources is of type {type(given).__name__}", hint=f"Pass {written_as}.", site=site
+        )

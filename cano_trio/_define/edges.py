@@ -6,7 +6,7 @@ import types
 from enum import Enum, Flag
 from typing import Annotated, Any, Generic, Literal, TypeGuard, TypeVar, Union, final, get_args, get_origin
 
-import attrs
+from msgspec import Struct, field
 
 S = TypeVar("S", bound=Enum)
 
@@ -36,8 +36,7 @@ def written(state: Enum) -> str:
 
 
 @final
-@attrs.define
-class Returns(Generic[S]):
+class Returns(Struct, Generic[S]):
     """What a return annotation says.
 
     Args:
@@ -46,9 +45,9 @@ class Returns(Generic[S]):
         rest: its other members, such as ``Pending``, ``More[Cursor]`` or ``None``.
     """
 
-    targets: dict[S, str | None] = attrs.field(factory=dict[S, "str | None"])
+    targets: dict[S, str | None] = field(default_factory=dict[S, "str | None"])
     anywhere: bool = False
-    rest: list[Any] = attrs.field(factory=list[Any])
+    rest: list[Any] = field(default_factory=list[Any])
 
 
 def read_returns(hint: Any, states: type[S]) -> Returns[S]:

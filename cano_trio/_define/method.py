@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Annotated, Any, Union, final, get_args, get_origin
 
-import attrs
+from msgspec import Struct
 
 from .._errors import Problem
 from .context import RunContext
@@ -32,8 +32,7 @@ class Want(Enum):
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Parameter:
+class Parameter(Struct, frozen=True, kw_only=True):
     """An injected parameter.
 
     Args:
@@ -56,8 +55,7 @@ class Parameter:
 
 
 @final
-@attrs.frozen(kw_only=True, eq=False)
-class Method:
+class Method(Struct, frozen=True, kw_only=True, eq=False):
     """One function of a task.
 
     Args:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final
 
-import attrs
+from msgspec import Struct, field
 
 from .method import Method
 
 
 @final
-@attrs.frozen(kw_only=True)
-class MethodRule:
+class MethodRule(Struct, frozen=True, kw_only=True):
     """One method of a model.
 
     Args:
@@ -33,8 +32,7 @@ class MethodRule:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Model:
+class Model(Struct, frozen=True, kw_only=True):
     """A way of processing a state, such as a task, a router or a batch.
 
     Args:
@@ -48,7 +46,7 @@ class Model:
 
     name: str
     methods: tuple[MethodRule, ...]
-    knobs: Mapping[str, tuple[Any, Callable[[str, Any], None]]] = attrs.field(factory=dict[str, Any])
+    knobs: Mapping[str, tuple[Any, Callable[[str, Any], None]]] = field(default_factory=dict[str, Any])
     retries: bool = True
     generics: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Method], Mapping[str, Any]], Iterator[tuple[Method, str]]] | None = None

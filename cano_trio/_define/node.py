@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from enum import Enum
 from typing import Any, Generic, TypeVar, final
 
-import attrs
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from .._errors import DefinitionError
 from .config import OnError, TaskConfig
@@ -29,8 +30,7 @@ MODEL_OPTIONS = frozenset(
 
 
 @final
-@attrs.define(eq=False)
-class Node(Generic[S]):
+class Node(Struct, Generic[S], eq=False):
     """A state with its task, as the user registered it.
 
     Args:
@@ -54,8 +54,8 @@ class Node(Generic[S]):
     config: TaskConfig
     knobs: Mapping[str, Any]
     on_error: OnError[S]
-    functions: dict[str, Callable[..., Any]] = attrs.field(factory=dict[str, Callable[..., Any]])
-    scopes: dict[str, Scope] = attrs.field(factory=dict[str, Scope])
+    functions: dict[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
+    scopes: dict[str, Scope] = field(default_factory=dict[str, Scope])
     task: TaskForm[Any] | None = None
     changed: Callable[[], None] = lambda: None
 
@@ -79,7 +79,7 @@ class Node(Generic[S]):
 
     def copied(self, changed: Callable[[], None]) -> Node[S]:
         """The same for another workflow, with functions of its own."""
-        return attrs.evolve(self, functions=dict(self.functions), scopes=dict(self.scopes), changed=changed)
+        return replace(self, functions=dict(self.functions), scopes=dict(self.scopes), changed=changed)
 
     def label(self, method: str) -> str:
         """The name of one of its functions in events and errors."""

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from enum import Enum
 from typing import Annotated, Any, Self, TypeAlias, TypeVar, final, get_args, get_origin
 
-import attrs
+from msgspec import Struct
 
 from .._errors import (
     DefinitionError,
@@ -119,8 +119,7 @@ class PerRun(Made):
 
 
 @final
-@attrs.define(eq=False)
-class Entry:
+class Entry(Struct, eq=False):
     """A resource under its key.
 
     Args:
@@ -128,12 +127,14 @@ class Entry:
         given: what was handed in.
         value: what tasks get; not there yet (`CLOSED`) for one that is to be made.
         class_: its class; None if that is not known before it is made.
+        changing: it is being set up or torn down.
     """
 
     key: Key
     given: object
     value: object
     class_: type | None
+    changing: bool = False
 
     @classmethod
     def of(cls, key: Key, given: object) -> Entry:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
 
-import attrs
+from msgspec import Struct
 
 from .hints import underlying
 
@@ -16,8 +16,7 @@ _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
 @final
-@attrs.frozen
-class Site:
+class Site(Struct, frozen=True):
     """A line of the user's code."""
 
     file: str

@@ -28,42 +28,47 @@ async def attempt(run: Run, unit: Unit, args: tuple[object, ...], part: str = ""
     """
     number = 1
     earlier: Exception | None = None
-    while True:
-        try:
-            return await unit.call(*(args if unit.fill is None else unit.fill(run, number, args, part)))
-        except Exception as error:
-            failure = error
-        # Outside `except`, so that neither the back-off nor a cancel during it carries the failure as its context.
-        try:
-            delay = _judge(run, unit, number, failure, earlier)
+    try:
+        while True:
+            try:
+                return await unit.call(*(args if unit.fill is None else unit.fill(run, number, args, part)))
+            except Exception as failure:
+                delay = _judge(run, unit, number, failure, earlier)
+                if delay is None:
+                    raise
+                earlier = failure
+            # Outside `except`, so that a cancel during the back-off does not carry the failure as its context.
             await trio.sleep(delay)
-            earlier = failure
-        finally:
-            del failure  # it holds this frame by its traceback
-        number += 1
-        if made is None:
-            run.attempts = number
-        else:
-            made[0] = number
-        if run.observers:
-            run.tell(AttemptStarted, unit.label, number)
+            number += 1
+            if made is None:
+                run.attempts = number
+            else:
+                made[0] = number
+            if run.observers:
+                run.tell(AttemptStarted, unit.label, number)
+    finally:
+        del earlier  # it holds this frame by its traceback
 
 
-def _judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Exception | None) -> float:
-    """The seconds to wait before the next attempt; raises what the unit fails with when there is none."""
+def _judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Exception | None) -> float | None:
+    """The seconds to wait before the next attempt; None if the unit fails with this very failure.
+
+    It must not raise the failure itself: that would hold this frame by its traceback, and the frame the failure.
+    """
     if isinstance(failure, CircuitOpen):
         if run.observers:
             run.tell(CircuitRejected, unit.label, failure.breaker, failure.retry_after)
-        # The attempt was not made: the last real failure must not be lost behind the refusal (cano G-RET-3).
-        raise failure from earlier or failure.__cause__
+        if earlier is not None:  # the attempt was not made: the last real failure must not be lost (cano G-RET-3)
+            failure.__cause__ = earlier
+        return None
     if run.observers:
         run.tell(AttemptFailed, unit.label, number, failure)
-    if not _may_retry(unit, failure):
-        raise failure
+    if not _may_retry(run, unit, failure):
+        return None
     delay = unit.retry.delay(number)
     if delay is None:
         if unit.bare:
-            raise failure
+            return None
         raise RetryExhausted(unit.label, number, failure) from failure
     delay = asked_delay(failure, delay)
     if run.observers:
@@ -71,10 +76,11 @@ def _judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Excep
     return delay
 
 
-def _may_retry(unit: Unit, failure: Exception) -> bool:
+def _may_retry(run: Run, unit: Unit, failure: Exception) -> bool:
     try:
         return unit.matches(failure)
     except Exception as error:  # a predicate of the user's; what it was asked about must not be lost behind its mistake
+        run.mistake = error
         raise error from failure
 
 

@@ -45,7 +45,8 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
             if step.writes:
                 run.keep_draft()
         except Exception as failure:
-            _divert(run, step, failure)
+            if not _diverted(run, step, failure):
+                raise
             now = clock()
         else:
             now = clock()
@@ -59,11 +60,12 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
         await trio.lowlevel.checkpoint()
 
 
-def _divert(run: Run, step: Step, failure: Exception) -> None:
-    """Go where the state's `on_error` leads the failure, or let it out. What the attempt wrote is dropped."""
-    following = step.diverted(failure)
+def _diverted(run: Run, step: Step, failure: Exception) -> bool:
+    """Go where the state's `on_error` leads the failure, if it leads it anywhere. What the attempt wrote is dropped."""
+    following = None if failure is run.mistake else step.diverted(failure)
     if run.observers:
         run.tell(TaskFailed, step.label, failure, following and following.state)
     if following is None:
-        raise failure
+        return False
     run.step, run.error = following, failure
+    return True

@@ -12,6 +12,7 @@ import trio
 from .._define.definition import Definition
 from .._define.edges import is_state, written
 from .._errors import DataTypeMismatch, DefinitionError
+from .._journal.codec import forgets_subclasses
 from .._observe.events import RunEnded, RunStarted
 from .._observe.observer import Observer, check_observers
 from .._observe.status import RunStatus
@@ -19,7 +20,7 @@ from .drive import drive
 from .failure import add_context
 from .lifecycle import Resources
 from .program import Program
-from .run import Run
+from .run import Run, at_work
 
 
 async def execute(
@@ -35,7 +36,7 @@ async def execute(
 
     Raises:
         DefinitionError: the workflow is wrong, does not find its resources, or has no such state to start in.
-        DataTypeMismatch: the data are not of the workflow's type.
+        DataTypeMismatch: the data are not of the workflow's type, or of a subclass that JSON would not give back.
         TypeError: an observer can't be told of events.
         Exception: what a task raised for good, or a resource's set-up.
     """
@@ -65,6 +66,7 @@ async def execute(
 async def _observed(run: Run) -> None:
     if run.observers:
         run.tell(RunStarted)
+    outer = at_work.set(run.lineage)
     try:
         await drive(run)
     except Exception as error:
@@ -72,13 +74,19 @@ async def _observed(run: Run) -> None:
         _end(run, RunStatus.FAILED, error)
         raise
     except BaseException as error:
-        _end(run, RunStatus.CANCELLED if _is_cancel(error) else RunStatus.FAILED)
+        if _is_cancel(error):
+            _end(run, RunStatus.CANCELLED)
+        else:
+            _end(run, RunStatus.FAILED, error)
         raise
+    finally:
+        at_work.reset(outer)
     _end(run, RunStatus.COMPLETED)
 
 
-def _end(run: Run, status: RunStatus, failure: Exception | None = None) -> None:
+def _end(run: Run, status: RunStatus, failure: BaseException | None = None) -> None:
     run.elapsed = run.clock() - run.started
+    run.error = run.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
     if run.observers:
         run.tell(RunEnded, status, failure, run.elapsed)
 
@@ -103,7 +111,18 @@ def _check_start(workflow: Definition[Any, Any], start: Enum) -> None:
 
 
 def _check_data(workflow: Definition[Any, Any], data: object) -> None:
-    wanted = workflow.data
-    if data is None if wanted is None else isinstance(data, wanted):
+    wanted, found = workflow.data, type(data)
+    if found is wanted or (wanted is None and data is None):
         return
-    raise DataTypeMismatch(workflow.name, None if wanted is None else wanted.__name__, type(data).__name__)
+    if wanted is None:
+        raise DataTypeMismatch(workflow.name, None, found.__name__)
+    if not isinstance(data, wanted):
+        raise DataTypeMismatch(workflow.name, *_names(wanted, found))
+    if forgets_subclasses(wanted):
+        raise DataTypeMismatch(workflow.name, *_names(wanted, found), subclass=True)
+
+
+def _names(*types: type) -> list[str]:
+    """The names of types, as short as they differ."""
+    names = [type_.__name__ for type_ in types]
+    return names if len(set(names)) > 1 else [f"{type_.__module__}.{type_.__qualname__}" for type_ in types]

@@ -11,7 +11,9 @@ import attrs
 from .._errors import CircuitOpen
 from .run import Run
 
-_ATTRIBUTE = "_cano_trio_context"
+_CONTEXT = "_cano_trio_context"
+_LINEAGE = "_cano_trio_lineage"
+_NOTE = "cano_trio: state="
 
 
 @final
@@ -37,7 +39,7 @@ class FailureContext:
         """One line, as it is added to tracebacks (PEP 678)."""
         path = ", ".join(state.name for state in self.path[-20:])
         return (
-            f"cano_trio: state={self.state.name} attempts={self.attempts} path=[{'…, ' * (len(self.path) > 20)}{path}] "
+            f"{_NOTE}{self.state.name} attempts={self.attempts} path=[{'…, ' * (len(self.path) > 20)}{path}] "
             f"run={self.run_id}"
         )
 
@@ -60,13 +62,17 @@ def failure_context(error: BaseException) -> FailureContext | None:
     ...     print(failure_context(error))
     cano_trio: state=FETCH attempts=1 path=[FETCH] run=r1
     """
-    context = getattr(error, _ATTRIBUTE, None)
+    context = getattr(error, _CONTEXT, None)
     return context if isinstance(context, FailureContext) else None
 
 
 def add_context(error: Exception, run: Run) -> None:
-    """Have an exception tell where it came from; what an inner workflow's run told stands (cano ERR-5)."""
-    if failure_context(error) is not None:
+    """Have an exception tell where it came from: from this run, or from one inside it (cano ERR-5).
+
+    What an inner workflow's run told stands. What any other run told is replaced: a task may raise one exception object
+    again and again.
+    """
+    if run.lineage[-1] in getattr(error, _LINEAGE, ()):
         return
     context = FailureContext(
         run_id=run.run_id,
@@ -76,6 +82,9 @@ def add_context(error: Exception, run: Run) -> None:
         path=run.trail(),
     )
     with suppress(Exception):  # an exception may refuse attributes; the note still tells
-        setattr(error, _ATTRIBUTE, context)
+        setattr(error, _CONTEXT, context)
+        setattr(error, _LINEAGE, run.lineage)
     with suppress(Exception):  # a frozen one refuses notes too, and must still leave the run as itself
+        notes: list[object] = getattr(error, "__notes__", [])
+        notes[:] = [note for note in notes if not str(note).startswith(_NOTE)]
         error.add_note(str(context))

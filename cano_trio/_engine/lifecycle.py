@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -20,6 +22,11 @@ TEARDOWN_SECONDS = 30.0
 """What the teardown of one resource may take; it is shielded, so something must bound it."""
 
 _log = logging.getLogger("cano_trio")
+
+_changes: ContextVar[tuple[Entry, ...]] = ContextVar("cano_trio.changes", default=())
+"""The resources of whose set-up or teardown the present task is a part; child tasks inherit them."""
+
+_claiming = Lock()
 
 
 @final
@@ -60,8 +67,9 @@ class Resources(ResourceMap):
         A `PerRun` is closed with its run, and what goes wrong there is only logged.
         """
         self._users = 0
+        self._home: trio.lowlevel.TrioToken | None = None
+        """The trio run in which they are open: its events wake nobody in another thread."""
         self._changing: trio.Event | None = None
-        self._changer: trio.lowlevel.Task | None = None
         self._left = trio.Event()
         self._blocks: dict[trio.lowlevel.Task, list[AbstractAsyncContextManager[None]]] = {}
         super().__init__(resources, **named)
@@ -84,8 +92,8 @@ class Resources(ResourceMap):
             )
         super().insert(key, resource)
         entry = self._entries[key]
-        self.lives = self.lives or entry.lives
-        self.per_run = self.per_run or isinstance(entry.given, PerRun)
+        self.lives: bool = self.lives or entry.lives
+        self.per_run: bool = self.per_run or isinstance(entry.given, PerRun)
         self.programs.clear()
 
     async def __aenter__(self) -> Self:
@@ -108,10 +116,11 @@ class Resources(ResourceMap):
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
         """As `async with`, for the engine."""
+        self._claim()
         while self._changing is not None:
-            if self._changer is trio.lowlevel.current_task():
-                raise ResourceError("a resource's set-up or teardown needs these resources: it would wait for itself")
+            self._refuse_waiting_for_itself()
             await self._changing.wait()
+            self._claim()
         self._users += 1
         try:
             if self._users > 1:
@@ -125,6 +134,26 @@ class Resources(ResourceMap):
         finally:
             self._users -= 1
             self._left.set()
+            if not self._users:
+                self._home = None
+
+    def _claim(self) -> None:
+        here = trio.lowlevel.current_trio_token()
+        with _claiming:
+            self._home = self._home or here
+        if self._home is not here:
+            raise ResourceError(
+                "these resources are open in another trio.run: what is open there can't be used from here. Give each "
+                "trio.run a Resources(...) of its own, or call back into that one with trio.from_thread.run."
+            )
+
+    def _refuse_waiting_for_itself(self) -> None:
+        for entry in _changes.get():
+            if entry.changing and self._entries.get(entry.key) is entry:
+                raise ResourceError(
+                    f"the set-up or teardown of resource {entry.label!r} needs these resources, of which it is one: it "
+                    "would wait for itself. Give what it runs a Resources(...) of its own."
+                )
 
     async def _until_alone(self) -> None:
         with trio.CancelScope(shield=True):
@@ -137,7 +166,6 @@ class Resources(ResourceMap):
         """Set all up, and tear all down at the end; others wait while either goes on."""
         failures: list[Exception] = []
         shared = [entry for entry in self._entries.values() if not isinstance(entry.given, PerRun) and entry.lives]
-        self._changer = trio.lowlevel.current_task()
         self._changing = changing = trio.Event()
         try:
             async with AsyncExitStack() as stack:
@@ -154,12 +182,13 @@ class Resources(ResourceMap):
             self.programs.clear()
             self.teardown_errors = tuple(failures)
             changing.set()
-            self._changing = self._changer = None
+            self._changing = None
 
     @asynccontextmanager
     async def for_run(self) -> AsyncGenerator[Resources]:
         """These resources as one run sees them, with those that are made for it alone."""
         own = Resources()
+        own._home = trio.lowlevel.current_trio_token()
         own._users = 1  # the run holds them open: a run inside it that is given these must join, not set up again
         own._entries = {
             key: Entry.of(key, entry.given) if isinstance(entry.given, PerRun) else entry
@@ -217,14 +246,16 @@ async def held(entry: Entry, failures: list[Exception]) -> AsyncGenerator[None]:
     fault: Exception | None = None
     with trio.CancelScope() as scope:
         manager = _manager(entry)
-        entry.value = await manager.__aenter__()
+        with _change_of(entry):
+            entry.value = await manager.__aenter__()
         try:
             yield
         except BaseException as error:
             inner = error
         scope.shield, scope.deadline = True, trio.current_time() + TEARDOWN_SECONDS
         try:
-            fault = await _tear_down(manager, inner)
+            with _change_of(entry):
+                fault = await _tear_down(manager, inner)
         finally:
             if isinstance(entry.given, Made):
                 entry.value = CLOSED
@@ -239,6 +270,18 @@ async def held(entry: Entry, failures: list[Exception]) -> AsyncGenerator[None]:
             raise inner
     finally:
         del inner, fault  # they hold this frame by their tracebacks
+
+
+@contextmanager
+def _change_of(entry: Entry) -> Iterator[None]:
+    """Have all tasks that are started within know that they are a part of the entry's set-up or teardown."""
+    outer = _changes.set((*_changes.get(), entry))
+    entry.changing = True
+    try:
+        yield
+    finally:
+        entry.changing = False
+        _changes.reset(outer)
 
 
 async def _tear_down(manager: AbstractAsyncContextManager[object], inner: BaseException | None) -> Exception | None:

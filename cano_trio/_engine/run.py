@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from contextvars import ContextVar
 from enum import Enum
 from typing import Any, final
 
@@ -20,6 +22,11 @@ from .step import Step
 KEPT = 1000
 """States of the path that are kept."""
 
+at_work: ContextVar[tuple[int, ...]] = ContextVar("cano_trio.at_work", default=())
+"""The numbers of the runs that the present task is at work for, the outermost first; child tasks inherit them."""
+
+_numbers = itertools.count(1)
+
 
 @final
 class Run:
@@ -33,6 +40,8 @@ class Run:
         "elapsed",
         "error",
         "limit",
+        "lineage",
+        "mistake",
         "observers",
         "packed",
         "path",
@@ -60,6 +69,8 @@ class Run:
     ) -> None:
         self.workflow = workflow
         self.run_id = run_id
+        self.lineage = (*at_work.get(), next(_numbers))
+        """The numbers of the runs whose tasks run it, the outermost first, and its own."""
         self.step = start
         self.limit = limit
         """After how many transitions it fails."""
@@ -76,6 +87,8 @@ class Run:
         self.visits = [0] * size
         self.error: BaseException | None = None
         """The failure that led to the present state by an `on_error`."""
+        self.mistake: Exception | None = None
+        """What a `retry_on` of the user's raised: a mistake in the workflow, which no `on_error` leads anywhere."""
         self.attempts = 1
         """The number of the present state's latest attempt."""
         self.seq = 0

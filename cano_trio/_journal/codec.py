@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
+from inspect import isabstract
 from pathlib import PurePath
 from typing import Any, Generic, Protocol, TypeVar, get_origin
 
@@ -129,6 +130,16 @@ def _copied(value: D) -> D:
 def codec_for(type_: type[D]) -> Codec[D]:
     """The codec for data of a type: JSON where the type can be written so, deep copies elsewhere."""
     return CopyCodec() if unencodable_part(type_) else JsonCodec(type_)
+
+
+def forgets_subclasses(type_: type) -> bool:
+    """Whether a value of a subclass would come back as one of the type itself; of an abstract type there are no others.
+
+    >>> from collections.abc import Mapping
+    >>> forgets_subclasses(dict), forgets_subclasses(Mapping), forgets_subclasses(complex)
+    (True, False, False)
+    """
+    return not isabstract(type_) and unencodable_part(type_) is None
 
 
 def unencodable_part(type_: Any) -> str | None:

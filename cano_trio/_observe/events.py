@@ -153,7 +153,7 @@ class RunEnded(Event, frozen=True):
 
     Args:
         status: how it ended.
-        error: what it failed with; None if it did not.
+        error: what it failed with, also a `KeyboardInterrupt` or its like; None if it completed or was cancelled.
         elapsed: seconds since it began.
     """
 

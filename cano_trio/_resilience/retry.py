@@ -21,11 +21,14 @@ class Retry:
     The delay before retry k (from 1) is ``base * multiplier ** (k - 1)``, capped at `maximum`, spread by `jitter`, and
     capped again: `maximum` is never exceeded (cano RET-3 spreads after its cap; G-RET-4).
 
+    An error that says itself how long to wait, by a ``retry_after`` in seconds (0 or more, finite), is taken at its word:
+    that is the delay then, without jitter, even beyond `maximum`. A server knows best when it will answer again.
+
     Args:
         retries: how many retries follow the first attempt; 3 retries are 4 attempts at most.
         base: seconds before the first retry; 0 retries at once.
         multiplier: by what the delay grows with each retry.
-        maximum: seconds that no delay exceeds.
+        maximum: seconds that no delay of the policy's own exceeds.
         jitter: the share, 0 to 1, by which a delay is made longer or shorter at random, so that those who failed
             together do not come back together.
 

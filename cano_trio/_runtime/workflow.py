@@ -12,7 +12,7 @@ import attrs
 from typing_extensions import TypeVar
 
 from .._define.config import TaskConfig
-from .._define.definition import Definition
+from .._define.definition import Definition, check_resources
 from .._engine.execute import execute
 from .._engine.lifecycle import Resources
 from .._engine.run import Run
@@ -59,8 +59,8 @@ class Workflow(Definition[S, D]):
         version: counted up when a change of the code would confuse a run begun before.
         data: the type of each run's data: attrs, dataclass, msgspec Struct. Every attempt works on a copy of its own, and
             what it wrote becomes the run's when its state is finished, or not at all. Copies are made through JSON where
-            the type allows it, and deep elsewhere: through JSON, only fields travel (an attribute that is none is not
-            carried on), and an object that stands in two places becomes two.
+            the type allows it, which gives back this very type (data of a subclass are refused) and only its fields, and
+            makes two of an object that stands in two places. Elsewhere they are deep copies, and may be of a subclass.
         resources: what tasks work with, where a run is not given others.
         defaults: how the attempts of every task are made, where a task says nothing else.
         max_transitions: a run that makes more fails with `TooManyTransitions`; by default it may go on for ever.
@@ -153,7 +153,7 @@ class Workflow(Definition[S, D]):
 
         Raises:
             DefinitionError: the workflow is wrong, or does not find its resources; nothing has been set up.
-            DataTypeMismatch: the data are not of the workflow's type.
+            DataTypeMismatch: the data are not of the workflow's type, or of a subclass that JSON would not give back.
             TypeError: an observer has no plain `on_event` method.
             RetryExhausted: a task has failed at every attempt; from its last failure.
             Exception: what a task raised that is not retried, as it was; see `failure_context`.
@@ -211,6 +211,7 @@ class Workflow(Definition[S, D]):
         resources: Resources | None,
         observers: Sequence[Observer],
     ) -> Coroutine[Any, Any, Run]:
+        check_resources(resources)
         return execute(
             self,
             start=self.initial if start is None else start,

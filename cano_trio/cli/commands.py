@@ -23,7 +23,7 @@ from .report import document, errors_of, failure_text, problems_document, result
 from .run_data import read_data
 from .running import Outcome, run_to_its_end
 from .target import BrokenTarget, find_workflow, states_of
-from .wording import count
+from .wording import count, printable
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -63,7 +63,7 @@ def run(target: str, *, full: bool, start: str | None, data: str | None, as_json
     with redirect_stdout(sys.stderr) if as_json else nullcontext(), shown_progress(workflow) as progress:
         outcome = run_to_its_end(workflow, given, begin, [progress])
     if as_json:
-        click.echo(document(workflow, outcome))
+        _say(document(workflow, outcome))
     _conclude(outcome, full=full, quiet=as_json)
 
 
@@ -73,9 +73,9 @@ def run(target: str, *, full: bool, start: str | None, data: str | None, as_json
 def graph(target: str, *, full: bool, form: str) -> None:
     """Draw a workflow."""
     workflow = _find(target, full=full)
-    click.echo(format(workflow, form))
+    _say(format(workflow, form))
     if wrong := errors_of(workflow.problems()):
-        click.echo(f"The workflow has {count(len(wrong), 'error')}: see `cano-trio check {target}`.", err=True)
+        _say(f"The workflow has {count(len(wrong), 'error')}: see `cano-trio check {target}`.", err=True)
 
 
 @cano_trio.command()
@@ -98,7 +98,7 @@ def check(target: str, *, full: bool, as_json: bool) -> None:
         name, states, tasks = workflow.name, len(states_of(workflow)), len(workflow.blueprint())
     wrong = errors_of(problems)
     if as_json:
-        click.echo(problems_document(name, states, tasks, problems))
+        _say(problems_document(name, states, tasks, problems))
     else:
         for problem in problems:
             click.echo(_styled(problem))
@@ -106,6 +106,15 @@ def check(target: str, *, full: bool, as_json: bool) -> None:
             click.echo(f"{click.style('ok', fg='green')}: {count(states, 'state')}, {count(tasks, 'task')}")
     if wrong:
         sys.exit(1)
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print a text that has the user's own words in it; a terminal must not take these for commands."""
+    click.echo(printable(text), err=err)
+
+
+def _say_traceback(error: BaseException) -> None:
+    _say("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
 
 
 def _find(target: str, *, full: bool) -> Workflow[Any, Any]:
@@ -117,14 +126,14 @@ def _find(target: str, *, full: bool) -> Workflow[Any, Any]:
 
 def _refuse(error: BrokenTarget, *, full: bool) -> NoReturn:
     if full and error.__cause__ is not None:
-        click.echo("".join(traceback.format_exception(error.__cause__)), err=True, nl=False)
+        _say_traceback(error.__cause__)
     raise Refused(str(error))
 
 
 def _fail(error: Exception, *, full: bool) -> NoReturn:
     if full:
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    click.echo(failure_text(error), err=True)
+        _say_traceback(error)
+    _say(failure_text(error), err=True)
     sys.exit(1)
 
 
@@ -134,10 +143,10 @@ def _conclude(outcome: Outcome, *, full: bool, quiet: bool) -> None:
         _fail(outcome.error, full=full)
     if outcome.result is None:
         path = outcome.course.path
-        click.echo(f"interrupted in {path[-1].name}" if path else "interrupted before the first state", err=True)
+        _say(f"interrupted in {path[-1].name}" if path else "interrupted before the first state", err=True)
         sys.exit(1)
     if not quiet:
-        click.echo(result_text(outcome.result.state.name, outcome.result.data))
+        _say(result_text(outcome.result.state.name, outcome.result.data))
 
 
 def _state(workflow: Workflow[Any, Any], name: str | None) -> Enum | None:
@@ -168,4 +177,4 @@ def _all_problems(workflow: Workflow[Any, Any]) -> tuple[Problem, ...]:
 def _styled(problem: Problem) -> str:
     """A problem as `str` gives it, coloured."""
     code = click.style(problem.code, fg="red" if problem.severity == "error" else "yellow", bold=True)
-    return str(problem).replace(problem.code, code, 1)
+    return printable(str(problem)).replace(problem.code, code, 1)

@@ -33,7 +33,7 @@ from .._observe.events import (
     TaskFailed,
 )
 from .._observe.status import RunStatus
-from .wording import count, elapsed, one_line, seconds
+from .wording import count, elapsed, one_line, printable, seconds
 
 FRAME_SECONDS = 0.1
 """Between two drawings."""
@@ -170,14 +170,14 @@ class LiveProgress:
         state_width, work_width = self._widths
         spent = (self._now() if line.left is None else line.left) - line.entered
         row = Table.grid(padding=(0, 1), expand=True)
-        cells: list[RenderableType] = [self._mark(line), Text(line.state, style="bold")]
+        cells: list[RenderableType] = [self._mark(line), Text(printable(line.state), style="bold")]
         row.add_column(width=1)
         row.add_column(width=min(state_width, width // 3), no_wrap=True, overflow="ellipsis")
         row.add_column(width=10 if spent >= 60 else 7, justify="right", no_wrap=True)
         cells.append(Text(elapsed(spent) if line.work else "", style="dim"))
         if width >= NARROW:
             row.add_column(width=min(work_width, width // 4), no_wrap=True, overflow="ellipsis")
-            cells.append(Text(line.work, style="cyan"))
+            cells.append(Text(printable(line.work), style="cyan"))
         row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         row.add_row(*cells, _remark(line, bar_width=min(40, width // 4)))
         return row
@@ -211,7 +211,7 @@ def _note(line: Line, event: Event) -> None:
             line.done, line.total = event.done, event.total
         case RunEnded() if event.status is not RunStatus.COMPLETED and not line.bad:
             line.bad = True
-            line.note = "interrupted" if event.error is None else one_line(event.error)
+            line.note = "interrupted" if isinstance(event.error, KeyboardInterrupt | None) else one_line(event.error)
         case _:
             pass
 
@@ -225,7 +225,7 @@ def _remark(line: Line, bar_width: int) -> RenderableType:
         told.append(count(line.retries, "retry"))
     text = Text(", ".join(told), style="dim")
     if line.note:
-        text.append(f"{', ' if told else ''}{line.note}", style="red" if line.bad else "yellow")
+        text.append(f"{', ' if told else ''}{printable(line.note)}", style="red" if line.bad else "yellow")
     if line.left is not None or not line.total or line.done is None:
         return text
     bar = Table.grid(padding=(0, 1))

@@ -20,7 +20,7 @@ from .._observe.events import (
     StateEntered,
     TaskFailed,
 )
-from .wording import count, elapsed, one_line, seconds
+from .wording import count, elapsed, one_line, printable, seconds
 
 BACKLOG = 1000
 """Events that may wait for a slow reader before events are left out."""
@@ -90,7 +90,7 @@ class PlainProgress:
 
     def _write(self, line: str) -> None:
         with suppress(OSError, ValueError):  # nobody reads any more, or it is closed: the run goes on
-            self._stream.write(f"{line}\n")
+            self._stream.write(f"{printable(line)}\n")
             self._stream.flush()
 
     def _texts(self, event: Event) -> Iterator[str]:

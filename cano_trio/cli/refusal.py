@@ -9,12 +9,20 @@ from typing import final
 
 import click
 
+from .wording import printable
+
+SHOWN = 5
+"""Files of a directory that are named."""
+
 
 @final
 class Refused(click.ClickException):
     """The command was called wrongly; nothing has run."""
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 def did_you_mean(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
@@ -36,6 +44,9 @@ def did_you_mean(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
 def no_file(path: Path, pattern: str = "*") -> Refused:
     """The refusal of a file that is not there, naming those beside it that look like it."""
     if path.is_dir():
-        return Refused(f"{path} is a directory, not a file")
+        inside = sorted(str(found) for found in path.glob(pattern) if found.is_file() and found.name[0] not in "._")[
+            :SHOWN
+        ]
+        return Refused(f"{path} is a directory, not a file{did_you_mean('', inside, 'Name one, such as')}")
     beside = [other.name for other in path.parent.glob(pattern)] if path.parent.is_dir() else []
     return Refused(f"there is no file {path}{did_you_mean(path.name, beside)}")

@@ -29,7 +29,13 @@ def read_data(workflow: Workflow[Any, Any], given: str | None) -> Any:
         if given is not None:
             raise Refused(f"workflow {workflow.name!r} takes no data: leave --data out")
         return None
-    return _made_of_nothing(type_) if given is None else _decoded(type_, _source(given), given)
+    if given is None:
+        return _made_of_nothing(type_)
+    text = _source(given)
+    if not text.strip():
+        option = f"--data {given}".rstrip()
+        raise Refused(f"{option} is empty: pass JSON, @FILE, or - for stdin; or leave --data out")
+    return _decoded(type_, text, given)
 
 
 def _source(given: str) -> bytes:

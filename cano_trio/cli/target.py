@@ -26,10 +26,11 @@ class BrokenTarget(Exception):
     Args:
         target: its file or module.
         error: what it failed with.
+        hint: how to mend it, in a sentence; may be empty.
     """
 
-    def __init__(self, target: str, error: BaseException) -> None:
-        super().__init__(f"can't load {target}: {_told(error)}")
+    def __init__(self, target: str, error: BaseException, hint: str = "") -> None:
+        super().__init__(f"can't load {target}: {_told(error)}{hint and f'. {hint}'}")
 
 
 def find_workflow(target: str) -> Workflow[Any, Any]:
@@ -57,7 +58,7 @@ def _split(target: str) -> tuple[str, str]:
 
 
 def _is_file(where: str) -> bool:
-    return where.endswith(".py") or "/" in where or "\\" in where
+    return where.endswith(".py") or "/" in where or "\\" in where or where in {".", ".."}
 
 
 def _importable_from(directory: Path) -> None:
@@ -81,8 +82,23 @@ def _load_file(path: Path) -> ModuleType:
         loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise BrokenTarget(path.name, error) from error
+        raise BrokenTarget(path.name, error, _as_module(path) if _misses_package(error) else "") from error
     return module
+
+
+def _misses_package(error: BaseException) -> bool:
+    """The file imports relatively, which only a part of a package can, and was loaded by itself."""
+    return isinstance(error, ImportError) and "no known parent package" in str(error)
+
+
+def _as_module(path: Path) -> str:
+    """How to name a file as a part of its package."""
+    root = path.parent.parent  # a directory is a package even without an __init__.py
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+    elsewhere = "" if root == Path.cwd() else f"in {root} "
+    return f"It is a part of a package: call it {elsewhere}as {name}"
 
 
 def _load_module(name: str) -> ModuleType:

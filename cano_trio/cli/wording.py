@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -16,9 +17,22 @@ from .._define.site import Site
 LONGEST = 300
 """What is shown of a message, in characters."""
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 _PACKAGES = (Path(__file__).parents[1], Path(trio.__file__).parent, Path(outcome.__file__).parent)
 _ENGINE = tuple(f"{package}{os.sep}" for package in _PACKAGES)
 _INSTALLED = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+def printable(text: str) -> str:
+    r"""A text whose control characters a terminal shows instead of obeying; it keeps its lines and tabs.
+
+    They are written as JSON writes them, so that a JSON document stays one.
+
+    >>> print(printable(chr(27) + "[2J"))
+    \u001b[2J
+    """
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def one_line(error: BaseException) -> str:

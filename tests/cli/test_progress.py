@@ -237,12 +237,22 @@ async def test_finished_states_stay_with_their_outcome(live: LiveProgress) -> No
     assert [line[:1] for line in drawn(live, 80, unicode=False).splitlines() if line.strip()] == ["+", "x", "x", "o"]
 
 
-async def test_an_interrupted_state_says_so(live: LiveProgress) -> None:
-    """A cancelled run's last line tells that it was interrupted; events before any state are passed over."""
+@pytest.mark.parametrize(
+    "status, error, note",
+    [
+        (RunStatus.CANCELLED, None, "interrupted"),
+        (RunStatus.FAILED, KeyboardInterrupt(), "interrupted"),
+        (RunStatus.FAILED, SystemExit(7), "SystemExit: 7"),
+    ],
+)
+async def test_an_interrupted_state_says_so(
+    live: LiveProgress, status: RunStatus, error: BaseException | None, note: str
+) -> None:
+    """A run's last line tells that it was interrupted, or left; events before any state are passed over."""
     live.on_event(progressed(0.0, 1, 2))
     live.on_event(entered(1.0))
-    live.on_event(RunEnded("r", "w", Step.WORK, 4.0, RunStatus.CANCELLED, None, 3.0))
-    assert "interrupted" in drawn(live, 80)
+    live.on_event(RunEnded("r", "w", Step.WORK, 4.0, status, error, 3.0))
+    assert drawn(live, 80).rstrip().endswith(f"batch work {note}")
 
 
 async def test_a_run_that_fails_by_itself_says_why(live: LiveProgress) -> None:

@@ -73,7 +73,11 @@ def test_data_from_stdin(command: Command) -> None:
         ("{'url': 'x'}", "--data: JSON is malformed: object keys must be strings (byte 1)"),
         ("doc.json", "--data: JSON is malformed: invalid character (byte 0). Did you mean --data @doc.json?"),
         ("@dok.json", "there is no file dok.json. Did you mean doc.json?"),
-        ("@.", ". is a directory, not a file"),
+        ("@.", ". is a directory, not a file. Name one, such as: doc.json, empty.json, ingest.py, small.py."),
+        ("", "--data is empty: pass JSON, @FILE, or - for stdin; or leave --data out"),
+        (" ", "--data is empty: pass JSON, @FILE, or - for stdin; or leave --data out"),
+        ("-", "--data - is empty: pass JSON, @FILE, or - for stdin; or leave --data out"),
+        ("@empty.json", "--data @empty.json is empty: pass JSON, @FILE, or - for stdin; or leave --data out"),
     ],
 )
 def test_wrong_data_are_one_line_and_exit_code_2(
@@ -81,6 +85,7 @@ def test_wrong_data_are_one_line_and_exit_code_2(
 ) -> None:
     """msgspec's message with the path of what is wrong, or a guess at what was meant."""
     (folder / "doc.json").write_text(URL)
+    (folder / "empty.json").write_text("\n")
     result = command("run", "ingest.py", *([] if data is None else ["--data", data]))
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"Error: {message}\n")
 

@@ -14,6 +14,8 @@ from cano_trio.cli.target import find_workflow
 if TYPE_CHECKING:
     from tests.cli.conftest import Command
 
+RELATIVE = "can't load flow.py: ImportError: attempted relative import with no known parent package"
+
 
 @pytest.mark.parametrize(
     "target, name",
@@ -78,7 +80,21 @@ def test_the_same_workflow_under_two_names_is_one(folder: Path) -> None:
     [
         ("ingets.py", "there is no file ingets.py. Did you mean ingest.py or imports.py?"),
         ("nowhere/x.py", "there is no file nowhere/x.py"),
-        ("./", ". is a directory, not a file"),
+        (
+            "./",
+            ". is a directory, not a file. Name one, such as: empty.py, imports.py, ingest.py, leaves.py, small.py.\n",
+        ),
+        (".", ". is a directory, not a file. Name one, such as: empty.py, "),
+        ("..", ".. is a directory, not a file"),
+        ("package/", "package is a directory, not a file. Name one, such as: package/flow.py."),
+        (
+            "package/flow.py:ok",
+            f"{RELATIVE} (package/flow.py:1: from .inner import ok). It is a part of a package: call it as package.flow\n",
+        ),
+        (
+            "package/deep/flow.py",
+            f"{RELATIVE} (package/deep/flow.py:1: from ..inner import ok). It is a part of a package: call it as package.deep.flow\n",
+        ),
         ("ingets", "there is no module 'ingets'. Did you mean ingest or ingest.py?"),
         ("ingest.yp", "there is no module 'ingest.yp'. Did you mean ingest.py or ingest?"),
         ("trio.testin", "there is no module 'trio.testin'. Did you mean trio.testing"),
@@ -109,6 +125,10 @@ def test_a_wrong_target_is_one_line_and_exit_code_2(command: Command, folder: Pa
     (folder / "imports.py").write_text("import sys\nimport htppx\n")
     (folder / "leaves.py").write_text("import sys\nsys.exit(3)\n")
     (folder / "zero.py").write_text("x = '\0'\n")
+    (folder / "package" / "deep").mkdir(parents=True)
+    (folder / "package" / "__init__.py").write_text("")
+    (folder / "package" / "flow.py").write_text("from .inner import ok\n")
+    (folder / "package" / "deep" / "flow.py").write_text("from ..inner import ok\n")
     (folder / "wrong.py").write_text(
         "from small import Step\nfrom cano_trio import Workflow\n"
         "flow = Workflow(Step, initial=Step.WORK, exits=[Step.DONE])\n@flow.task(Step.WORK)\ndef f(): ...\n"
@@ -116,6 +136,18 @@ def test_a_wrong_target_is_one_line_and_exit_code_2(command: Command, folder: Pa
     result = command("run", target)
     assert result.stderr.startswith(f"Error: {message}")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+
+
+def test_a_part_of_a_package_from_inside_it(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Called where the package is not found, it is said from where, and that call works."""
+    (folder / "package").mkdir()
+    (folder / "package" / "flow.py").write_text("from .inner import ok\n")
+    (folder / "package" / "inner.py").write_text("from small import ok\n")
+    monkeypatch.chdir(folder / "package")
+    message = command("check", "flow.py").stderr.splitlines()[-1]
+    assert message.endswith(f"It is a part of a package: call it in {folder} as package.flow")
+    monkeypatch.chdir(folder)
+    assert command("check", "package.flow").exit_code == 0
 
 
 def test_traceback_shows_the_whole_of_an_import_error(command: Command, folder: Path) -> None:

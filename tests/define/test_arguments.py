@@ -99,6 +99,8 @@ def refused(states: Any = Step, **arguments: Any) -> Problem:
         ({"max_transitions": True}, "max_transitions is True", "Pass a positive whole number, or None."),
         ({"name": 3}, "name is 3", "Pass a string that is not empty, or leave it out."),
         ({"name": ""}, "name is ''", "Pass a string that is not empty, or leave it out."),
+        ({"resources": {"limit": 3}}, "resources is of type dict", "Pass Resources({...})."),
+        ({"resources": 3}, "resources is of type int", "Pass Resources(...)."),
         ({"defaults": {"retry": 3}}, "defaults is {'retry': 3}", "Pass a TaskConfig(...)."),
     ],
 )

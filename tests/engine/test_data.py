@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -169,6 +170,65 @@ async def test_data_of_the_wrong_type(data: object) -> None:
         DataTypeMismatch, match=r"workflow 'Step' takes data of type Order, but was given \w+\. Pass Order"
     ):
         await writer().run(data)
+
+
+@dataclass
+class Express(Order):
+    """An order of a subclass."""
+
+    hours: int = 24
+
+
+async def test_data_of_a_subclass_that_json_forgets() -> None:
+    """Where copies are made through JSON, which knows only the declared type, a subclass is refused at once."""
+    with pytest.raises(DataTypeMismatch) as caught:
+        await writer().run(Express("W"))
+    assert str(caught.value) == (
+        "workflow 'Step' takes data of type Order, but was given Express, a subclass, which would come back from JSON as "
+        "a mere Order. Pass Order(...), or define it with Workflow(..., data=Express)."
+    )
+    assert (caught.value.wanted, caught.value.found, caught.value.subclass) == ("Order", "Express", True)
+    assert (await writer(Express).run(Express("W"))).data == Express("W")
+
+
+async def test_data_of_a_subclass_that_is_deep_copied() -> None:
+    """Where copies are deep copies a subclass stays what it is."""
+
+    @dataclass
+    class Tagged(Locked):
+        tag: str = ""
+
+    result = await writer(Locked, numbers=[1]).run(Tagged(tag="x"))
+    assert result.data == Tagged([1], tag="x")
+
+
+async def test_data_of_a_concrete_type_for_an_abstract_one() -> None:
+    """An abstract type has no values but those of its subclasses: what JSON gives back the same is taken."""
+    assert (await writer(Mapping).run({"a": 1})).data == {"a": 1}
+
+
+def other_order(module: str) -> Order:
+    """An object of another class that is called Order."""
+    namespace = {"__module__": module, "__qualname__": "Order"}
+    made: Order = type("Order", (), namespace)()
+    return made
+
+
+@pytest.mark.parametrize(
+    "module, message",
+    [
+        ("shop", f"takes data of type {__name__}.Order, but was given shop.Order. Pass {__name__}.Order(...)."),
+        (
+            __name__,
+            f"takes data of type {__name__}.Order, but was given an object of another class of that name. Pass ",
+        ),
+    ],
+)
+async def test_data_of_another_type_of_the_same_name(module: str, message: str) -> None:
+    """Two classes of one name are told apart by their modules, and two of one module are said to be two."""
+    with pytest.raises(DataTypeMismatch) as caught:
+        await writer().run(other_order(module))
+    assert message in str(caught.value)
 
 
 async def test_data_for_a_workflow_without() -> None:

@@ -86,6 +86,69 @@ async def test_inner_workflow_keeps_its_own_context() -> None:
     assert (context.workflow, context.run_id, len(caught.value.__notes__)) == ("demo", "inner", 1)
 
 
+async def test_an_exception_raised_again_tells_of_the_newest_run() -> None:
+    """ERR-5: an exception object that a task raises in one run after the other tells of the last run, once."""
+    error = TypeError("kept")
+    error.add_note("the user's")
+    for run_id in ("first", "second", "third"):
+        with pytest.raises(TypeError):
+            await workflow(error).orchestrate(run_id=run_id)
+        context = failure_context(error)
+        assert context is not None
+        assert context.run_id == run_id
+        assert error.__notes__ == ["the user's", f"cano_trio: state=B attempts=1 path=[A, B] run={run_id}"]
+
+
+async def test_runs_side_by_side_are_not_inside_each_other(autojump_clock: MockClock) -> None:
+    """ERR-5: of two runs at the same time that raise one object, the later failure tells, though its run began first."""
+    error = TypeError("kept")
+
+    def failing_after(seconds: float) -> Workflow[Step]:
+        work = Workflow(Step, initial=Step.A, exits=[Step.DONE])
+
+        @work.task(Step.A)
+        async def fail() -> Literal[Step.DONE]:
+            await trio.sleep(seconds)
+            raise error
+
+        return work
+
+    async def run(seconds: float, run_id: str) -> None:
+        with pytest.raises(TypeError):
+            await failing_after(seconds).orchestrate(run_id=run_id)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, 2, "slow")
+        await trio.sleep(1)
+        nursery.start_soon(run, 0.5, "quick")
+    context = failure_context(error)
+    assert context is not None
+    assert (context.run_id, len(error.__notes__)) == ("slow", 1)
+
+
+async def test_inner_run_in_a_child_task_keeps_its_context() -> None:
+    """ERR-5: so does an inner run that fails in another task of the outer one's, and again in a second outer run."""
+    error = TypeError("deep")
+    inner = workflow(error)
+    outer = Workflow(Step, initial=Step.A, exits=[Step.DONE], name="outer")
+
+    @outer.task(Step.A)
+    async def nested() -> Literal[Step.DONE]:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(lambda: inner.orchestrate(run_id="inner"))
+        except* TypeError as group:
+            (failure,) = group.exceptions
+        raise failure
+
+    for _ in range(2):
+        with pytest.raises(TypeError):
+            await outer.orchestrate()
+        context = failure_context(error)
+        assert context is not None
+        assert (context.workflow, context.run_id, len(error.__notes__)) == ("demo", "inner", 1)
+
+
 async def test_refused_by_the_breaker_counts_no_attempt() -> None:
     """ERR-7: an attempt that the breaker refused was not made."""
     guard = CircuitBreaker(CircuitPolicy(failure_threshold=1))
@@ -169,18 +232,32 @@ async def test_end_of_a_failed_run(autojump_clock: MockClock, recorder: Recorder
     assert (ended.status, ended.error, ended.elapsed, ended.state) == (RunStatus.FAILED, caught.value, 4, Step.B)
 
 
-async def test_keyboard_interrupt_ends_the_run_as_failed(recorder: Recorder) -> None:
-    """A BaseException passes through untouched, without a note, and the end is told."""
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(7)], ids=repr)
+async def test_base_exceptions_end_the_run_as_failed(error: BaseException, recorder: Recorder) -> None:
+    """A BaseException passes through untouched, without a note, and the end tells which one it was."""
     work = Workflow(Step, initial=Step.A, exits=[Step.DONE])
 
     @work.task(Step.A)
     async def stop() -> Literal[Step.DONE]:
-        raise KeyboardInterrupt
+        raise error
 
-    with pytest.raises(KeyboardInterrupt) as caught:
+    with pytest.raises(type(error)) as caught:
         await work.orchestrate(observers=[recorder])
     assert not hasattr(caught.value, "__notes__")
-    assert [event.status for event in recorder.of(RunEnded)] == [RunStatus.FAILED]
+    assert [(event.status, event.error) for event in recorder.of(RunEnded)] == [(RunStatus.FAILED, error)]
+
+
+async def test_a_cancelled_run_ends_without_an_error(autojump_clock: MockClock, recorder: Recorder) -> None:
+    """A cancel is no failure: the end tells none."""
+    work = Workflow(Step, initial=Step.A, exits=[Step.DONE])
+
+    @work.task(Step.A)
+    async def forever() -> Literal[Step.DONE]:
+        await trio.sleep_forever()
+
+    with trio.move_on_after(1):
+        await work.orchestrate(observers=[recorder])
+    assert [(event.status, event.error) for event in recorder.of(RunEnded)] == [(RunStatus.CANCELLED, None)]
 
 
 async def test_cancelled_gets_no_note(autojump_clock: MockClock) -> None:

@@ -20,6 +20,7 @@ from cano_trio import (
     RunContext,
     Task,
     TaskConfig,
+    TaskFailed,
     Workflow,
 )
 
@@ -305,3 +306,31 @@ async def test_predicate_that_raises_keeps_the_failure() -> None:
     with pytest.raises(LookupError) as caught:
         await run(task)
     assert repr(caught.value.__cause__) == "OSError('real')"
+
+
+async def test_no_on_error_leads_a_predicates_mistake_anywhere(recorder: Recorder) -> None:
+    """A retry_on function that raises is a mistake in the workflow: it leaves the run, whatever on_error catches."""
+
+    def broken(error: Exception) -> bool:
+        raise LookupError("in the predicate")
+
+    work = Workflow(Step, initial=Step.WORK, exits=[Step.DONE])
+
+    @work.task(Step.WORK, retry_on=broken, on_error={LookupError: Step.DONE, Exception: Step.DONE})
+    async def fail() -> Literal[Step.DONE]:
+        raise OSError("real")
+
+    with pytest.raises(LookupError, match="in the predicate"):
+        await work.orchestrate(observers=[recorder])
+    assert [event.next_state for event in recorder.of(TaskFailed)] == [None]
+
+
+async def test_retry_after_may_exceed_the_policys_maximum(autojump_clock: trio.testing.MockClock) -> None:
+    """DESIGN 3.1: the server's word wins over the policy's: `maximum` bounds only the delays the policy makes up."""
+
+    class Busy(Exception):
+        retry_after = 3600
+
+    task = Flaky(Busy(), retry=Retry.exponential(1, maximum=5))
+    await run(task)
+    assert task.times == [0, 3600]

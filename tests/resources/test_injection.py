@@ -389,3 +389,12 @@ async def test_injection_gives_what_was_registered(
 
 def wrap(kind: type[Shared | PerRun]) -> Callable[[Any], Shared | PerRun]:
     return lambda value: kind(lambda: value, provides=type(value))
+
+
+@pytest.mark.parametrize("method", ["run", "orchestrate"])
+async def test_a_run_given_a_dict_for_resources(method: str) -> None:
+    """What is no Resources is refused before anything runs, with what to write instead."""
+    workflow = Workflow(Step, initial=Step.WORK, exits=[Step.DONE])
+    with pytest.raises(DefinitionError) as caught:
+        await getattr(workflow, method)(resources={"connection": Connection()})
+    assert str(caught.value) == "E03 workflow: resources is of type dict. Pass Resources({...})."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from enum import Enum, auto
 from typing import Literal
 
@@ -368,7 +370,7 @@ async def test_a_setup_that_needs_its_own_resources() -> None:
     resources = Resources()
     resources.insert("knot", Knot(resources, at_setup=True))
     for _ in range(2):
-        with pytest.raises(ResourceError, match="needs these resources: it would wait for itself"):
+        with pytest.raises(ResourceError, match="resource 'knot' needs these resources, of which it is one: it would"):
             async with resources:
                 raise AssertionError
 
@@ -380,5 +382,121 @@ async def test_a_teardown_that_needs_its_own_resources(caplog: pytest.LogCapture
     async with resources:
         pass
     (error,) = resources.teardown_errors
-    assert str(error) == "a resource's set-up or teardown needs these resources: it would wait for itself"
+    assert str(error) == (
+        "the set-up or teardown of resource 'knot' needs these resources, of which it is one: it would wait for itself. "
+        "Give what it runs a Resources(...) of its own."
+    )
     assert len(caplog.records) == 1
+
+
+@attrs.define(eq=False)
+class Busy:
+    """Runs something in a child task while it is set up or torn down, and waits for it."""
+
+    work: Callable[[], Awaitable[object]]
+    at_setup: bool
+
+    async def together(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.work)
+
+    async def setup(self) -> None:
+        if self.at_setup:
+            await self.together()
+
+    async def teardown(self) -> None:
+        if not self.at_setup:
+            await self.together()
+
+
+@pytest.mark.parametrize("at_setup", [True, False])
+async def test_a_child_task_of_a_setup_or_teardown_that_needs_its_own_resources(
+    *, autojump_clock: MockClock, at_setup: bool
+) -> None:
+    """A run in a nursery of the set-up or teardown is told too, at once, instead of waiting for what waits for it."""
+    resources = Resources(server=Server())
+    resources.insert("busy", Busy(working(resources, 1).orchestrate, at_setup=at_setup))
+    failures: list[Exception] = []
+    with trio.fail_after(1):
+        try:
+            async with resources:
+                pass
+        except* ResourceError as group:
+            failures.extend(group.exceptions)
+        for error in resources.teardown_errors:
+            assert isinstance(error, ExceptionGroup)
+            failures.extend(error.exceptions)
+    assert [("'busy' needs these resources" in str(error)) for error in failures] == [True]
+
+
+async def test_a_setup_may_not_reach_back_through_other_resources(autojump_clock: MockClock) -> None:
+    """A set-up that opens other resources, one of which needs the first, would wait for itself too."""
+    one, other = Resources(), Resources()
+    one.insert("one", Busy(lambda: opening(other), at_setup=True))
+    other.insert("other", Busy(lambda: opening(one), at_setup=True))
+
+    async def opening(resources: Resources) -> None:
+        async with resources:
+            raise AssertionError
+
+    with trio.fail_after(1), pytest.raises(ExceptionGroup) as caught:
+        await opening(one)
+    assert caught.group_contains(ResourceError, match="'one' needs these resources")
+
+
+async def test_what_a_setup_leaves_running_may_wait_for_the_others(autojump_clock: MockClock) -> None:
+    """A background task that a resource started waits, as any, until the resources after it are set up."""
+    log = list[str]()
+    resources = Resources()
+
+    @asynccontextmanager
+    async def background() -> AsyncIterator[int]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(working(resources, 1, log).orchestrate)
+            yield 1
+
+    resources.insert("background", Shared(background))
+    resources.insert("server", Server(up_seconds=5))
+    async with resources:
+        await trio.sleep(3)
+    assert log == ["ran 1"]
+
+
+def test_open_in_one_trio_run_and_used_from_another() -> None:
+    """What is open belongs to one trio run: in another thread's it is refused, with the fix, and nothing hangs."""
+    log = list[str]()
+    resources = Resources(server=Server())
+    workflow = working(resources, 1, log)
+
+    async def elsewhere() -> None:
+        with pytest.raises(
+            ResourceError, match=r"open in another trio\.run.* Give each trio\.run a Resources\(\.\.\.\)"
+        ):
+            await workflow.orchestrate()
+        await working(Resources(server=Server()), 1, log).orchestrate()
+
+    def in_a_thread() -> None:
+        trio.run(elsewhere, clock=MockClock(autojump_threshold=0))
+
+    async def main() -> None:
+        async with resources:
+            await trio.to_thread.run_sync(in_a_thread)
+            await workflow.orchestrate()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+    trio.run(workflow.orchestrate, clock=MockClock(autojump_threshold=0))
+    assert log == ["ran 1"] * 3
+
+
+def test_a_run_waiting_for_them_can_come_back_from_a_thread() -> None:
+    """A thread that calls back into the trio run where they are open joins there."""
+    log = list[str]()
+    resources = Resources(server=Server())
+    workflow = working(resources, 0, log)
+
+    async def main() -> None:
+        async with resources:
+            await trio.to_thread.run_sync(lambda: trio.from_thread.run(workflow.orchestrate))
+
+    trio.run(main)
+    assert log == ["ran 0"]
