@@ -18,6 +18,7 @@ from .._observe.events import (
     RunEnded,
     RunStarted,
     StateEntered,
+    StepFinished,
     TaskFailed,
 )
 from .wording import count, elapsed, one_line, printable, seconds
@@ -28,7 +29,7 @@ BACKLOG = 1000
 PROGRESS_SECONDS = 1.0
 """Between two lines about the progress of one state."""
 
-_TOLD = (StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Progress, RunStarted, RunEnded)
+_TOLD = (StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Progress, StepFinished, RunStarted, RunEnded)
 
 
 @final
@@ -108,6 +109,8 @@ class PlainProgress:
                 yield f"failed: {one_line(event.error)}{f', on to {event.next_state.name}' if event.next_state else ''}"
             case Progress() if event.done == event.total or self._is_due(event):
                 yield f"{event.done:,}" if event.total is None else f"{event.done:,} of {event.total:,}"
+            case StepFinished() if self._is_due(event):
+                yield count(event.step, "step")
             case RunEnded():
                 yield f"{event.status.value} after {elapsed(event.elapsed)}"
             case _:
