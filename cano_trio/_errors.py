@@ -149,8 +149,8 @@ class PollTimeout(AttemptTimeout):
     def __init__(self, task: str, limit: float, looks: int) -> None:
         super().__init__(task, limit)
         text = (
-            f"{task}: nothing was there within its attempt_timeout of {limit:g} s, in {looks:,} looks. Allow more time, or "
-            "say where this leads, with on_error={PollTimeout: ...}."
+            f"{task}: nothing was there within its attempt_timeout of {limit:g} s, in {looks:,} look{'s' * (looks != 1)}. "
+            "Allow more time, or say where this leads, with on_error={PollTimeout: ...}."
         )
         self.args = (text,)
         self.looks = looks

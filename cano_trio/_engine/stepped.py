@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import trio
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from .._define.blueprint import Plan
 from .._define.stepped import More, kept_type
 from .._journal.codec import JsonCodec
 from .._observe.events import StepFinished
 from .attempt import attempt
+from .drive import FAIR_SECONDS, FAIR_TRANSITIONS
 from .layers import Call
 from .run import Run
 from .unit import Binder
@@ -31,6 +32,7 @@ def bind_stepped(step: Any, plan: Plan[Any], binder: Binder) -> None:
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
         packed: bytes | None = None
         number = 0
+        pass_at = 0.0
         while True:
             run.attempts = 1
             result = await attempt(run, unit, (packed, *unit.args), f"/s:{number}")
@@ -43,7 +45,12 @@ def bind_stepped(step: Any, plan: Plan[Any], binder: Binder) -> None:
             number += 1
             if run.observers:
                 run.tell(StepFinished, number)
-            await trio.lowlevel.checkpoint()
+            # As between two states: a look at the cancel status, and a full pass when others have waited.
+            if number % FAIR_TRANSITIONS and run.clock() < pass_at:
+                await checkpoint_if_cancelled()
+            else:
+                await checkpoint()
+                pass_at = run.clock() + FAIR_SECONDS
 
     step.unit = unit
     step.writes = writes
