@@ -41,6 +41,7 @@ from ._errors import DataTypeMismatch as DataTypeMismatch
 from ._errors import DefinitionError as DefinitionError
 from ._errors import IllegalTransition as IllegalTransition
 from ._errors import KeyNotFound as KeyNotFound
+from ._errors import PollTimeout as PollTimeout
 from ._errors import Problem as Problem
 from ._errors import RateLimited as RateLimited
 from ._errors import ResourceAmbiguous as ResourceAmbiguous
@@ -70,6 +71,7 @@ from ._observe.events import RetryScheduled as RetryScheduled
 from ._observe.events import RunEnded as RunEnded
 from ._observe.events import RunStarted as RunStarted
 from ._observe.events import StateEntered as StateEntered
+from ._observe.events import StepFinished as StepFinished
 from ._observe.events import TaskFailed as TaskFailed
 from ._observe.events import TaskSucceeded as TaskSucceeded
 from ._observe.events import Waiting as Waiting
@@ -143,6 +145,7 @@ __all__ = [
     "Permit",
     "PollOptions",
     "PollTask",
+    "PollTimeout",
     "Problem",
     "Progress",
     "RateLimited",
@@ -173,6 +176,7 @@ __all__ = [
     "RunTimeout",
     "Shared",
     "StateEntered",
+    "StepFinished",
     "SteppedTask",
     "StoreError",
     "StoreTypeMismatch",

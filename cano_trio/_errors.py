@@ -6,6 +6,7 @@
     |-- DefinitionError (ValueError)      a mistake in the code that defines a workflow
     |-- TaskError                         what an attempt, or all attempts, of a task came to
     |   |-- AttemptTimeout (TimeoutError)
+    |   |   `-- PollTimeout
     |   |-- CompensationTimeout (TimeoutError)
     |   |-- RetryExhausted
     |   |-- CircuitOpen
@@ -124,7 +125,6 @@ class TaskError(CanoError):
     """What one or all attempts of a task came to."""
 
 
-@final
 class AttemptTimeout(TaskError, TimeoutError):
     """An attempt outlived its ``attempt_timeout``, or an item's its ``item_timeout``; the retry policy decides what follows (cano RET-8).
 
@@ -152,6 +152,28 @@ class CompensationTimeout(TaskError, TimeoutError):
         super().__init__(f"{task} was cut off: the compensation_timeout of {limit:g} s for the whole rollback is over")
         self.task = task
         self.limit = limit
+
+
+@final
+class PollTimeout(AttemptTimeout):
+    """What a poll looks for was not there within its ``attempt_timeout``.
+
+    Its ``__cause__`` is what the last look failed with, if `max_errors` let that pass.
+
+    Args:
+        task: the task's name.
+        limit: the timeout, in seconds.
+        looks: how often it looked; one that the timeout cut off counts.
+    """
+
+    def __init__(self, task: str, limit: float, looks: int) -> None:
+        super().__init__(task, limit)
+        text = (
+            f"{task}: nothing was there within its attempt_timeout of {limit:g} s, in {looks:,} look{'s' * (looks != 1)}. "
+            "Allow more time, or say where this leads, with on_error={PollTimeout: ...}."
+        )
+        self.args = (text,)
+        self.looks = looks
 
 
 @final
@@ -302,20 +324,22 @@ class DataTypeMismatch(DataError, TypeError):
 
 @final
 class DataTooLarge(DataError):
-    """A run's data have outgrown what is committed with every transition.
+    """A run's data, or a cursor, have outgrown what is committed with every transition.
 
     Args:
         size: bytes as encoded.
         limit: bytes allowed.
+        what: what is too large: the data's class, or ``cursor``.
     """
 
-    def __init__(self, size: int, limit: int) -> None:
+    def __init__(self, size: int, limit: int, what: str) -> None:
         super().__init__(
-            f"the run's data take {size:,} bytes encoded, more than the {limit:,} allowed. Keep large things in a "
-            "resource (a file, a database) and only their names in the data."
+            f"{what}: {size:,} bytes encoded are more than the {limit:,} allowed. Keep large things in a "
+            "resource (a file, a database) and only their names here."
         )
         self.size = size
         self.limit = limit
+        self.what = what
 
 
 class RunError(CanoError):

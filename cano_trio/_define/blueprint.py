@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, final, get_origin
 from msgspec import Struct
 
 from .._errors import Problem
+from .._journal.codec import unencodable_part
 from .compatible import name_of
 from .config import is_chooser
 from .edges import Returns, is_state, read_returns, written
@@ -103,6 +104,7 @@ def read_plan(
             )
             for method, text in node.model.check(methods, _generics(node, arguments))
         ]
+    problems += _unwritable(node, methods)
     edges, unread = _returned_edges(node, methods, states, known, problems)
     return Plan(
         node=node,
@@ -111,6 +113,19 @@ def read_plan(
         edges=(*edges, *_error_edges(node, states, problems)),
         unread=unread,
     )
+
+
+def _unwritable(node: Node[Any], methods: Mapping[str, Method]) -> Iterator[Problem]:
+    """What is to be written down, for a journal to go on with after a crash, and is of a type that can't be."""
+    for method, what, type_ in node.model.kept(methods) if node.model.kept is not None else ():
+        if part := unencodable_part(type_):
+            yield Problem(
+                code="E23",
+                place=node.state.name,
+                message=f"{method.label}: its {what} can't be written down as JSON: {part}",
+                site=str(method.site),
+                hint=f"Make the {what} of plain values: numbers, strings, a dataclass of such; things belong in resources.",
+            )
 
 
 def _returned_edges(

@@ -44,6 +44,7 @@ class Model(Struct, frozen=True, kw_only=True):
         retries: whether a failed attempt is retried by default (cano RET-2).
         generics: what the class form's generics after the state stand for, in order.
         check: compares the annotations of the methods with each other; yields what disagrees.
+        kept: what the model itself has to write down, such as a cursor: whose it is, its name, and its type.
     """
 
     name: str
@@ -52,3 +53,4 @@ class Model(Struct, frozen=True, kw_only=True):
     retries: bool = True
     generics: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Method], Mapping[str, Any]], Iterator[tuple[Method, str]]] | None = None
+    kept: Callable[[Mapping[str, Method]], Iterator[tuple[Method, str, Any]]] | None = None

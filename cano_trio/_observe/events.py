@@ -173,6 +173,16 @@ class Progress(Event, frozen=True, gc=False):
     total: int | None
 
 
+class StepFinished(Event, frozen=True, gc=False):
+    """A step of stepped work is finished, and where it goes on is kept; the last one ends in `TaskSucceeded`.
+
+    Args:
+        step: how many steps are finished since the state was entered.
+    """
+
+    step: int
+
+
 class RunEnded(Event, frozen=True):
     """The run is over.
 

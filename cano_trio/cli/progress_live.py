@@ -32,6 +32,7 @@ from .._observe.events import (
     RunEnded,
     RunStarted,
     StateEntered,
+    StepFinished,
     TaskFailed,
     Waiting,
 )
@@ -65,6 +66,7 @@ class Line:
         bad: the note is of a failure.
         done: how much is done, if the task says so.
         total: of how much.
+        steps: how many of its steps are finished.
     """
 
     state: str
@@ -78,6 +80,7 @@ class Line:
     bad: bool = False
     done: int | None = None
     total: int | None = None
+    steps: int = 0
 
 
 @final
@@ -223,6 +226,9 @@ def _note(line: Line, event: Event) -> None:
             line.note = "undone" if event.error is None else f"not undone: {one_line(event.error)}"
         case Progress():
             line.done, line.total = event.done, event.total
+        case StepFinished():
+            line.steps = event.step
+            line.note = ""
         case RunEnded() if event.status is not RunStatus.COMPLETED and not line.bad and event.rollback is None:
             line.bad = True
             line.note = "interrupted" if isinstance(event.error, KeyboardInterrupt | None) else one_line(event.error)
@@ -236,6 +242,8 @@ def _remark(line: Line, bar_width: int) -> RenderableType:
     told = [f"visit {line.visit:,}"] if line.visit > 1 else []
     if line.done is not None:
         told.append(f"{line.done:,}" if line.total is None else f"{line.done:,}/{line.total:,}")
+    if line.steps:
+        told.append(count(line.steps, "step"))
     if line.retries:
         told.append(count(line.retries, "retry"))
     text = Text(", ".join(told), style="dim")

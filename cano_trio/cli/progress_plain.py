@@ -20,6 +20,7 @@ from .._observe.events import (
     RunEnded,
     RunStarted,
     StateEntered,
+    StepFinished,
     TaskFailed,
     Waiting,
 )
@@ -32,7 +33,7 @@ PROGRESS_SECONDS = 1.0
 """Between two lines about the progress of one state."""
 
 _TOLD = (
-    StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Waiting, Progress, CompensationStarted, CompensationFinished,
+    StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Waiting, Progress, StepFinished, CompensationStarted, CompensationFinished,
     RunStarted, RunEnded,
 )  # fmt: skip
 
@@ -120,6 +121,8 @@ class PlainProgress:
                 yield f"undoing{', in doubt whether it was done' if event.in_doubt else ''}"
             case CompensationFinished():
                 yield "undone" if event.error is None else f"not undone: {one_line(event.error)}"
+            case StepFinished() if self._is_due(event):
+                yield count(event.step, "step")
             case RunEnded():
                 yield f"{event.status.value} after {elapsed(event.elapsed)}"
             case _:
