@@ -16,6 +16,8 @@ from ._define.memory_store import MemoryStore as MemoryStore
 from ._define.poll import Pending as Pending
 from ._define.poll import PollOptions as PollOptions
 from ._define.poll import PollTask as PollTask
+from ._define.receive import ReceiveOptions as ReceiveOptions
+from ._define.receive import ReceiveTask as ReceiveTask
 from ._define.resources import PerRun as PerRun
 from ._define.resources import Resource as Resource
 from ._define.resources import Shared as Shared
@@ -38,6 +40,9 @@ from ._errors import DataTypeMismatch as DataTypeMismatch
 from ._errors import DefinitionError as DefinitionError
 from ._errors import IllegalTransition as IllegalTransition
 from ._errors import KeyNotFound as KeyNotFound
+from ._errors import MailboxFull as MailboxFull
+from ._errors import MessageError as MessageError
+from ._errors import MessageRejected as MessageRejected
 from ._errors import Problem as Problem
 from ._errors import RateLimited as RateLimited
 from ._errors import ResourceAmbiguous as ResourceAmbiguous
@@ -47,6 +52,7 @@ from ._errors import ResourceNotFound as ResourceNotFound
 from ._errors import ResourceNotOpen as ResourceNotOpen
 from ._errors import ResourceTypeMismatch as ResourceTypeMismatch
 from ._errors import RetryExhausted as RetryExhausted
+from ._errors import RunAlreadyEnded as RunAlreadyEnded
 from ._errors import RunError as RunError
 from ._errors import StoreError as StoreError
 from ._errors import StoreTypeMismatch as StoreTypeMismatch
@@ -84,6 +90,7 @@ from ._resilience import RetryOn as RetryOn
 from ._resilience import Tier as Tier
 from ._resilience import WindowedRateLimiter as WindowedRateLimiter
 from ._resilience import is_transient as is_transient
+from ._runtime.handle import Run as Run
 from ._runtime.workflow import RunResult as RunResult
 from ._runtime.workflow import Workflow as Workflow
 
@@ -119,7 +126,10 @@ __all__ = [
     "KeyNotFound",
     "Limiter",
     "LimiterStatistics",
+    "MailboxFull",
     "MemoryStore",
+    "MessageError",
+    "MessageRejected",
     "More",
     "MultiRateLimiter",
     "MultiStatistics",
@@ -133,6 +143,8 @@ __all__ = [
     "Progress",
     "RateLimited",
     "RateLimiter",
+    "ReceiveOptions",
+    "ReceiveTask",
     "Reservation",
     "Resource",
     "ResourceAmbiguous",
@@ -147,6 +159,8 @@ __all__ = [
     "RetryOn",
     "RetryScheduled",
     "RouterTask",
+    "Run",
+    "RunAlreadyEnded",
     "RunContext",
     "RunEnded",
     "RunError",

@@ -67,8 +67,8 @@ def _text(workflow: Drawable, state: Enum) -> tuple[str, str]:
 
 
 # The shape of a state by its model, for each form; other models are drawn as a task is.
-_MERMAID_SHAPES = {"router": ("{{", "}}"), "batch": ("[[", "]]")}
-_DOT_SHAPES = {"router": "diamond", "batch": "box3d"}
+_MERMAID_SHAPES = {"router": ("{{", "}}"), "batch": ("[[", "]]"), "receive": ("[/", "/]")}
+_DOT_SHAPES = {"router": "diamond", "batch": "box3d", "receive": "parallelogram"}
 _RED = "#c0392b"
 _MERMAID_WORDS = {"call", "class", "classdef", "click", "default", "direction", "end", "flowchart", "graph", "href"} | {
     "linkstyle", "style", "subgraph",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from enum import Enum
 from typing import Any
@@ -31,8 +31,18 @@ async def execute(
     run_id: str,
     resources: Resources,
     observers: Sequence[Observer],
+    begun: Callable[[Run], object] | None = None,
 ) -> Run:
     """Run a workflow to one of its exit states; whatever is wrong with the call is raised before anything is set up.
+
+    Args:
+        workflow: the workflow.
+        start: where it begins.
+        data: its data.
+        run_id: its id.
+        resources: what its tasks work with.
+        observers: who is told of its events.
+        begun: is given the run when all is set up.
 
     Raises:
         DefinitionError: the workflow is wrong, does not find its resources, or has no such state to start in.
@@ -51,7 +61,7 @@ async def execute(
         check_observers(observers)
     if program is not None and not (resources.lives or resources.per_run):  # nothing to open
         run = program.run(start, data, run_id=run_id, observers=observers, resources=resources)
-        await _observed(run)
+        await _observed(run, begun)
         return run
     async with (
         resources.opened() if resources.lives else nullcontext(),
@@ -59,15 +69,17 @@ async def execute(
     ):
         program = Program.of(workflow, resources)
         run = program.run(start, data, run_id=run_id, observers=observers, resources=own)
-        await _observed(run)
+        await _observed(run, begun)
     return run
 
 
-async def _observed(run: Run) -> None:
+async def _observed(run: Run, begun: Callable[[Run], object] | None) -> None:
     if run.observers:
         run.tell(RunStarted)
     outer = at_work.set(run.lineage)
     try:
+        if begun is not None:
+            begun(run)
         await drive(run)
     except Exception as error:
         add_context(error, run)
@@ -85,8 +97,7 @@ async def _observed(run: Run) -> None:
 
 
 def _end(run: Run, status: RunStatus, failure: BaseException | None = None) -> None:
-    run.elapsed = run.clock() - run.started
-    run.error = run.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
+    run.end(status)
     if run.observers:
         run.tell(RunEnded, status, failure, run.elapsed)
 

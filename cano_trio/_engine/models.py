@@ -8,6 +8,7 @@ from typing import Any
 from .._define.blueprint import Plan
 from .batch import bind_batch
 from .poll import bind_poll
+from .receive import bind_receive
 from .router import bind_router
 from .stepped import bind_stepped
 from .task import bind_task
@@ -21,4 +22,5 @@ ADVANCE: dict[str, Callable[[Any, Plan[Any], Binder], None]] = {
     "timer": bind_timer,
     "batch": bind_batch,
     "stepped": bind_stepped,
+    "receive": bind_receive,
 }
