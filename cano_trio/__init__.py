@@ -7,6 +7,8 @@ from ._define.batch import BatchOptions as BatchOptions
 from ._define.batch import BatchResults as BatchResults
 from ._define.batch import BatchTask as BatchTask
 from ._define.batch import ItemResult as ItemResult
+from ._define.compensatable import CompensatableOptions as CompensatableOptions
+from ._define.compensatable import CompensatableTask as CompensatableTask
 from ._define.config import TaskConfig as TaskConfig
 from ._define.config import TaskOptions as TaskOptions
 from ._define.context import RunContext as RunContext
@@ -29,9 +31,11 @@ from ._define.timer import TimerTask as TimerTask
 from ._engine.failure import FailureContext as FailureContext
 from ._engine.failure import failure_context as failure_context
 from ._engine.lifecycle import Resources as Resources
+from ._engine.rollback import Rollback as Rollback
 from ._errors import AttemptTimeout as AttemptTimeout
 from ._errors import CanoError as CanoError
 from ._errors import CircuitOpen as CircuitOpen
+from ._errors import CompensationTimeout as CompensationTimeout
 from ._errors import DataError as DataError
 from ._errors import DataNotEncodable as DataNotEncodable
 from ._errors import DataNotWritable as DataNotWritable
@@ -52,8 +56,11 @@ from ._errors import ResourceNotFound as ResourceNotFound
 from ._errors import ResourceNotOpen as ResourceNotOpen
 from ._errors import ResourceTypeMismatch as ResourceTypeMismatch
 from ._errors import RetryExhausted as RetryExhausted
+from ._errors import RollbackFailed as RollbackFailed
 from ._errors import RunAlreadyEnded as RunAlreadyEnded
+from ._errors import RunCancelled as RunCancelled
 from ._errors import RunError as RunError
+from ._errors import RunTimeout as RunTimeout
 from ._errors import StoreError as StoreError
 from ._errors import StoreTypeMismatch as StoreTypeMismatch
 from ._errors import TaskError as TaskError
@@ -62,6 +69,8 @@ from ._errors import TooManyTransitions as TooManyTransitions
 from ._observe.events import AttemptFailed as AttemptFailed
 from ._observe.events import AttemptStarted as AttemptStarted
 from ._observe.events import CircuitRejected as CircuitRejected
+from ._observe.events import CompensationFinished as CompensationFinished
+from ._observe.events import CompensationStarted as CompensationStarted
 from ._observe.events import Event as Event
 from ._observe.events import Progress as Progress
 from ._observe.events import RetryScheduled as RetryScheduled
@@ -111,6 +120,11 @@ __all__ = [
     "CircuitRejected",
     "CircuitState",
     "CircuitStatistics",
+    "CompensatableOptions",
+    "CompensatableTask",
+    "CompensationFinished",
+    "CompensationStarted",
+    "CompensationTimeout",
     "DataError",
     "DataNotEncodable",
     "DataNotWritable",
@@ -158,15 +172,19 @@ __all__ = [
     "RetryExhausted",
     "RetryOn",
     "RetryScheduled",
+    "Rollback",
+    "RollbackFailed",
     "RouterTask",
     "Run",
     "RunAlreadyEnded",
+    "RunCancelled",
     "RunContext",
     "RunEnded",
     "RunError",
     "RunResult",
     "RunStarted",
     "RunStatus",
+    "RunTimeout",
     "Shared",
     "StateEntered",
     "SteppedTask",

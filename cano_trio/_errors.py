@@ -6,6 +6,7 @@
     |-- DefinitionError (ValueError)      a mistake in the code that defines a workflow
     |-- TaskError                         what an attempt, or all attempts, of a task came to
     |   |-- AttemptTimeout (TimeoutError)
+    |   |-- CompensationTimeout (TimeoutError)
     |   |-- RetryExhausted
     |   |-- CircuitOpen
     |   |-- RateLimited
@@ -17,6 +18,9 @@
     |       `-- DataTooLarge
     |-- RunError                          how a whole run ended, seen from outside
     |   |-- RunAlreadyEnded
+    |   |-- RunCancelled
+    |   |-- RunTimeout (TimeoutError)
+    |   |-- RollbackFailed (ExceptionGroup)
     |   `-- TooManyTransitions
     |-- MessageError                      a message that a run did not take
     |   |-- MailboxFull (trio.WouldBlock)
@@ -39,7 +43,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, Literal, final
+from typing import Any, Literal, Self, final
 
 import attrs
 import trio
@@ -135,6 +139,21 @@ class AttemptTimeout(TaskError, TimeoutError):
 
     def __init__(self, task: str, limit: float) -> None:
         super().__init__(f"{task}: the attempt took longer than its timeout of {limit:g} s")
+        self.task = task
+        self.limit = limit
+
+
+@final
+class CompensationTimeout(TaskError, TimeoutError):
+    """A compensation was cut off, because the workflow's ``compensation_timeout`` for all of them was over.
+
+    Args:
+        task: the compensation's name.
+        limit: the timeout, in seconds.
+    """
+
+    def __init__(self, task: str, limit: float) -> None:
+        super().__init__(f"{task} was cut off: the compensation_timeout of {limit:g} s for the whole rollback is over")
         self.task = task
         self.limit = limit
 
@@ -308,6 +327,60 @@ class RunError(CanoError):
 
 
 @final
+class RunCancelled(RunError):
+    """The run was cancelled by its handle; what it had done has been undone.
+
+    Args:
+        reason: why, as the one who cancelled it said.
+    """
+
+    def __init__(self, reason: str | None) -> None:
+        super().__init__(f"the run was cancelled{f': {reason}' if reason else ''}")
+        self.reason = reason
+
+
+@final
+class RunTimeout(RunError, TimeoutError):
+    """The run took longer than its workflow's ``timeout``; what it had done has been undone (cano WFL-19).
+
+    Args:
+        elapsed: seconds since it began.
+        limit: the workflow's ``timeout``, in seconds.
+    """
+
+    def __init__(self, elapsed: float, limit: float) -> None:
+        super().__init__(f"the run took longer than its timeout of {limit:g} s")
+        self.elapsed = elapsed
+        self.limit = limit
+
+
+@final
+class RollbackFailed(RunError, ExceptionGroup[Exception]):
+    """A run failed, and not all that it had done could be undone: it needs an operator (cano SAG-8).
+
+    Its exceptions are the failure of the run, then those of the compensations in the order in which they were tried.
+    `failure_context` of the first tells what was undone and what was left.
+    """
+
+    left: tuple[Enum, ...] = ()
+    """The states for whose compensation there was no time."""
+
+    @classmethod
+    def of(cls, original: Exception, failures: Sequence[Exception], left: Sequence[Enum]) -> Self:
+        """The error of a run's failure, the failures of compensations, and the states that nobody came to."""
+        told = [f"{len(failures)} compensations failed"] if failures else []
+        told += [f"there was no time for {', '.join(state.name for state in left)}"] if left else []
+        error = cls(f"the run failed, and was not rolled back in full: {' and '.join(told)}", [original, *failures])
+        error.left = tuple(left)
+        return error
+
+    @property
+    def original(self) -> Exception:
+        """What the run itself failed with."""
+        return self.exceptions[0]
+
+
+@final
 class TooManyTransitions(RunError):
     """A run made more transitions than its workflow's ``max_transitions``.
 
@@ -325,15 +398,15 @@ class TooManyTransitions(RunError):
 
 @final
 class RunAlreadyEnded(RunError):
-    """A run is over, and nothing more can be asked of it.
+    """A run is over, or undoes what it did, and nothing more can be sent to it.
 
     Args:
         run_id: the run.
-        status: how it ended, such as ``completed``.
+        status: where it stands, such as ``completed``.
     """
 
     def __init__(self, run_id: str, status: str) -> None:
-        super().__init__(f"run {run_id!r} has ended ({status}): it takes no more messages")
+        super().__init__(f"run {run_id!r} takes no more messages: it is {status}")
         self.run_id = run_id
         self.status = status
 

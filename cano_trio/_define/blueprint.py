@@ -157,7 +157,7 @@ def _returned_edges(
         if method is None or method.returns is UNKNOWN:
             unread |= rule.required
             continue
-        returns = read_returns(method.returns, states)
+        returns = read_returns(method.returns, states, receipt=rule.receipt)
         unread |= _check_returns(returns, method, states, rule.also, node.state.name, problems)
         if returns.anywhere:
             edges |= {state: Edge(target=state, anywhere=True) for state in known if state not in edges}

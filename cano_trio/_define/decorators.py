@@ -10,6 +10,12 @@ from typing import Any, Generic, TypeVar, cast
 from typing_extensions import Unpack
 
 from .batch import BATCH, BatchDecorator, BatchFunction, BatchOptions
+from .compensatable import (
+    COMPENSATABLE,
+    CompensatableDecorator,
+    CompensatableFunction,
+    CompensatableOptions,
+)
 from .config import TaskOptions
 from .model import Model
 from .poll import POLL, PollDecorator, PollOptions
@@ -114,3 +120,15 @@ class Decorators(ABC, Generic[S]):
             DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
         """
         return cast("ReceiveDecorator[S]", self._decorator(state, RECEIVE, options, ReceiveFunction))
+
+    def compensatable(self, state: S, /, **options: Unpack[CompensatableOptions[S]]) -> CompensatableDecorator[S]:
+        """Decorate an async function whose work can be undone; hang ``compensate`` on it.
+
+        Args:
+            state: the state whose work it does.
+            options: see `CompensatableOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("CompensatableDecorator[S]", self._decorator(state, COMPENSATABLE, options, CompensatableFunction))

@@ -24,6 +24,7 @@ class MethodRule(Struct, frozen=True, kw_only=True):
         needed_with: the knob that calls for it: with a value there it is required, and without one it is never called.
         by_class: `isinstance` tells which values are given to it, so that its own arguments are annotated with classes.
         label: what stands at its edges in a drawing, where its annotation says nothing.
+        receipt: it may return a pair of a state and a receipt.
     """
 
     name: str
@@ -35,6 +36,7 @@ class MethodRule(Struct, frozen=True, kw_only=True):
     needed_with: str = ""
     by_class: bool = False
     label: str = ""
+    receipt: bool = False
 
 
 @final

@@ -7,20 +7,15 @@ from contextlib import nullcontext
 from enum import Enum
 from typing import Any
 
-import trio
-
 from .._define.definition import Definition
 from .._define.edges import is_state, written
 from .._errors import DataTypeMismatch, DefinitionError
 from .._journal.codec import forgets_subclasses
-from .._observe.events import RunEnded, RunStarted
 from .._observe.observer import Observer, check_observers
-from .._observe.status import RunStatus
-from .drive import drive
-from .failure import add_context
+from .conduct import conduct
 from .lifecycle import Resources
 from .program import Program
-from .run import Run, at_work
+from .run import Run
 
 
 async def execute(
@@ -61,7 +56,7 @@ async def execute(
         check_observers(observers)
     if program is not None and not (resources.lives or resources.per_run):  # nothing to open
         run = program.run(start, data, run_id=run_id, observers=observers, resources=resources)
-        await _observed(run, begun)
+        await conduct(run, workflow, begun)
         return run
     async with (
         resources.opened() if resources.lives else nullcontext(),
@@ -69,44 +64,8 @@ async def execute(
     ):
         program = Program.of(workflow, resources)
         run = program.run(start, data, run_id=run_id, observers=observers, resources=own)
-        await _observed(run, begun)
+        await conduct(run, workflow, begun)
     return run
-
-
-async def _observed(run: Run, begun: Callable[[Run], object] | None) -> None:
-    if run.observers:
-        run.tell(RunStarted)
-    outer = at_work.set(run.lineage)
-    try:
-        if begun is not None:
-            begun(run)
-        await drive(run)
-    except Exception as error:
-        add_context(error, run)
-        _end(run, RunStatus.FAILED, error)
-        raise
-    except BaseException as error:
-        if _is_cancel(error):
-            _end(run, RunStatus.CANCELLED)
-        else:
-            _end(run, RunStatus.FAILED, error)
-        raise
-    finally:
-        at_work.reset(outer)
-    _end(run, RunStatus.COMPLETED)
-
-
-def _end(run: Run, status: RunStatus, failure: BaseException | None = None) -> None:
-    run.end(status)
-    if run.observers:
-        run.tell(RunEnded, status, failure, run.elapsed)
-
-
-def _is_cancel(error: BaseException) -> bool:
-    """A `Cancelled`, or the group of them that leaves a nursery with several children."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)
 
 
 def _check_start(workflow: Definition[Any, Any], start: Enum) -> None:

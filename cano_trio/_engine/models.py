@@ -7,6 +7,7 @@ from typing import Any
 
 from .._define.blueprint import Plan
 from .batch import bind_batch
+from .compensatable import bind_compensatable
 from .poll import bind_poll
 from .receive import bind_receive
 from .router import bind_router
@@ -21,6 +22,7 @@ ADVANCE: dict[str, Callable[[Any, Plan[Any], Binder], None]] = {
     "poll": bind_poll,
     "timer": bind_timer,
     "batch": bind_batch,
+    "compensatable": bind_compensatable,
     "stepped": bind_stepped,
     "receive": bind_receive,
 }

@@ -37,11 +37,14 @@ class Run:
     __slots__ = (
         "_mailbox",
         "attempts",
+        "cancelled",
         "clock",
         "codec",
+        "done",
         "draft",
         "elapsed",
         "error",
+        "key",
         "letter",
         "limit",
         "lineage",
@@ -49,8 +52,10 @@ class Run:
         "observers",
         "packed",
         "path",
+        "reason",
         "resources",
         "run_id",
+        "scope",
         "seq",
         "started",
         "status",
@@ -78,6 +83,16 @@ class Run:
         self.run_id = run_id
         self.lineage = (*at_work.get(), next(_numbers))
         """The numbers of the runs whose tasks run it, the outermost first, and its own."""
+        self.key = run_id
+        """What its idempotency keys begin with."""
+        self.scope: trio.CancelScope | None = None
+        """What a cancel or a timeout ends; None where neither can come."""
+        self.cancelled = False
+        """Its handle has cancelled it."""
+        self.reason: str | None = None
+        """Why it was cancelled."""
+        self.done: list[Any] = []
+        """What it has done that can be undone: entries for `roll_back`, and child runs that have done something."""
         self.step = start
         self.limit = limit
         """After how many transitions it fails."""
@@ -111,6 +126,13 @@ class Run:
         self.elapsed = 0.0
         """Seconds that it took; set when it ends."""
 
+    def cancel(self, reason: str | None = None) -> None:
+        """Stop it and undo what it has done, as soon as no held attempt is in flight; the first reason stands."""
+        assert self.scope is not None  # noqa: S101  (who has its handle has asked for one)
+        if not self.cancelled:
+            self.cancelled, self.reason = True, reason
+            self.scope.cancel()
+
     def trail(self) -> tuple[Enum, ...]:
         """The latest states it has entered."""
         return tuple(self.path[-KEPT:])
@@ -133,9 +155,9 @@ class Run:
         """Its mailbox, made when it is first needed.
 
         Raises:
-            RunAlreadyEnded: nothing is sent to it any more.
+            RunAlreadyEnded: it takes no more messages.
         """
-        if self.status.ended:
+        if self.status is not RunStatus.RUNNING:
             raise RunAlreadyEnded(self.run_id, self.status.value)
         if self._mailbox is None:
             self._mailbox = Mailbox(self.run_id, self.takes)
@@ -147,13 +169,12 @@ class Run:
             self.mailbox().remove(self.letter)
             self.letter = None
 
-    def end(self, status: RunStatus) -> None:
-        """Stand where it is for ever."""
+    def stop(self, status: RunStatus) -> None:
+        """Go on to no other state, and take no more messages."""
         self.status = status
-        self.elapsed = self.clock() - self.started
-        self.error = self.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
         if self._mailbox is not None:
             self._mailbox.close(status.value)
+            self._mailbox = None
 
     def context(self, attempt: int, part: str) -> RunContext:
         """The context of an attempt at a part of the present state."""

@@ -136,6 +136,30 @@ class Waiting(Event, frozen=True, gc=False):
     seconds: float | None
 
 
+class CompensationStarted(Event, frozen=True, gc=False):
+    """Something that the run did in `state` is being undone.
+
+    Args:
+        task: the name of the compensation.
+        in_doubt: nobody knows whether it was done: an attempt began and left no receipt.
+    """
+
+    task: str
+    in_doubt: bool
+
+
+class CompensationFinished(Event, frozen=True):
+    """A compensation has ended.
+
+    Args:
+        task: the name of the compensation.
+        error: what it failed with at its last attempt; None if it succeeded.
+    """
+
+    task: str
+    error: Exception | None
+
+
 class Progress(Event, frozen=True, gc=False):
     """A task says how far it is.
 

@@ -13,7 +13,7 @@ import trio
 from typing_extensions import TypeVar
 
 from .._define.config import TaskConfig
-from .._define.definition import Definition, check_resources
+from .._define.definition import Definition, OnFailure, check_resources
 from .._engine.execute import execute
 from .._engine.lifecycle import Resources
 from .._engine.run import Run as EngineRun
@@ -65,6 +65,11 @@ class Workflow(Definition[S, D]):
             makes two of an object that stands in two places. Elsewhere they are deep copies, and may be of a subclass.
         resources: what tasks work with, where a run is not given others.
         defaults: how the attempts of every task are made, where a task says nothing else.
+        timeout: seconds that a run may take, from its first state on; it then fails with `RunTimeout`, rolled back.
+        compensation_timeout: seconds that all compensations of a run may take together. For so long a run may go on after
+            it was cancelled.
+        on_failure: ``"roll_back"`` undoes what a failed run has done (`CompensatableTask`); ``"hold"`` leaves it to the
+            operator. A run that was cancelled is rolled back in any case.
         max_transitions: a run that makes more fails with `TooManyTransitions`; by default it may go on for ever.
 
     Raises:
@@ -102,11 +107,15 @@ class Workflow(Definition[S, D]):
         data: type[D] | None = None,
         resources: Resources | None = None,
         defaults: TaskConfig | None = None,
+        timeout: float | None = None,
+        compensation_timeout: float = 30.0,
+        on_failure: OnFailure = "roll_back",
         max_transitions: int | None = None,
     ) -> None:
         super().__init__(
             states, initial=initial, exits=exits, name=name, version=version, data=data, resources=resources,
-            defaults=defaults, max_transitions=max_transitions,
+            defaults=defaults, timeout=timeout, compensation_timeout=compensation_timeout, on_failure=on_failure,
+            max_transitions=max_transitions,
         )  # fmt: skip
         self._own_resources = Resources() if resources is None else resources
 
@@ -162,6 +171,8 @@ class Workflow(Definition[S, D]):
             DefinitionError: the workflow is wrong, or does not find its resources; nothing has been set up.
             DataTypeMismatch: the data are not of the workflow's type, or of a subclass that JSON would not give back.
             TypeError: an observer has no plain `on_event` method.
+            RunTimeout: it took longer than the workflow's ``timeout``; what it did has been undone.
+            RollbackFailed: it failed, and not all that it did could be undone.
             RetryExhausted: a task has failed at every attempt; from its last failure.
             Exception: what a task raised that is not retried, as it was; see `failure_context`.
         """
