@@ -18,6 +18,8 @@ from ._define.memory_store import MemoryStore as MemoryStore
 from ._define.poll import Pending as Pending
 from ._define.poll import PollOptions as PollOptions
 from ._define.poll import PollTask as PollTask
+from ._define.receive import ReceiveOptions as ReceiveOptions
+from ._define.receive import ReceiveTask as ReceiveTask
 from ._define.resources import PerRun as PerRun
 from ._define.resources import Resource as Resource
 from ._define.resources import Shared as Shared
@@ -41,6 +43,9 @@ from ._errors import DataTypeMismatch as DataTypeMismatch
 from ._errors import DefinitionError as DefinitionError
 from ._errors import IllegalTransition as IllegalTransition
 from ._errors import KeyNotFound as KeyNotFound
+from ._errors import MailboxFull as MailboxFull
+from ._errors import MessageError as MessageError
+from ._errors import MessageRejected as MessageRejected
 from ._errors import PollTimeout as PollTimeout
 from ._errors import Problem as Problem
 from ._errors import RateLimited as RateLimited
@@ -52,6 +57,7 @@ from ._errors import ResourceNotOpen as ResourceNotOpen
 from ._errors import ResourceTypeMismatch as ResourceTypeMismatch
 from ._errors import RetryExhausted as RetryExhausted
 from ._errors import RollbackFailed as RollbackFailed
+from ._errors import RunAlreadyEnded as RunAlreadyEnded
 from ._errors import RunCancelled as RunCancelled
 from ._errors import RunError as RunError
 from ._errors import RunTimeout as RunTimeout
@@ -95,6 +101,7 @@ from ._resilience import RetryOn as RetryOn
 from ._resilience import Tier as Tier
 from ._resilience import WindowedRateLimiter as WindowedRateLimiter
 from ._resilience import is_transient as is_transient
+from ._runtime.handle import Run as Run
 from ._runtime.workflow import RunResult as RunResult
 from ._runtime.workflow import Workflow as Workflow
 
@@ -135,7 +142,10 @@ __all__ = [
     "KeyNotFound",
     "Limiter",
     "LimiterStatistics",
+    "MailboxFull",
     "MemoryStore",
+    "MessageError",
+    "MessageRejected",
     "More",
     "MultiRateLimiter",
     "MultiStatistics",
@@ -150,6 +160,8 @@ __all__ = [
     "Progress",
     "RateLimited",
     "RateLimiter",
+    "ReceiveOptions",
+    "ReceiveTask",
     "Reservation",
     "Resource",
     "ResourceAmbiguous",
@@ -166,6 +178,8 @@ __all__ = [
     "Rollback",
     "RollbackFailed",
     "RouterTask",
+    "Run",
+    "RunAlreadyEnded",
     "RunCancelled",
     "RunContext",
     "RunEnded",

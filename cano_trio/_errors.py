@@ -18,10 +18,14 @@
     |       |-- DataTypeMismatch (TypeError)
     |       `-- DataTooLarge
     |-- RunError                          how a whole run ended, seen from outside
+    |   |-- RunAlreadyEnded
     |   |-- RunCancelled
     |   |-- RunTimeout (TimeoutError)
     |   |-- RollbackFailed (ExceptionGroup)
     |   `-- TooManyTransitions
+    |-- MessageError                      a message that a run did not take
+    |   |-- MailboxFull (trio.WouldBlock)
+    |   `-- MessageRejected (TypeError)
     |-- ResourceError
     |   |-- ResourceNotFound (LookupError)
     |   |-- ResourceTypeMismatch (TypeError)
@@ -43,6 +47,7 @@ from enum import Enum
 from typing import Any, Literal, Self, final
 
 import attrs
+import trio
 from typing_extensions import override
 
 
@@ -172,7 +177,7 @@ class PollTimeout(AttemptTimeout):
             f"{task}: nothing was there within its attempt_timeout of {limit:g} s, in {looks:,} look{'s' * (looks != 1)}. "
             "Allow more time, or say where this leads, with on_error={PollTimeout: ...}."
         )
-        self.args = (text,)
+        Exception.__init__(self, text)  # anew: it can say more than any timeout
         self.looks = looks
 
 
@@ -421,6 +426,61 @@ class TooManyTransitions(RunError):
             "max_transitions."
         )
         self.limit = limit
+
+
+@final
+class RunAlreadyEnded(RunError):
+    """A run is over, or undoes what it did, and nothing more can be sent to it.
+
+    Args:
+        run_id: the run.
+        status: where it stands, such as ``completed``.
+    """
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(f"run {run_id!r} takes no more messages: it is {status}")
+        self.run_id = run_id
+        self.status = status
+
+
+class MessageError(CanoError):
+    """A run did not take a message."""
+
+
+@final
+class MailboxFull(MessageError, trio.WouldBlock):
+    """A run's mailbox has no room for a message now.
+
+    Args:
+        run_id: the run.
+        size: how many messages it holds.
+    """
+
+    def __init__(self, run_id: str, size: int) -> None:
+        super().__init__(
+            f"the mailbox of run {run_id!r} is full: {size:,} messages wait there for a state that takes them. "
+            "Wait for room with `await run.send(...)`."
+        )
+        self.run_id = run_id
+        self.size = size
+
+
+@final
+class MessageRejected(MessageError, TypeError):
+    """No state of the run's workflow takes messages of that type.
+
+    Args:
+        run_id: the run.
+        found: the type of the message.
+        wanted: the types that its states take.
+    """
+
+    def __init__(self, run_id: str, found: str, wanted: Sequence[str]) -> None:
+        takes = f"they take {', '.join(wanted)}" if wanted else "none of them is a receive"
+        super().__init__(f"no state of run {run_id!r} takes a message of type {found}: {takes}")
+        self.run_id = run_id
+        self.found = found
+        self.wanted: tuple[str, ...] = tuple(wanted)
 
 
 class ResourceError(CanoError):

@@ -22,6 +22,7 @@ from .graph import draw
 from .model import Model
 from .node import MODEL_OPTIONS, Node, check_async, functions_of, misspelt_options, name_of, options_of, scope_of
 from .poll import PollOptions, PollTask
+from .receive import ReceiveOptions, ReceiveTask
 from .resources import ResourceMap
 from .site import Site
 from .task import TASK
@@ -146,6 +147,8 @@ class Definition(Decorators[S], Generic[S, D]):
     def register(self, state: S, task: BatchTask[S, Any, Any], /, **options: Unpack[BatchOptions[S]]) -> None: ...
     @overload
     def register(self, state: S, task: PollTask[S], /, **options: Unpack[PollOptions[S]]) -> None: ...
+    @overload
+    def register(self, state: S, task: ReceiveTask[S, Any], /, **options: Unpack[ReceiveOptions[S]]) -> None: ...
     @overload
     def register(
         self, state: S, task: CompensatableTask[S, Any], /, **options: Unpack[CompensatableOptions[S]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -20,8 +21,13 @@ from .run import Run, at_work
 _log = logging.getLogger("cano_trio")
 
 
-async def conduct(run: Run, workflow: Definition[Any, Any]) -> None:
+async def conduct(run: Run, workflow: Definition[Any, Any], begun: Callable[[Run], object] | None = None) -> None:
     """Drive a run to an exit state; if it ends otherwise, undo what it has done, and raise why.
+
+    Args:
+        run: the run.
+        workflow: its workflow.
+        begun: is given the run as it begins, for who is to have a handle of it.
 
     Raises:
         RunCancelled: it was cancelled by its handle.
@@ -33,6 +39,9 @@ async def conduct(run: Run, workflow: Definition[Any, Any]) -> None:
         run.tell(RunStarted)
     outer = at_work.set(run.lineage)
     try:
+        if begun is not None:
+            run.scope = trio.CancelScope()
+            begun(run)
         await _bounded(run, workflow.timeout)
     except BaseException as error:
         if (failure := await _undone(run, workflow, error)) is not None:
@@ -69,6 +78,7 @@ async def _undone(run: Run, workflow: Definition[Any, Any], error: BaseException
     if not run.done or isinstance(error, GeneratorExit) or (workflow.on_failure == "hold" and not stopped):
         _end(run, RunStatus.CANCELLED if stopped else RunStatus.FAILED, _told(error))
         return None
+    run.stop(RunStatus.ROLLING_BACK)
     rollback = await roll_back(run, workflow.compensation_timeout)
     add_rollback(error, rollback)
     if rollback.clean:
@@ -98,6 +108,7 @@ def _told(error: BaseException) -> BaseException | None:
 
 
 def _end(run: Run, status: RunStatus, failure: BaseException | None = None, rollback: Rollback | None = None) -> None:
+    run.stop(status)
     run.elapsed = run.clock() - run.started
     run.error = run.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
     if run.observers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from enum import Enum
 from typing import Any
@@ -26,8 +26,18 @@ async def execute(
     run_id: str,
     resources: Resources,
     observers: Sequence[Observer],
+    begun: Callable[[Run], object] | None = None,
 ) -> Run:
     """Run a workflow to one of its exit states; whatever is wrong with the call is raised before anything is set up.
+
+    Args:
+        workflow: the workflow.
+        start: where it begins.
+        data: its data.
+        run_id: its id.
+        resources: what its tasks work with.
+        observers: who is told of its events.
+        begun: is given the run when all is set up.
 
     Raises:
         DefinitionError: the workflow is wrong, does not find its resources, or has no such state to start in.
@@ -46,7 +56,7 @@ async def execute(
         check_observers(observers)
     if program is not None and not (resources.lives or resources.per_run):  # nothing to open
         run = program.run(start, data, run_id=run_id, observers=observers, resources=resources)
-        await conduct(run, workflow)
+        await conduct(run, workflow, begun)
         return run
     async with (
         resources.opened() if resources.lives else nullcontext(),
@@ -54,7 +64,7 @@ async def execute(
     ):
         program = Program.of(workflow, resources)
         run = program.run(start, data, run_id=run_id, observers=observers, resources=own)
-        await conduct(run, workflow)
+        await conduct(run, workflow, begun)
     return run
 
 

@@ -9,6 +9,7 @@ from .._define.blueprint import Plan
 from .batch import bind_batch
 from .compensatable import bind_compensatable
 from .poll import bind_poll
+from .receive import bind_receive
 from .router import bind_router
 from .stepped import bind_stepped
 from .task import bind_task
@@ -23,4 +24,5 @@ ADVANCE: dict[str, Callable[[Any, Plan[Any], Binder], None]] = {
     "batch": bind_batch,
     "compensatable": bind_compensatable,
     "stepped": bind_stepped,
+    "receive": bind_receive,
 }

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from enum import Enum
 from typing import Any, Generic, cast, final, overload
 
 import attrs
+import trio
 from typing_extensions import TypeVar
 
 from .._define.config import TaskConfig
 from .._define.definition import Definition, OnFailure, check_resources
 from .._engine.execute import execute
 from .._engine.lifecycle import Resources
-from .._engine.run import Run
+from .._engine.run import Run as EngineRun
 from .._observe.observer import Observer
+from .handle import Run
 
 S = TypeVar("S", bound=Enum)
 D = TypeVar("D", default=None)
@@ -126,6 +128,7 @@ class Workflow(Definition[S, D]):
         run_id: str | None = None,
         resources: Resources | None = None,
         observers: Sequence[Observer] = (),
+        task_status: trio.TaskStatus[Run[S, None]] = trio.TASK_STATUS_IGNORED,
     ) -> RunResult[S, None]: ...
     @overload
     async def run(
@@ -137,6 +140,7 @@ class Workflow(Definition[S, D]):
         run_id: str | None = None,
         resources: Resources | None = None,
         observers: Sequence[Observer] = (),
+        task_status: trio.TaskStatus[Run[S, D]] = trio.TASK_STATUS_IGNORED,
     ) -> RunResult[S, D]: ...
     async def run(
         self,
@@ -147,6 +151,7 @@ class Workflow(Definition[S, D]):
         run_id: str | None = None,
         resources: Resources | None = None,
         observers: Sequence[Observer] = (),
+        task_status: trio.TaskStatus[Run[S, Any]] = trio.TASK_STATUS_IGNORED,
     ) -> RunResult[S, Any]:
         """Run once, in the caller's own task; a cancel from outside ends it as it ends any trio function.
 
@@ -156,6 +161,8 @@ class Workflow(Definition[S, D]):
             run_id: its id in events, errors and idempotency keys; made up if not given.
             resources: what tasks work with, instead of the workflow's own.
             observers: who is told of its events.
+            task_status: ``run = await nursery.start(workflow.run, data)`` gives the `Run` as soon as all is set up; what goes
+                wrong before comes out of `start`.
 
         Returns:
             The exit state it reached, its data, the way it took.
@@ -169,7 +176,9 @@ class Workflow(Definition[S, D]):
             RetryExhausted: a task has failed at every attempt; from its last failure.
             Exception: what a task raised that is not retried, as it was; see `failure_context`.
         """
-        run = await self._executed(data, start, run_id, resources, observers)
+        ignored = task_status is trio.TASK_STATUS_IGNORED
+        begun = None if ignored else lambda run: task_status.started(Run(run))
+        run = await self._executed(data, start, run_id, resources, observers, begun)
         return RunResult(
             run_id=run.run_id,
             state=cast("S", run.step.state),
@@ -221,7 +230,8 @@ class Workflow(Definition[S, D]):
         run_id: str | None,
         resources: Resources | None,
         observers: Sequence[Observer],
-    ) -> Coroutine[Any, Any, Run]:
+        begun: Callable[[EngineRun], object] | None = None,
+    ) -> Coroutine[Any, Any, EngineRun]:
         check_resources(resources)
         return execute(
             self,
@@ -230,6 +240,7 @@ class Workflow(Definition[S, D]):
             run_id=f"{self.name}-{_process}-{next(_count)}" if run_id is None else _checked(run_id),
             resources=self._own_resources if resources is None else resources,
             observers=observers,
+            begun=begun,
         )
 
 
