@@ -41,7 +41,7 @@ def bind_compensatable(step: Any, plan: Plan[Any], binder: Binder) -> None:
         plan.methods["run"],
         writes=True,
         config=config,
-        choosers=plan.choosers,
+        choosers=plan.plain,
         label=plan.node.name,
         around=lambda call: recorded(call, undo, held(hold, config.limit)),
     )
