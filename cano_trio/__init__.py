@@ -7,6 +7,8 @@ from ._define.batch import BatchOptions as BatchOptions
 from ._define.batch import BatchResults as BatchResults
 from ._define.batch import BatchTask as BatchTask
 from ._define.batch import ItemResult as ItemResult
+from ._define.compensatable import CompensatableOptions as CompensatableOptions
+from ._define.compensatable import CompensatableTask as CompensatableTask
 from ._define.config import TaskConfig as TaskConfig
 from ._define.config import TaskOptions as TaskOptions
 from ._define.context import RunContext as RunContext
@@ -16,6 +18,8 @@ from ._define.memory_store import MemoryStore as MemoryStore
 from ._define.poll import Pending as Pending
 from ._define.poll import PollOptions as PollOptions
 from ._define.poll import PollTask as PollTask
+from ._define.receive import ReceiveOptions as ReceiveOptions
+from ._define.receive import ReceiveTask as ReceiveTask
 from ._define.resources import PerRun as PerRun
 from ._define.resources import Resource as Resource
 from ._define.resources import Shared as Shared
@@ -30,6 +34,7 @@ from ._engine.lifecycle import Resources as Resources
 from ._errors import AttemptTimeout as AttemptTimeout
 from ._errors import CanoError as CanoError
 from ._errors import CircuitOpen as CircuitOpen
+from ._errors import CompensationTimeout as CompensationTimeout
 from ._errors import DataError as DataError
 from ._errors import DataNotEncodable as DataNotEncodable
 from ._errors import DataNotWritable as DataNotWritable
@@ -38,6 +43,9 @@ from ._errors import DataTypeMismatch as DataTypeMismatch
 from ._errors import DefinitionError as DefinitionError
 from ._errors import IllegalTransition as IllegalTransition
 from ._errors import KeyNotFound as KeyNotFound
+from ._errors import MailboxFull as MailboxFull
+from ._errors import MessageError as MessageError
+from ._errors import MessageRejected as MessageRejected
 from ._errors import PollTimeout as PollTimeout
 from ._errors import Problem as Problem
 from ._errors import RateLimited as RateLimited
@@ -48,7 +56,11 @@ from ._errors import ResourceNotFound as ResourceNotFound
 from ._errors import ResourceNotOpen as ResourceNotOpen
 from ._errors import ResourceTypeMismatch as ResourceTypeMismatch
 from ._errors import RetryExhausted as RetryExhausted
+from ._errors import RollbackFailed as RollbackFailed
+from ._errors import RunAlreadyEnded as RunAlreadyEnded
+from ._errors import RunCancelled as RunCancelled
 from ._errors import RunError as RunError
+from ._errors import RunTimeout as RunTimeout
 from ._errors import StoreError as StoreError
 from ._errors import StoreTypeMismatch as StoreTypeMismatch
 from ._errors import TaskError as TaskError
@@ -57,6 +69,8 @@ from ._errors import TooManyTransitions as TooManyTransitions
 from ._observe.events import AttemptFailed as AttemptFailed
 from ._observe.events import AttemptStarted as AttemptStarted
 from ._observe.events import CircuitRejected as CircuitRejected
+from ._observe.events import CompensationFinished as CompensationFinished
+from ._observe.events import CompensationStarted as CompensationStarted
 from ._observe.events import Event as Event
 from ._observe.events import Progress as Progress
 from ._observe.events import RetryScheduled as RetryScheduled
@@ -68,6 +82,7 @@ from ._observe.events import TaskFailed as TaskFailed
 from ._observe.events import TaskSucceeded as TaskSucceeded
 from ._observe.events import Waiting as Waiting
 from ._observe.observer import Observer as Observer
+from ._observe.rollback import Rollback as Rollback
 from ._observe.status import RunStatus as RunStatus
 from ._resilience import Backoff as Backoff
 from ._resilience import CircuitBreaker as CircuitBreaker
@@ -86,6 +101,7 @@ from ._resilience import RetryOn as RetryOn
 from ._resilience import Tier as Tier
 from ._resilience import WindowedRateLimiter as WindowedRateLimiter
 from ._resilience import is_transient as is_transient
+from ._runtime.handle import Run as Run
 from ._runtime.workflow import RunResult as RunResult
 from ._runtime.workflow import Workflow as Workflow
 
@@ -106,6 +122,11 @@ __all__ = [
     "CircuitRejected",
     "CircuitState",
     "CircuitStatistics",
+    "CompensatableOptions",
+    "CompensatableTask",
+    "CompensationFinished",
+    "CompensationStarted",
+    "CompensationTimeout",
     "DataError",
     "DataNotEncodable",
     "DataNotWritable",
@@ -121,7 +142,10 @@ __all__ = [
     "KeyNotFound",
     "Limiter",
     "LimiterStatistics",
+    "MailboxFull",
     "MemoryStore",
+    "MessageError",
+    "MessageRejected",
     "More",
     "MultiRateLimiter",
     "MultiStatistics",
@@ -136,6 +160,8 @@ __all__ = [
     "Progress",
     "RateLimited",
     "RateLimiter",
+    "ReceiveOptions",
+    "ReceiveTask",
     "Reservation",
     "Resource",
     "ResourceAmbiguous",
@@ -149,13 +175,19 @@ __all__ = [
     "RetryExhausted",
     "RetryOn",
     "RetryScheduled",
+    "Rollback",
+    "RollbackFailed",
     "RouterTask",
+    "Run",
+    "RunAlreadyEnded",
+    "RunCancelled",
     "RunContext",
     "RunEnded",
     "RunError",
     "RunResult",
     "RunStarted",
     "RunStatus",
+    "RunTimeout",
     "Shared",
     "StateEntered",
     "StepFinished",

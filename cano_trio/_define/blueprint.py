@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from .._errors import Problem
 from .._journal.codec import unencodable_part
-from .compatible import name_of
+from .compatible import bare, has_instances, name_of
 from .config import is_chooser
-from .edges import Returns, is_state, read_returns, written
+from .edges import Returns, is_state, members, read_returns, written
 from .generics import Arguments, type_arguments
 from .hints import Scope
 from .method import UNKNOWN, Method, read_method
@@ -67,17 +67,7 @@ def read_plan(
 ) -> Plan[S]:
     """Resolve a node; what is wrong with it is added to `problems`."""
     place = node.state.name
-    missing = [rule for rule in node.model.methods if rule.required and rule.name not in node.functions]
-    problems += [
-        Problem(
-            code="E16",
-            place=place,
-            message=f"{node.name} has no {rule.name}",
-            site=str(node.site),
-            hint=f"Write @{node.name}.{rule.name} over an async function.",
-        )
-        for rule in missing
-    ]
+    problems += _missing_or_idle(node)
     arguments = {} if node.task is None else type_arguments(type(node.task))
     methods = {
         rule.name: read_method(
@@ -89,10 +79,14 @@ def read_plan(
             data=data,
             problems=problems,
             arguments=_arguments_at(node, rule.name, arguments),
+            annotated=rule.by_class,
         )
         for rule in node.model.methods
         if rule.name in node.functions
     }
+    for rule in node.model.methods:
+        if rule.by_class and rule.name in methods:
+            problems += _unclear_classes(methods[rule.name], place)
     if node.model.check is not None:
         problems += [
             Problem(
@@ -128,6 +122,43 @@ def _unwritable(node: Node[Any], methods: Mapping[str, Method]) -> Iterator[Prob
             )
 
 
+def _missing_or_idle(node: Node[Any]) -> Iterator[Problem]:
+    """The methods that a task lacks, and those that nobody will call."""
+    for rule in node.model.methods:
+        knob = rule.needed_with
+        needed = rule.required or bool(knob and node.knobs[knob] is not None)
+        given = rule.name in node.functions
+        if needed and not given:
+            yield Problem(
+                code="E16",
+                place=node.state.name,
+                message=f"{node.name} has {f'a {knob}, but ' if knob else ''}no {rule.name}",
+                site=str(node.site),
+                hint=f"Write @{node.name}.{rule.name} over an async function."
+                if node.task is None
+                else f"Write `async def {rule.name}` in {type(node.task).__name__}.",
+            )
+        elif knob and given and not needed:
+            yield Problem(
+                code="W16",
+                place=node.state.name,
+                message=f"{node.name} has no {knob}, so its {rule.name} is never called",
+                site=str(node.site),
+                hint=f"Give it a {knob}, or delete {rule.name}.",
+                severity="warning",
+            )
+
+
+def _unclear_classes(method: Method, place: str) -> Iterator[Problem]:
+    """The parts of its own arguments' annotations by which `isinstance` can't tell values."""
+    for hint in (part for own in method.own if own is not UNKNOWN for part in members(own)):
+        if not has_instances(bare(hint)):
+            yield Problem(
+                code="E17", place=place, message=f"{method.label}: isinstance can't tell what is a {name_of(hint)}",
+                site=str(method.site), hint="Annotate with a class, or a union of classes: wrap it in one of your own.",
+            )  # fmt: skip
+
+
 def _returned_edges(
     node: Node[S], methods: Mapping[str, Method], states: type[S], known: Iterable[S], problems: list[Problem]
 ) -> tuple[list[Edge[S]], bool]:
@@ -141,11 +172,13 @@ def _returned_edges(
         if method is None or method.returns is UNKNOWN:
             unread |= rule.required
             continue
-        returns = read_returns(method.returns, states)
+        returns = read_returns(method.returns, states, receipt=rule.receipt)
         unread |= _check_returns(returns, method, states, rule.also, node.state.name, problems)
         if returns.anywhere:
             edges |= {state: Edge(target=state, anywhere=True) for state in known if state not in edges}
-        edges |= {target: Edge(target=target, label=label or "") for target, label in returns.targets.items()}
+        for target, label in returns.targets.items():
+            if label or target not in edges or edges[target].anywhere:
+                edges[target] = Edge(target=target, label=label or rule.label)
     return list(edges.values()), unread
 
 

@@ -10,9 +10,16 @@ from typing import Any, Generic, TypeVar, cast
 from typing_extensions import Unpack
 
 from .batch import BATCH, BatchDecorator, BatchFunction, BatchOptions
+from .compensatable import (
+    COMPENSATABLE,
+    CompensatableDecorator,
+    CompensatableFunction,
+    CompensatableOptions,
+)
 from .config import TaskOptions
 from .model import Model
 from .poll import POLL, PollDecorator, PollOptions
+from .receive import RECEIVE, ReceiveDecorator, ReceiveFunction, ReceiveOptions
 from .router import ROUTER, RouterDecorator
 from .stepped import STEPPED, SteppedDecorator
 from .task import TASK, TaskDecorator
@@ -101,3 +108,27 @@ class Decorators(ABC, Generic[S]):
             DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
         """
         return cast("SteppedDecorator[S]", self._decorator(state, STEPPED, options))
+
+    def receive(self, state: S, /, **options: Unpack[ReceiveOptions[S]]) -> ReceiveDecorator[S]:
+        """Decorate an async function that is given a message; with a ``timeout``, hang ``on_timeout`` on it.
+
+        Args:
+            state: the state in which the run waits.
+            options: see `ReceiveOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("ReceiveDecorator[S]", self._decorator(state, RECEIVE, options, ReceiveFunction))
+
+    def compensatable(self, state: S, /, **options: Unpack[CompensatableOptions[S]]) -> CompensatableDecorator[S]:
+        """Decorate an async function whose work can be undone; hang ``compensate`` on it.
+
+        Args:
+            state: the state whose work it does.
+            options: see `CompensatableOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("CompensatableDecorator[S]", self._decorator(state, COMPENSATABLE, options, CompensatableFunction))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from enum import Enum
-from typing import Any, Generic, Self, cast, overload
+from typing import Any, Generic, Literal, Self, TypeAlias, cast, overload
 
 from typing_extensions import TypeVar, Unpack, override
 
 from .._errors import DefinitionError, Problem
 from .batch import BatchOptions, BatchTask
 from .blueprint import Plan, read_plan
+from .checks import check_seconds
+from .compensatable import CompensatableOptions, CompensatableTask
 from .config import TaskConfig, TaskOptions, settle_config
 from .decorators import Decorators
 from .edges import is_state, written
@@ -20,6 +22,7 @@ from .graph import draw
 from .model import Model
 from .node import MODEL_OPTIONS, Node, check_async, functions_of, misspelt_options, name_of, options_of, scope_of
 from .poll import PollOptions, PollTask
+from .receive import ReceiveOptions, ReceiveTask
 from .resources import ResourceMap
 from .site import Site
 from .task import TASK
@@ -27,6 +30,10 @@ from .validate import find_problems
 
 S = TypeVar("S", bound=Enum)
 D = TypeVar("D", default=None)
+
+
+OnFailure: TypeAlias = Literal["roll_back", "hold"]
+"""What follows when a run fails for good."""
 
 
 class Definition(Decorators[S], Generic[S, D]):
@@ -43,6 +50,9 @@ class Definition(Decorators[S], Generic[S, D]):
         data: type[D] | None = None,
         resources: ResourceMap | None = None,
         defaults: TaskConfig | None = None,
+        timeout: float | None = None,
+        compensation_timeout: float = 30.0,
+        on_failure: OnFailure = "roll_back",
         max_transitions: int | None = None,
     ) -> None:
         self._site = Site.here()
@@ -55,6 +65,9 @@ class Definition(Decorators[S], Generic[S, D]):
         self.data = data
         self.resources = resources
         self.defaults: TaskConfig = TaskConfig() if defaults is None else defaults
+        self.timeout = timeout
+        self.compensation_timeout = compensation_timeout
+        self.on_failure: OnFailure = on_failure
         self.max_transitions = max_transitions
         self._nodes: dict[S, Node[S]] = {}
         self._read: tuple[dict[S, Plan[S]], tuple[Problem, ...]] | None = None
@@ -96,9 +109,20 @@ class Definition(Decorators[S], Generic[S, D]):
         check_resources(self.resources, str(self._site))
         if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 1:
             raise self._refused("E03", f"version is {self.version!r}", "Count versions from 1.")
+        self._check_times()
         limit = self.max_transitions
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise self._refused("E03", f"max_transitions is {limit!r}", "Pass a positive whole number, or None.")
+
+    def _check_times(self) -> None:
+        try:
+            if self.timeout is not None:
+                check_seconds("timeout", self.timeout)
+            check_seconds("compensation_timeout", self.compensation_timeout)
+        except ValueError as error:
+            raise self._refused("E03", str(error), "Seconds, as a number.") from None
+        if self.on_failure not in ("roll_back", "hold"):
+            raise self._refused("E03", f"on_failure is {self.on_failure!r}", "Pass 'roll_back' or 'hold'.")
 
     def _refused(self, code: str, message: str, hint: str) -> DefinitionError:
         return DefinitionError.one(code, "workflow", message, hint=hint, site=str(self._site))
@@ -123,6 +147,12 @@ class Definition(Decorators[S], Generic[S, D]):
     def register(self, state: S, task: BatchTask[S, Any, Any], /, **options: Unpack[BatchOptions[S]]) -> None: ...
     @overload
     def register(self, state: S, task: PollTask[S], /, **options: Unpack[PollOptions[S]]) -> None: ...
+    @overload
+    def register(self, state: S, task: ReceiveTask[S, Any], /, **options: Unpack[ReceiveOptions[S]]) -> None: ...
+    @overload
+    def register(
+        self, state: S, task: CompensatableTask[S, Any], /, **options: Unpack[CompensatableOptions[S]]
+    ) -> None: ...
     @overload
     def register(self, state: S, task: TaskForm[S], /, **options: Unpack[TaskOptions[S]]) -> None: ...
     @overload

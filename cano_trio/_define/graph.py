@@ -73,6 +73,7 @@ _MERMAID_SHAPES = {
     "poll": ("[/", "/]"),
     "timer": ("((", "))"),
     "stepped": ("[/", "\\]"),
+    "receive": (">", "]"),
 }
 _DOT_SHAPES = {
     "router": "diamond",
@@ -80,6 +81,7 @@ _DOT_SHAPES = {
     "poll": "parallelogram",
     "timer": "ellipse",
     "stepped": "trapezium",
+    "receive": "cds",
 }
 _RED = "#c0392b"
 _MERMAID_WORDS = {"call", "class", "classdef", "click", "default", "direction", "end", "flowchart", "graph", "href"} | {

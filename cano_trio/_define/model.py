@@ -21,6 +21,10 @@ class MethodRule(Struct, frozen=True, kw_only=True):
         required: a task without it is incomplete.
         writes: it may change the run's data.
         also: what it may return besides a state, as classes.
+        needed_with: the knob that calls for it: with a value there it is required, and without one it is never called.
+        by_class: `isinstance` tells which values are given to it, so that its own arguments are annotated with classes.
+        label: what stands at its edges in a drawing, where its annotation says nothing.
+        receipt: it may return a pair of a state and a receipt.
     """
 
     name: str
@@ -29,6 +33,10 @@ class MethodRule(Struct, frozen=True, kw_only=True):
     required: bool = True
     writes: bool = False
     also: tuple[type, ...] = ()
+    needed_with: str = ""
+    by_class: bool = False
+    label: str = ""
+    receipt: bool = False
 
 
 @final

@@ -9,6 +9,7 @@ from typing import final
 import attrs
 
 from .._errors import CircuitOpen
+from .._observe.rollback import Rollback
 from .run import Run
 
 _CONTEXT = "_cano_trio_context"
@@ -27,6 +28,7 @@ class FailureContext:
         state: the state that failed.
         attempts: how many attempts it made; 0 if a circuit breaker refused the first.
         path: the states the run has entered, that one last; the latest 1,000.
+        rollback: what the rollback came to; None if nothing was rolled back.
     """
 
     run_id: str
@@ -34,6 +36,7 @@ class FailureContext:
     state: Enum
     attempts: int
     path: tuple[Enum, ...]
+    rollback: Rollback | None = None
 
     def __str__(self) -> str:
         """One line, as it is added to tracebacks (PEP 678)."""
@@ -88,3 +91,13 @@ def add_context(error: Exception, run: Run) -> None:
         notes: list[object] = getattr(error, "__notes__", [])
         notes[:] = [note for note in notes if not str(note).startswith(_NOTE)]
         error.add_note(str(context))
+
+
+def add_rollback(error: BaseException, rollback: Rollback) -> None:
+    """Have a run's failure tell what its rollback came to."""
+    context = failure_context(error)
+    with suppress(Exception):
+        if context is not None:
+            setattr(error, _CONTEXT, attrs.evolve(context, rollback=rollback))
+    with suppress(Exception):
+        error.add_note(str(rollback))

@@ -7,7 +7,9 @@ from typing import Any
 
 from .._define.blueprint import Plan
 from .batch import bind_batch
+from .compensatable import bind_compensatable
 from .poll import bind_poll
+from .receive import bind_receive
 from .router import bind_router
 from .stepped import bind_stepped
 from .task import bind_task
@@ -20,5 +22,7 @@ ADVANCE: dict[str, Callable[[Any, Plan[Any], Binder], None]] = {
     "poll": bind_poll,
     "timer": bind_timer,
     "batch": bind_batch,
+    "compensatable": bind_compensatable,
     "stepped": bind_stepped,
+    "receive": bind_receive,
 }

@@ -12,6 +12,7 @@ from .._errors import CanoError, DefinitionError, Problem, ResourceError
 from .._journal.codec import codec_for
 from .._observe.observer import Observer
 from .lifecycle import Resources
+from .mailbox import Kinds
 from .models import ADVANCE
 from .run import Run
 from .step import Step
@@ -29,7 +30,7 @@ class Program:
         DefinitionError: resources are missing or ambiguous; all of them are told at once.
     """
 
-    __slots__ = ("codec", "limit", "name", "plans", "size", "steps", "workflow")
+    __slots__ = ("codec", "limit", "name", "plans", "size", "steps", "takes", "workflow")
 
     def __init__(self, workflow: Definition[Any, Any], resources: Resources) -> None:
         self.workflow = workflow
@@ -46,6 +47,8 @@ class Program:
                 self._bind(self.steps[state], plan, binder, problems)
         if problems:
             raise DefinitionError(problems)
+        # In a dict, because a set would have no order.
+        self.takes: Kinds = tuple({kind: None for step in self.steps.values() for kind in step.takes})
 
     @classmethod
     def of(cls, workflow: Definition[Any, Any], resources: Resources) -> Program:
@@ -78,6 +81,7 @@ class Program:
         return Run(
             self.name, run_id, self.steps[start], size=self.size, limit=self.limit, codec=self.codec,
             packed=None if self.codec is None else self.codec.pack(data), observers=observers, resources=resources,
+            takes=self.takes,
         )  # fmt: skip
 
     def _bind(self, step: Step, plan: Plan[Any], binder: Binder, problems: list[Problem]) -> None:

@@ -31,6 +31,11 @@ def give_number(_run: Run, number: int, _part: str) -> object:
     return number
 
 
+def give_part(_run: Run, _number: int, part: str) -> object:
+    """Which part of the state's work it is."""
+    return part
+
+
 @final
 class Unit:
     """One callable under one policy. Whatever can be known before a run is settled here, once.
@@ -105,6 +110,7 @@ class Binder:
         choosers: Mapping[str, Method] | None = None,
         label: str | None = None,
         bare: bool = False,
+        around: Callable[[Call], Call] | None = None,
     ) -> Unit:
         """The unit of a method: its resources looked up, its policies put around it."""
         own = len(method.own)
@@ -118,7 +124,15 @@ class Binder:
             call = reading(call, data_at, method.label)
             prefix.insert(0, give_run)
         return layered(
-            label or method.label, call, args, varying, prefix, config, self.choices(choosers or {}), bare=bare
+            label or method.label,
+            call,
+            args,
+            varying,
+            prefix,
+            config,
+            self.choices(choosers or {}),
+            bare=bare,
+            around=around,
         )
 
     def choices(self, choosers: Mapping[str, Method]) -> dict[str, Give]:
@@ -201,14 +215,20 @@ def layered(
     choices: dict[str, Give],
     *,
     bare: bool = False,
+    around: Callable[[Call], Call] | None = None,
 ) -> Unit:
     """A unit whose call stands inside the policies it has, composed once.
+
+    What is put `around` the timed call gets the run and the part of the work first.
 
     Waiting at the limiter does not count against the attempt timeout, and an open breaker costs no limiter token.
     """
     front = list(prefix)
     if config.limit is not None:
         call = timed(call, config.limit, label)
+    if around is not None:
+        call = around(call)
+        front[:0] = [give_run, give_part]
     if "limiter" in choices:
         call = chosen(call, lambda inner, limiter: limited(inner, _limiter(limiter, label)))
         front.insert(0, choices["limiter"])

@@ -9,6 +9,7 @@ from enum import Enum
 
 from msgspec import Struct
 
+from .rollback import Rollback
 from .status import RunStatus
 
 
@@ -136,6 +137,30 @@ class Waiting(Event, frozen=True, gc=False):
     seconds: float | None
 
 
+class CompensationStarted(Event, frozen=True, gc=False):
+    """Something that the run did in `state` is being undone.
+
+    Args:
+        task: the name of the compensation.
+        in_doubt: nobody knows whether it was done: an attempt began and left no receipt.
+    """
+
+    task: str
+    in_doubt: bool
+
+
+class CompensationFinished(Event, frozen=True):
+    """A compensation has ended.
+
+    Args:
+        task: the name of the compensation.
+        error: what it failed with at its last attempt; None if it succeeded.
+    """
+
+    task: str
+    error: Exception | None
+
+
 class Progress(Event, frozen=True, gc=False):
     """A task says how far it is.
 
@@ -165,8 +190,10 @@ class RunEnded(Event, frozen=True):
         status: how it ended.
         error: what it failed with, also a `KeyboardInterrupt` or its like; None if it completed or was cancelled.
         elapsed: seconds since it began.
+        rollback: what was undone; None if nothing was to be undone.
     """
 
     status: RunStatus
     error: BaseException | None
     elapsed: float
+    rollback: Rollback | None = None

@@ -12,6 +12,8 @@ from typing import Self, TextIO, final
 
 from .._observe.events import (
     CircuitRejected,
+    CompensationFinished,
+    CompensationStarted,
     Event,
     Progress,
     RetryScheduled,
@@ -20,8 +22,9 @@ from .._observe.events import (
     StateEntered,
     StepFinished,
     TaskFailed,
+    Waiting,
 )
-from .wording import count, elapsed, one_line, printable, seconds
+from .wording import count, elapsed, one_line, printable, seconds, waiting
 
 BACKLOG = 1000
 """Events that may wait for a slow reader before events are left out."""
@@ -29,7 +32,10 @@ BACKLOG = 1000
 PROGRESS_SECONDS = 1.0
 """Between two lines about the progress of one state."""
 
-_TOLD = (StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Progress, StepFinished, RunStarted, RunEnded)
+_TOLD = (
+    StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Waiting, Progress, StepFinished, CompensationStarted, CompensationFinished,
+    RunStarted, RunEnded,
+)  # fmt: skip
 
 
 @final
@@ -107,12 +113,24 @@ class PlainProgress:
                 yield f"refused by circuit breaker {event.breaker!r}, for another {seconds(event.retry_after)}"
             case TaskFailed():
                 yield f"failed: {one_line(event.error)}{f', on to {event.next_state.name}' if event.next_state else ''}"
+            case CompensationStarted():
+                yield f"undoing{', in doubt whether it was done' if event.in_doubt else ''}"
+            case CompensationFinished():
+                yield "undone" if event.error is None else f"not undone: {one_line(event.error)}"
+            case RunEnded():
+                yield f"{event.status.value} after {elapsed(event.elapsed)}"
+            case _:
+                yield from self._texts_on_the_way(event)
+
+    def _texts_on_the_way(self, event: Event) -> Iterator[str]:
+        """Of these there may be thousands a second."""
+        match event:
             case Progress() if event.done == event.total or self._is_due(event):
                 yield f"{event.done:,}" if event.total is None else f"{event.done:,} of {event.total:,}"
             case StepFinished() if self._is_due(event):
                 yield count(event.step, "step")
-            case RunEnded():
-                yield f"{event.status.value} after {elapsed(event.elapsed)}"
+            case Waiting() if event.seconds is None or event.seconds >= PROGRESS_SECONDS or self._is_due(event):
+                yield waiting(event)
             case _:
                 pass
 

@@ -54,7 +54,7 @@ class Canceller(Instrument):
 def cancel_at_every_step(
     make: Callable[[], World],
     work: Callable[[World], Awaitable[object]],
-    check: Callable[[World], None] = lambda _: None,
+    check: Callable[[World], object] = lambda _: None,
 ) -> int:
     """Do work again and again, cancelled before it begins and then each time one moment later, until it is done first.
 
@@ -83,7 +83,7 @@ async def _cancel_at(
     moment: int,
     make: Callable[[], World],
     work: Callable[[World], Awaitable[object]],
-    check: Callable[[World], None],
+    check: Callable[[World], object],
 ) -> bool:
     """Do the work once; whether the cancel came before its end."""
     world = make()

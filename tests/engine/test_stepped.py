@@ -215,8 +215,8 @@ async def test_cursors_of_several_types() -> None:
     @work.stepped(Step.COPY)
     async def copy(at: int | str | None) -> More[int] | More[str] | More[None] | Literal[Step.DONE]:
         seen.append(at)
-        outcomes: list[Any] = [More(1), More("one"), More(None), Step.DONE]
-        return outcomes[len(seen) - 1]  # type: ignore[no-any-return]
+        answers: list[Any] = [More(1), More("one"), More(None), Step.DONE]
+        return answers[len(seen) - 1]  # type: ignore[no-any-return]
 
     await work.orchestrate()
     assert seen == [None, 1, "one", None]

@@ -375,7 +375,7 @@ Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], data=Order("x"))  # type: 
 Workflow(Step, initial="FETCH", exits=[Step.DONE])  # type: ignore[type-var]
 Workflow(Step, initial=Step.FETCH)  # type: ignore[call-arg]
 Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], version="2")  # type: ignore[arg-type]
-Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], timeout=3)  # type: ignore[call-arg]
+Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], timeout="3")  # type: ignore[arg-type]
 foreign: Workflow[Step] = Workflow(Step, initial=Pay.START, exits=[Step.DONE])  # type: ignore[arg-type]
 
 

@@ -1,0 +1,115 @@
+"""How a compensatable advances: each attempt is held against a cancel until its receipt is kept (cano SAG-15)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from .._define.blueprint import Plan
+from .._define.config import TaskConfig
+from .._define.edges import receipt_type
+from .._journal.codec import codec_for
+from .attempt import attempt
+from .layers import Call
+from .rollback import Undo, begun
+from .run import Run
+from .unit import Binder
+
+HOLD = 30.0
+"""Seconds for which a cancel waits for an attempt, where neither the task nor its timeout says."""
+
+
+def bind_compensatable(step: Any, plan: Plan[Any], binder: Binder) -> None:
+    """Make the state's step attempt the work, and remember how it is undone."""
+    config, knobs = plan.node.config, plan.node.knobs
+    undoing = TaskConfig(
+        retry=knobs["compensate_retry"],
+        retry_on=config.retry_on,
+        attempt_timeout=config.attempt_timeout if knobs["compensate_timeout"] is None else knobs["compensate_timeout"],
+    )
+    in_doubt = plan.methods.get("compensate_in_doubt")
+    undo = Undo(
+        step,
+        codec_for(receipt_type(plan.methods["run"].returns)),
+        binder.unit(plan.methods["compensate"], writes=True, config=undoing),
+        None if in_doubt is None else binder.unit(in_doubt, writes=True, config=undoing),
+    )
+    hold = knobs["hold"] or config.limit or HOLD
+    step.unit = binder.unit(
+        plan.methods["run"],
+        writes=True,
+        config=config,
+        choosers=plan.choosers,
+        label=plan.node.name,
+        around=lambda call: recorded(call, undo, held(hold, config.limit)),
+    )
+    step.args = step.unit.args
+    step.writes = step.unit.takes_draft
+    step.advance = attempt
+
+
+def recorded(call: Call, undo: Undo, hold: Callable[[Callable[[], Any]], Any]) -> Call:
+    """The call, held until its receipt is kept; it gives the state alone."""
+
+    async def once(run: Run, part: str, *args: object) -> Any:
+        async def kept() -> Any:
+            entry = begun(run, undo, part)
+            result = await call(*args)
+            # Here the work becomes a fact: its receipt is kept before any cancel can come between.
+            if isinstance(result, tuple) and len(result) == 2:  # pyright: ignore[reportUnknownArgumentType]
+                state, receipt = result  # pyright: ignore[reportUnknownVariableType]
+                entry.settle(run, receipt)
+                return state  # pyright: ignore[reportUnknownVariableType]
+            run.done.remove(entry)  # a bare state: nothing was done
+            return result
+
+        return await hold(kept)
+
+    return once
+
+
+def held(seconds: float, limit: float | None) -> Callable[[Callable[[], Any]], Any]:
+    """What shields a call from every cancel, for so many seconds after one has come.
+
+    Where the attempt timeout ends the call as soon, nobody has to watch for the cancel.
+    """
+    return _shielded if limit is not None and limit <= seconds else lambda call: _watched(call, seconds)
+
+
+async def _shielded(call: Callable[[], Any]) -> Any:
+    with trio.CancelScope(shield=True):
+        return await call()
+
+
+async def _watched(call: Callable[[], Any], seconds: float) -> Any:
+    result: Any = None
+    failure: BaseException | None = None
+    scope = trio.CancelScope(shield=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_loosen, scope, seconds)
+        with scope:
+            try:
+                result = await call()
+            except trio.Cancelled:
+                raise
+            except BaseException as error:
+                failure = error
+        nursery.cancel_scope.cancel()
+    try:
+        if scope.cancelled_caught:
+            await trio.lowlevel.checkpoint()  # the cancel that was waited for
+        if failure is not None:
+            raise failure
+        return result
+    finally:
+        del failure
+
+
+async def _loosen(scope: trio.CancelScope, seconds: float) -> None:
+    """Once a cancel has come, give the shielded call so many seconds more."""
+    try:
+        await trio.sleep_forever()
+    except trio.Cancelled:
+        scope.deadline = min(scope.deadline, trio.current_time() + seconds)
