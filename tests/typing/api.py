@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
 from typing import Annotated, Generic, Literal, TypeVar, assert_type
 
@@ -19,6 +20,7 @@ import trio
 
 from cano_trio import (
     AttemptFailed,
+    Backoff,
     BatchResults,
     BatchTask,
     CircuitBreaker,
@@ -26,8 +28,12 @@ from cano_trio import (
     Event,
     ItemResult,
     MemoryStore,
+    More,
     Observer,
+    Pending,
     PerRun,
+    PollTask,
+    PollTimeout,
     Problem,
     RateLimiter,
     Resources,
@@ -39,9 +45,11 @@ from cano_trio import (
     RunResult,
     RunStatus,
     Shared,
+    SteppedTask,
     Task,
     TaskConfig,
     TaskOptions,
+    TimerTask,
     Workflow,
     failure_context,
     is_transient,
@@ -163,6 +171,69 @@ async def shared_limiter(page: Page) -> Row:
     return Row()
 
 
+@workflow.poll(
+    Step.FETCH, backoff=Backoff(base=1), max_errors=3, error_backoff=Backoff(), on_error={PollTimeout: Step.FAILED}
+)
+async def look(http: Http) -> Literal[Step.PARSE] | Pending:
+    return Step.PARSE if http is http else Pending(delay=3, reset=True)
+
+
+@workflow.timer(Step.PARSE, attempt_timeout=60)
+async def pause(store: MemoryStore) -> float:
+    return 3
+
+
+@pause.after_wait
+async def go_on(http: Http) -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.timer(Step.PARSE)
+async def until() -> datetime:
+    return datetime.now()
+
+
+@workflow.timer(Step.PARSE)
+async def either() -> float | datetime:
+    return 3
+
+
+@workflow.stepped(Step.PARSE, retry=Retry.none())
+async def copy(cursor: Page | None, http: Http) -> More[Page] | Literal[Step.DONE]:
+    return Step.DONE if cursor else More(Page())
+
+
+class Look(PollTask[Step]):
+    backoff = Backoff(base=1)
+    max_errors = 3
+    error_backoff = Backoff(base=1)
+    attempt_timeout = 60.0
+
+    async def poll(self, http: Http) -> Literal[Step.PARSE] | Pending:
+        return Pending()
+
+
+class Pause(TimerTask[Step]):
+    async def wait(self, http: Http) -> float:
+        return 3
+
+    async def after_wait(self, store: MemoryStore) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
+class Until(TimerTask[Step]):
+    async def wait(self) -> datetime:
+        return datetime.now()
+
+    async def after_wait(self) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
+class Copy(SteppedTask[Step, Page]):
+    async def step(self, cursor: Page | None, /, http: Http) -> More[Page] | Literal[Step.DONE]:
+        return More(Page())
+
+
 class Fetch(Task[Step]):
     config = TaskConfig(retry=Retry.none())
     name = "fetch"
@@ -222,6 +293,10 @@ workflow.register(Step.FETCH, Choose())
 workflow.register(Step.PARSE, Parse(), attempt_timeout=60.0)
 workflow.register(Step.PARSE, Parse(), concurrency=2, item_retry=Retry.none(), name="parse")
 workflow.register(Step.PARSE, Parse(), concurrency=trio.CapacityLimiter(3), item_retry_on=OSError, item_timeout=1.0)
+workflow.register(Step.PARSE, Look(), max_errors=3, backoff=Backoff(), name="look")
+workflow.register(Step.PARSE, Pause(), attempt_timeout=60.0)
+workflow.register(Step.PARSE, Until())
+workflow.register(Step.PARSE, Copy(), retry=Retry.none())
 workflow.register(Step.PARSE, Library(Step.DONE))
 workflow.register(Step.PARSE, Named(Step.DONE))
 workflow.register(Step.PARSE, fetch, retry=Retry.none())
@@ -277,6 +352,11 @@ async def running() -> None:
     assert_type(await parse(Page(), Http()), Row)
     assert_type(await pages(MemoryStore()), Sequence[Page])
     assert_type(await choose(resources), Step)
+    assert_type(await look(Http()), Step | Pending)
+    assert_type(await pause(MemoryStore()), float)
+    assert_type(await until(), datetime)
+    assert_type(await go_on(Http()), Step)
+    assert_type(await copy(None, Http()), More[Page] | Step)
     async with resources:
         await workflow.run(resources=resources)
     try:
@@ -402,6 +482,95 @@ async def finishes_elsewhere(results: BatchResults[Page, Row]) -> Literal[Pay.PA
     return Pay.PAID
 
 
+@workflow.poll(Step.FETCH)  # type: ignore[arg-type]
+async def looks_for_nothing() -> Pending | None: ...
+
+
+@workflow.poll(Step.FETCH)  # type: ignore[arg-type]
+async def looks_elsewhere() -> Literal[Pay.PAID] | Pending:
+    return Pay.PAID
+
+
+@workflow.poll(Step.FETCH, max_errors="3")  # type: ignore[arg-type]
+async def wrong_errors() -> Literal[Step.DONE] | Pending:
+    return Step.DONE
+
+
+@workflow.poll(Step.FETCH, backoff=3)  # type: ignore[arg-type]
+async def wrong_backoff() -> Literal[Step.DONE] | Pending:
+    return Step.DONE
+
+
+@workflow.task(Step.FETCH, max_errors=3)  # type: ignore[call-arg]
+async def option_of_a_poll() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.task(Step.FETCH)  # type: ignore[arg-type]
+async def pending_task() -> Literal[Step.DONE] | Pending:
+    return Step.DONE
+
+
+@workflow.timer(Step.FETCH)  # type: ignore[type-var]
+async def waits_for_a_word() -> str:
+    return "soon"
+
+
+@pause.after_wait  # type: ignore[arg-type]
+async def goes_nowhere() -> None: ...
+
+
+@pause.after_wait  # type: ignore[arg-type]
+async def goes_elsewhere() -> Literal[Pay.PAID]:
+    return Pay.PAID
+
+
+@workflow.stepped(Step.PARSE)  # type: ignore[arg-type]
+async def takes_no_cursor() -> More[int] | Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.stepped(Step.PARSE)  # type: ignore[misc]
+async def takes_another_cursor(cursor: str | None) -> More[int] | Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.stepped(Step.PARSE)  # type: ignore[arg-type]
+async def never_without_a_cursor(cursor: int) -> More[int] | Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.stepped(Step.PARSE)  # type: ignore[arg-type]
+async def steps_elsewhere(cursor: int | None) -> More[int] | Literal[Pay.PAID]:
+    return Pay.PAID
+
+
+@workflow.stepped(Step.PARSE)
+async def returns_another_cursor(cursor: int | None) -> More[int] | Literal[Step.DONE]:
+    return More("1")  # type: ignore[arg-type]
+
+
+class WrongLook(PollTask[Step]):
+    backoff = 3  # type: ignore[assignment]
+    max_errors = "3"  # type: ignore[assignment]
+
+    async def poll(self) -> Literal[Pay.PAID] | Pending:  # type: ignore[override]
+        return Pay.PAID
+
+
+class WrongPause(TimerTask[Step]):
+    async def wait(self) -> str:  # type: ignore[override]
+        return "soon"
+
+    async def after_wait(self) -> Pending:  # type: ignore[override]
+        return Pending()
+
+
+class WrongCopy(SteppedTask[Step, Page]):
+    async def step(self, cursor: Page | None, /) -> More[Row] | Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
 class OtherEnum(Task[Step]):
     async def run(self) -> Literal[Pay.PAID]:  # type: ignore[override]
         return Pay.PAID
@@ -467,6 +636,13 @@ workflow.register(Step.FETCH, Fetch(), item_retry=Retry.none())  # type: ignore[
 workflow.register(Step.PARSE, Parse(), item_retry=3)  # type: ignore[call-overload]
 workflow.register(Step.PARSE, Parse(), attempts=3)  # type: ignore[call-overload]
 workflow.register(Pay.PAID, Parse())  # type: ignore[call-overload]
+workflow.register(Step.PARSE, Look(), max_errors="3")  # type: ignore[call-overload]
+workflow.register(Step.PARSE, Pause(), max_errors=3)  # type: ignore[call-overload]
+workflow.register(Pay.PAID, Copy())  # type: ignore[call-overload]
+Pending(3)  # type: ignore[call-arg]
+Pending(delay="3")  # type: ignore[arg-type]
+More()  # type: ignore[call-arg]
+Backoff(1)  # type: ignore[call-arg]
 workflow.with_tasks({Pay.PAID: fetch})  # type: ignore[dict-item]
 workflow.with_tasks({Step.FETCH: blocking})  # type: ignore[dict-item]
 Retry(3)  # type: ignore[call-arg]

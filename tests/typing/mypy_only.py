@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Literal
 
-from cano_trio import BatchResults, BatchTask, Workflow
+from cano_trio import BatchResults, BatchTask, More, SteppedTask, Workflow
 
 
 class Step(Enum):
@@ -40,6 +40,16 @@ class OtherItem(BatchTask[Step, Page, Row]):
         return Row()
 
     async def finish(self, results: BatchResults[Row, Row]) -> Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+class OtherCursor(SteppedTask[Step, Page]):
+    async def step(self, cursor: Row | None, /) -> More[Page] | Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+class NoCursor(SteppedTask[Step, Page]):
+    async def step(self) -> More[Page] | Literal[Step.DONE]:  # type: ignore[override]
         return Step.DONE
 
 
