@@ -77,13 +77,12 @@ class Mailbox:
         return self._put(self._letter(message, key))
 
     async def put(self, message: object, key: str | None) -> bool:
-        """Put a message in as soon as there is room; if this is cancelled, it has not come in.
+        """Put a message in as soon as there is room, behind a `checkpoint_if_cancelled`; if cancelled, it has not come in.
 
         Raises:
             MessageRejected: no state takes it.
             RunAlreadyEnded: the run has ended before there was room.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         letter = self._letter(message, key)
         try:
             fresh = self._put(letter)
