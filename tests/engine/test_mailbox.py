@@ -384,7 +384,7 @@ async def test_unread_messages_are_told(caplog: pytest.LogCaptureFixture) -> Non
 
     with caplog.at_level(logging.WARNING, "cano_trio"):
         await beside(workflow([]), body)
-        assert caplog.messages == ["run 'r' has ended (completed) with 3 messages unread: Unwanted, Wanted"]
+        assert caplog.messages == ["run 'r' has ended (completed) and left messages unread: 2 Unwanted, 1 Wanted"]
         caplog.clear()
         await beside(workflow([]), lambda run: run.send(Stop()))
     assert caplog.messages == []

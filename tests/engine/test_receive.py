@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -584,12 +587,11 @@ def test_against_a_plain_model(sends: list[tuple[int, type[Message]]], plan: lis
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             run: Run[Any] = await nursery.start(work.run)
-            for at, message in timed:
+            for at, together in groupby(timed, itemgetter(0)):
                 await trio.sleep_until(at)
-                try:
-                    await run.send(message)
-                except RunAlreadyEnded:
-                    return
+                for _, message in together:
+                    with suppress(RunAlreadyEnded):
+                        run.send_nowait(message)
 
     takes = {kind for kinds, _ in plan for kind in ((Red, Blue) if kinds == "both" else (KINDS[kinds],))}
     timed = [(at, message) for at, message in timed if isinstance(message, tuple(takes))]
