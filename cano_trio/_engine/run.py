@@ -184,7 +184,7 @@ class Run:
         self.status = status
         if self._mailbox is not None:
             self._mailbox.close(status.value)
-            self._mailbox = None
+            self._mailbox = self.letter = None
 
     def context(self, attempt: int, part: str) -> RunContext:
         """The context of an attempt at a part of the present state."""
