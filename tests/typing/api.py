@@ -23,10 +23,13 @@ from cano_trio import (
     Backoff,
     BatchResults,
     BatchTask,
+    BranchResults,
+    BranchTask,
     CircuitBreaker,
     DefinitionError,
     Event,
     ItemResult,
+    JoinRule,
     MemoryStore,
     More,
     Observer,
@@ -46,6 +49,9 @@ from cano_trio import (
     RunStatus,
     Shared,
     SteppedTask,
+    Split,
+    SplitFailed,
+    SplitTask,
     Task,
     TaskConfig,
     TaskOptions,
@@ -304,6 +310,74 @@ options: TaskOptions[Step] = {"retry": Retry.none(), "on_error": {OSError: Step.
 workflow.register(Step.PARSE, fetch, **options)
 assert_type(orders.with_tasks({Step.FETCH: fetch, Step.PARSE: Parse()}), Workflow[Step, Order])
 assert_type(workflow.problems(), tuple[Problem, ...])
+
+
+# ---- accepted: splits
+
+
+async def near(http: Http) -> Row:
+    return Row()
+
+
+async def far() -> int:
+    return 3
+
+
+@workflow.branch
+async def price(page: Page, http: Http) -> Row:
+    return Row()
+
+
+@workflow.branch(retry=Retry.none(), attempt_timeout=2.0, name="slow", breaker=CircuitBreaker())
+async def slow() -> Row:
+    return Row()
+
+
+class Bid(BranchTask[Row]):
+    retry = Retry.none()
+
+    async def run(self, http: Http) -> Row:
+        return Row()
+
+
+workflow.register_split(Step.FETCH, Split.all([near, far, slow, Bid(), Fetch()], Step.PARSE, timeout=5, bulkhead=2))
+workflow.register_split(
+    Step.FETCH, Split.any({"near": near, "bid": Bid()}, then=Step.PARSE), on_error={SplitFailed: Step.DONE}
+)
+workflow.register_split(Step.FETCH, Split.quorum((near, far), 1, Step.PARSE, collect=True), name="ask")
+workflow.register_split(Step.FETCH, Split.percentage((branch for branch in [near]), 0.5, Step.PARSE))
+workflow.register_split(Step.FETCH, Split.by_deadline([near, far], Step.PARSE, timeout=3, least=1))
+
+
+@workflow.split(Step.FETCH, retry=Retry.none())
+async def fan_out(store: MemoryStore) -> Literal[Step.DONE] | Split[Literal[Step.REPORT]]:
+    if store.get("many", bool):
+        return Split.over(price, [Page()], Step.REPORT, rule=JoinRule.quorum(1), timeout=3)
+    return Step.DONE
+
+
+@workflow.split(Step.FETCH)
+async def fan_out_only() -> Split[Step]:
+    return Split.over(price, {"first": Page()}, Step.REPORT)
+
+
+class FanOut(SplitTask[Step]):
+    attempt_timeout = 3.0
+
+    async def split(self, http: Http) -> Split[Literal[Step.REPORT]]:
+        return Split.over(price, [Page()], Step.REPORT)
+
+
+workflow.register(Step.FETCH, FanOut())
+
+
+@workflow.task(Step.REPORT)
+async def joined(results: BranchResults[Row]) -> Literal[Step.DONE]:
+    assert_type(results["near"], outcome.Maybe[Row])
+    assert_type(results.successes, dict[str, Row])
+    assert_type(results.failures, dict[str, BaseException])
+    assert_type(results.missing, tuple[str, ...])
+    return Step.DONE
 
 
 # ---- accepted: resources, observers
@@ -650,6 +724,61 @@ Retry.fixed(2)  # type: ignore[call-arg]
 TaskConfig(retry=3)  # type: ignore[arg-type]
 TaskConfig(timeout=3)  # type: ignore[call-arg]
 wrong_options: TaskOptions[Step] = {"retires": Retry.none()}  # type: ignore[typeddict-unknown-key]
+
+
+# ---- rejected: splits
+
+
+def sync_branch() -> int:
+    return 3
+
+
+workflow.register_split(Step.FETCH, Split.all([sync_branch], Step.DONE))  # type: ignore[list-item]
+workflow.register_split(Step.FETCH, Split.all([Bid], Step.DONE))  # type: ignore[list-item]
+workflow.register_split(Step.FETCH, Split.all(near, Step.DONE))  # type: ignore[arg-type]
+workflow.register_split(Step.FETCH, Split.all([near], Pay.PAID))  # type: ignore[arg-type]
+workflow.register_split(Step.FETCH, Split.quorum([near], Step.DONE))  # type: ignore[call-arg, arg-type]
+workflow.register_split(Step.FETCH, Split.quorum([near], "1", Step.DONE))  # type: ignore[arg-type]
+workflow.register_split(Step.FETCH, Split.by_deadline([near], Step.DONE))  # type: ignore[call-arg]
+workflow.register_split(Step.FETCH, Split.all([near], Step.DONE), retry=Retry.none())  # type: ignore[call-arg]
+workflow.register_split(Step.FETCH, [near])  # type: ignore[arg-type]
+workflow.register(Step.FETCH, Bid())  # type: ignore[arg-type]
+Split.over(price, ["page"], Step.REPORT)  # type: ignore[misc]
+Split.over(far, [Page()], Step.REPORT)  # type: ignore[arg-type]
+Split.over(price, [Page()], Step.REPORT, rule="any")  # type: ignore[arg-type]
+
+
+workflow.branch(on_error={OSError: Step.DONE})  # type: ignore[call-overload]
+
+
+@workflow.branch  # type: ignore[type-var]
+def sync_declared() -> Row:
+    return Row()
+
+
+@workflow.task(Step.FETCH)  # type: ignore[arg-type]
+async def task_splits() -> Split[Literal[Step.REPORT]]:
+    return Split.over(price, [Page()], Step.REPORT)
+
+
+@workflow.split(Step.FETCH)
+async def joins_elsewhere() -> Split[Literal[Step.REPORT]]:
+    return Split.over(price, [Page()], Step.DONE)  # type: ignore[arg-type]
+
+
+@workflow.split(Step.FETCH)  # type: ignore[arg-type]
+async def joins_in_another_enum() -> Split[Pay]:
+    return Split.over(price, [Page()], Pay.PAID)
+
+
+class OtherSplit(SplitTask[Step]):
+    async def split(self) -> Split[Literal[Pay.PAID]]:  # type: ignore[override]
+        return Split.over(price, [Page()], Pay.PAID)
+
+
+class OtherValue(BranchTask[Row]):
+    async def run(self) -> int:  # type: ignore[override]
+        return 3
 
 
 # ---- rejected: running
