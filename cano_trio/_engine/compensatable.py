@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import trio
+from msgspec.structs import replace
 
 from .._define.blueprint import Plan
+from .._define.compensatable import kept_type
 from .._define.config import TaskConfig
-from .._define.edges import receipt_type
-from .._journal.codec import codec_for
+from .._journal.codec import JsonCodec
 from .attempt import attempt
 from .layers import Call
-from .rollback import Undo, begun
+from .rollback import Entry, Undo, begun
 from .run import Run
 from .unit import Binder
 
@@ -23,22 +25,22 @@ HOLD = 30.0
 
 def bind_compensatable(step: Any, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step attempt the work, and remember how it is undone."""
-    config, knobs = plan.node.config, plan.node.knobs
+    config, knobs, methods = plan.node.config, plan.node.knobs, plan.methods
     undoing = TaskConfig(
         retry=knobs["compensate_retry"],
         retry_on=config.retry_on,
         attempt_timeout=config.attempt_timeout if knobs["compensate_timeout"] is None else knobs["compensate_timeout"],
     )
-    in_doubt = plan.methods.get("compensate_in_doubt")
+    compensate, in_doubt = methods["compensate"], methods.get("compensate_in_doubt")
     undo = Undo(
         step,
-        codec_for(receipt_type(plan.methods["run"].returns)),
-        binder.unit(plan.methods["compensate"], writes=True, config=undoing),
+        JsonCodec(kept_type(methods["run"]), "receipt"),
+        binder.unit(replace(compensate, function=_taking(compensate.function)), writes=True, config=undoing),
         None if in_doubt is None else binder.unit(in_doubt, writes=True, config=undoing),
     )
     hold = knobs["hold"] or config.limit or HOLD
     step.unit = binder.unit(
-        plan.methods["run"],
+        methods["run"],
         writes=True,
         config=config,
         choosers=plan.choosers,
@@ -50,19 +52,29 @@ def bind_compensatable(step: Any, plan: Plan[Any], binder: Binder) -> None:
     step.advance = attempt
 
 
+def _taking(compensate: Call) -> Call:
+    """The compensation given a receipt of its own at each attempt: what a failed one did to it, the next must not see."""
+
+    async def call(entry: Entry, *args: object, **named: object) -> Any:
+        return await compensate(entry.taken(), *args, **named)
+
+    return call
+
+
 def recorded(call: Call, undo: Undo, hold: Callable[[Callable[[], Any]], Any]) -> Call:
     """The call, held until its receipt is kept; it gives the state alone."""
 
     async def once(run: Run, part: str, *args: object) -> Any:
         async def kept() -> Any:
             entry = begun(run, undo, part)
-            result = await call(*args)
+            result: Any = await call(*args)
             # Here the work becomes a fact: its receipt is kept before any cancel can come between.
-            if isinstance(result, tuple) and len(result) == 2:  # pyright: ignore[reportUnknownArgumentType]
+            if isinstance(result, Enum):  # a bare state, which may be a tuple itself: nothing was done
+                entry.strike(run)
+            elif isinstance(result, tuple) and len(result) == 2:  # pyright: ignore[reportUnknownArgumentType]
                 state, receipt = result  # pyright: ignore[reportUnknownVariableType]
                 entry.settle(run, receipt)
                 return state  # pyright: ignore[reportUnknownVariableType]
-            run.done.remove(entry)  # a bare state: nothing was done
             return result
 
         return await hold(kept)
@@ -89,19 +101,17 @@ async def _watched(call: Callable[[], Any], seconds: float) -> Any:
     scope = trio.CancelScope(shield=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_loosen, scope, seconds)
-        with scope:
-            try:
+        try:
+            with scope:
                 result = await call()
-            except trio.Cancelled:
-                raise
-            except BaseException as error:
-                failure = error
+        except BaseException as error:  # the nursery would make a group of it
+            failure = error
         nursery.cancel_scope.cancel()
     try:
-        if scope.cancelled_caught:
-            await trio.lowlevel.checkpoint()  # the cancel that was waited for
         if failure is not None:
             raise failure
+        if scope.cancelled_caught:
+            await trio.lowlevel.checkpoint()  # the cancel that was waited for
         return result
     finally:
         del failure
