@@ -7,6 +7,9 @@ from ._define.batch import BatchOptions as BatchOptions
 from ._define.batch import BatchResults as BatchResults
 from ._define.batch import BatchTask as BatchTask
 from ._define.batch import ItemResult as ItemResult
+from ._define.branch import BranchOptions as BranchOptions
+from ._define.branch import BranchTask as BranchTask
+from ._define.branch_results import BranchResults as BranchResults
 from ._define.compensatable import CompensatableOptions as CompensatableOptions
 from ._define.compensatable import CompensatableTask as CompensatableTask
 from ._define.config import TaskConfig as TaskConfig
@@ -14,6 +17,7 @@ from ._define.config import TaskOptions as TaskOptions
 from ._define.context import RunContext as RunContext
 from ._define.health import HealthLevel as HealthLevel
 from ._define.health import HealthStatus as HealthStatus
+from ._define.join_rule import JoinRule as JoinRule
 from ._define.memory_store import MemoryStore as MemoryStore
 from ._define.poll import Pending as Pending
 from ._define.poll import PollOptions as PollOptions
@@ -24,6 +28,9 @@ from ._define.resources import PerRun as PerRun
 from ._define.resources import Resource as Resource
 from ._define.resources import Shared as Shared
 from ._define.router import RouterTask as RouterTask
+from ._define.split import Split as Split
+from ._define.split import SplitOptions as SplitOptions
+from ._define.split import SplitTask as SplitTask
 from ._define.stepped import More as More
 from ._define.stepped import SteppedTask as SteppedTask
 from ._define.task import Task as Task
@@ -61,6 +68,7 @@ from ._errors import RunAlreadyEnded as RunAlreadyEnded
 from ._errors import RunCancelled as RunCancelled
 from ._errors import RunError as RunError
 from ._errors import RunTimeout as RunTimeout
+from ._errors import SplitFailed as SplitFailed
 from ._errors import StoreError as StoreError
 from ._errors import StoreTypeMismatch as StoreTypeMismatch
 from ._errors import TaskError as TaskError
@@ -68,6 +76,8 @@ from ._errors import TeardownTimeout as TeardownTimeout
 from ._errors import TooManyTransitions as TooManyTransitions
 from ._observe.events import AttemptFailed as AttemptFailed
 from ._observe.events import AttemptStarted as AttemptStarted
+from ._observe.events import BranchEnded as BranchEnded
+from ._observe.events import BranchStarted as BranchStarted
 from ._observe.events import CircuitRejected as CircuitRejected
 from ._observe.events import CompensationFinished as CompensationFinished
 from ._observe.events import CompensationSkipped as CompensationSkipped
@@ -117,6 +127,11 @@ __all__ = [
     "BatchOptions",
     "BatchResults",
     "BatchTask",
+    "BranchEnded",
+    "BranchOptions",
+    "BranchResults",
+    "BranchStarted",
+    "BranchTask",
     "CanoError",
     "CircuitBreaker",
     "CircuitOpen",
@@ -142,6 +157,7 @@ __all__ = [
     "HealthStatus",
     "IllegalTransition",
     "ItemResult",
+    "JoinRule",
     "KeyNotFound",
     "Limiter",
     "LimiterStatistics",
@@ -193,6 +209,10 @@ __all__ = [
     "RunStatus",
     "RunTimeout",
     "Shared",
+    "Split",
+    "SplitFailed",
+    "SplitOptions",
+    "SplitTask",
     "StateEntered",
     "StepFinished",
     "SteppedTask",

@@ -12,6 +12,7 @@
     |   |-- CircuitOpen
     |   |-- RateLimited
     |   |-- IllegalTransition
+    |   |-- SplitFailed
     |   `-- DataError
     |       |-- DataNotEncodable
     |       |-- DataNotWritable
@@ -42,7 +43,7 @@ An exception of the user's is never replaced by one of these: it is raised as it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, Self, final
 
@@ -260,6 +261,47 @@ class IllegalTransition(TaskError):
         self.state = state
         self.returned = returned
         self.allowed: tuple[Enum, ...] = tuple(allowed)
+
+
+@final
+class SplitFailed(TaskError):
+    """The branches of a split did not come to enough; ``__cause__`` is the first failure of a branch, if there was one.
+
+    Args:
+        task: the split's name.
+        rule: what had to be reached, in words.
+        results: what the branches came to, as `BranchResults`.
+        failures: what branches failed with, by name, in the order in which they failed.
+        missing: the branches that did not finish.
+        timeout: seconds after which the others were cut off; None if they were not.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        rule: str,
+        *,
+        results: Mapping[str, Any],
+        failures: Mapping[str, BaseException],
+        missing: Sequence[str],
+        timeout: float | None,
+    ) -> None:
+        self.task = task
+        self.rule = rule
+        self.results = results
+        self.failures: dict[str, BaseException] = dict(failures)
+        self.missing: tuple[str, ...] = tuple(missing)
+        self.timeout = timeout
+        late = "" if timeout is None else f" within {timeout:g} s"
+        told = [f"{len(results) - len(failures)} succeeded{late}"]
+        told += [f"{name} failed with {_text_of(failure)}" for name, failure in list(self.failures.items())[:_SHOWN]]
+        told += [f"{more} more failed"] if (more := len(failures) - _SHOWN) > 0 else []
+        told += [f"{len(missing)} did not finish"] if missing else []
+        super().__init__(f"{task} needs {rule}: {'; '.join(told)}")
+
+
+_SHOWN = 3
+"""Failures of branches that a message tells of (cano SPL-5); the error has them all."""
 
 
 class DataError(TaskError):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from typing import Any, Generic, TypeVar, final, get_origin
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar, final, get_args, get_origin
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from .._errors import Problem
 from .._journal.codec import unencodable_part
@@ -17,6 +18,8 @@ from .generics import Arguments, type_arguments
 from .hints import Scope
 from .method import UNKNOWN, Method, read_method
 from .node import Node, base_of
+from .router import ROUTER
+from .split import SPLIT, Split
 
 S = TypeVar("S", bound=Enum)
 
@@ -30,12 +33,14 @@ class Edge(Struct, Generic[S], frozen=True, kw_only=True):
         label: what stands at it in a drawing.
         error: it is taken on a failure (``on_error``).
         anywhere: it comes from a bare ``-> Step``, which may lead to any state.
+        joins: it is taken when the branches of a split have come to enough.
     """
 
     target: S
     label: str = ""
     error: bool = False
     anywhere: bool = False
+    joins: bool = False
 
 
 @final
@@ -47,6 +52,7 @@ class Plan(Struct, Generic[S], frozen=True, kw_only=True, eq=False):
         methods: its functions by the name of the model's method.
         chooser: the functions that the options `breaker` and `limiter` may be.
         edges: where it may lead.
+        branches: the branches of a split, by name; of one that decides at run time, all that it may choose among.
         unread: its annotations could not be read in full, so that it may lead elsewhere, too.
     """
 
@@ -54,6 +60,7 @@ class Plan(Struct, Generic[S], frozen=True, kw_only=True, eq=False):
     methods: Mapping[str, Method]
     choosers: Mapping[str, Method]
     edges: tuple[Edge[S], ...]
+    branches: Mapping[str, Plan[S]] = field(default_factory=dict[str, "Plan[S]"])
     unread: bool = False
 
     @property
@@ -63,10 +70,15 @@ class Plan(Struct, Generic[S], frozen=True, kw_only=True, eq=False):
 
 
 def read_plan(
-    node: Node[S], states: type[S], known: Iterable[S], data: type | None, problems: list[Problem]
+    node: Node[S],
+    states: type[S],
+    known: Iterable[S],
+    data: type | None,
+    problems: list[Problem],
+    declared: Mapping[str, Plan[S]] = MappingProxyType({}),
 ) -> Plan[S]:
-    """Resolve a node; what is wrong with it is added to `problems`."""
-    place = node.state.name
+    """Resolve a node; what is wrong with it is added to `problems`. A split task chooses among the `declared` branches."""
+    place = node.place
     problems += _missing_or_idle(node)
     arguments = {} if node.task is None else type_arguments(type(node.task))
     methods = {
@@ -100,11 +112,15 @@ def read_plan(
         ]
     problems += _unwritable(node, methods)
     edges, unread = _returned_edges(node, methods, states, known, problems)
+    if node.split is not None:
+        edges = _joined_edge(node, node.split, states, problems)
+    branches = {name: read_plan(branch, states, known, data, problems) for name, branch in node.branches.items()}
     return Plan(
         node=node,
         methods=methods,
         choosers=_choosers(node, data, problems),
         edges=(*edges, *_error_edges(node, states, problems)),
+        branches=declared if node.model is SPLIT else branches,
         unread=unread,
     )
 
@@ -115,7 +131,7 @@ def _unwritable(node: Node[Any], methods: Mapping[str, Method]) -> Iterator[Prob
         if part := unencodable_part(type_):
             yield Problem(
                 code="E23",
-                place=node.state.name,
+                place=node.place,
                 message=f"{method.label}: its {what} can't be written down as JSON: {part}",
                 site=str(method.site),
                 hint=f"Make the {what} of plain values: numbers, strings, a dataclass of such; things belong in resources.",
@@ -131,7 +147,7 @@ def _missing_or_idle(node: Node[Any]) -> Iterator[Problem]:
         if needed and not given:
             yield Problem(
                 code="E16",
-                place=node.state.name,
+                place=node.place,
                 message=f"{node.name} has {f'a {knob}, but ' if knob else ''}no {rule.name}",
                 site=str(node.site),
                 hint=f"Write @{node.name}.{rule.name} over an async function."
@@ -141,7 +157,7 @@ def _missing_or_idle(node: Node[Any]) -> Iterator[Problem]:
         elif knob and given and not needed:
             yield Problem(
                 code="W16",
-                place=node.state.name,
+                place=node.place,
                 message=f"{node.name} has no {knob}, so its {rule.name} is never called",
                 site=str(node.site),
                 hint=f"Give it a {knob}, or delete {rule.name}.",
@@ -163,7 +179,7 @@ def _returned_edges(
     node: Node[S], methods: Mapping[str, Method], states: type[S], known: Iterable[S], problems: list[Problem]
 ) -> tuple[list[Edge[S]], bool]:
     """The edges that the return annotations name, and whether some of these could not be read."""
-    edges: dict[S, Edge[S]] = {}
+    edges: dict[tuple[S, bool], Edge[S]] = {}
     unread = False
     for rule in node.model.methods:
         method = methods.get(rule.name)
@@ -173,13 +189,35 @@ def _returned_edges(
             unread |= rule.required
             continue
         returns = read_returns(method.returns, states, receipt=rule.receipt)
-        unread |= _check_returns(returns, method, states, rule.also, node.state.name, problems)
-        if returns.anywhere:
-            edges |= {state: Edge(target=state, anywhere=True) for state in known if state not in edges}
-        for target, label in returns.targets.items():
-            if label or target not in edges or edges[target].anywhere:
-                edges[target] = Edge(target=target, label=label or rule.label)
+        unread |= _check_returns(returns, method, states, rule.also, node.place, problems)
+        edges |= _edges_to(returns, known, edges, joins=False, label=rule.label)
+        for hint in returns.rest:
+            if Split in rule.also and (get_origin(hint) or hint) is Split:
+                joined = read_returns(next(iter(get_args(hint)), states), states)
+                unread |= _check_returns(joined, method, states, (), node.place, problems)
+                edges |= _edges_to(joined, known, edges, joins=True)
     return list(edges.values()), unread
+
+
+def _edges_to(
+    returns: Returns[S], known: Iterable[S], there: Mapping[tuple[S, bool], Edge[S]], *, joins: bool, label: str = ""
+) -> dict[tuple[S, bool], Edge[S]]:
+    """The edges that an annotation adds, by target and by whether they join branches, with a label where it gives none."""
+    found = dict[tuple[S, bool], Edge[S]]()
+    if returns.anywhere:
+        found |= {(state, joins): Edge(target=state, anywhere=True, joins=joins) for state in known}
+        found = {key: edge for key, edge in found.items() if key not in there}
+    for target, own in returns.targets.items():
+        earlier = there.get((target, joins))
+        if own or earlier is None or earlier.anywhere:
+            found[target, joins] = Edge(target=target, label=own or label, joins=joins)
+    return found
+
+
+def _joined_edge(node: Node[S], split: Split[S], states: type[S], problems: list[Problem]) -> list[Edge[S]]:
+    """The one edge of a fixed split, if it leads to a state; what is wrong with the split is added to `problems`."""
+    problems += [fault.problem(node.place, node.name, str(node.site)) for fault in split.faults(states)]
+    return [Edge(target=split.then, joins=True)] if is_state(split.then, states) else []
 
 
 def _check_returns(
@@ -195,7 +233,8 @@ def _check_returns(
                 place=place,
                 message=f"{method.label} is annotated to return {shown}",
                 site=str(method.site),
-                hint=f"It must return members of {states.__name__}, such as -> Literal[{written(next(iter(states)))}].",
+                hint=f"It must return members of {states.__name__}, such as -> Literal[{written(next(iter(states)))}]."
+                + (" Only @workflow.split may return a Split." if (get_origin(hint) or hint) is Split else ""),
             )
         )
     return bool(wrong)
@@ -209,7 +248,7 @@ def _error_edges(node: Node[S], states: type[S], problems: list[Problem]) -> lis
             problems.append(
                 Problem(
                     code="E20",
-                    place=node.state.name,
+                    place=node.place,
                     message=f"on_error of {node.name} has {kind!r}: {target!r}",
                     hint="Map exception types to states, such as {OSError: Step.FAILED}.",
                     site=str(node.site),
@@ -228,7 +267,7 @@ def _hidden(kind: type[Exception], caught: Iterable[type[Exception]], node: Node
         if issubclass(kind, earlier):
             yield Problem(
                 code="W20",
-                place=node.state.name,
+                place=node.place,
                 message=f"on_error of {node.name} never comes to {kind.__name__}: {earlier.__name__} stands before it",
                 hint="The first that fits is taken: put the narrower type first, or delete it.",
                 site=str(node.site),
@@ -244,7 +283,7 @@ def _choosers(node: Node[Any], data: type | None, problems: list[Problem]) -> di
         value = getattr(node.config, option)
         if is_chooser(value):
             found[option] = read_method(
-                value, Scope.capture(value), label=f"{node.name}'s {option}", place=node.state.name, takes=(), data=data,
+                value, Scope.capture(value), label=f"{node.name}'s {option}", place=node.place, takes=(), data=data,
                 problems=problems, lenient=True,
             )  # fmt: skip
     return found
@@ -262,6 +301,20 @@ def _generics(node: Node[Any], arguments: Mapping[type, Arguments]) -> dict[str,
     return dict(zip(node.model.generics, list(given.values())[1:], strict=False))
 
 
+def joined_states(plans: Mapping[S, Plan[S]]) -> frozenset[S]:
+    """The states to which the outcomes of branches come: those at which splits join, and past a router those after it."""
+    found: set[S] = set()
+    todo = [edge.target for plan in plans.values() for edge in plan.edges if edge.joins]
+    while todo:
+        state = todo.pop()
+        if state in found:
+            continue
+        found.add(state)
+        if state in plans and plans[state].node.model is ROUTER:
+            todo += [edge.target for edge in plans[state].edges]
+    return frozenset(found)
+
+
 def where_states_are_named(plans: Mapping[S, Plan[S]], state: S) -> str:
     """Which state leads to this one, and where that is written, for messages."""
     for origin, plan in plans.items():
@@ -270,6 +323,8 @@ def where_states_are_named(plans: Mapping[S, Plan[S]], state: S) -> str:
                 continue
             if edge.error:
                 return f"The on_error of {origin.name} names it at {plan.node.site}. "
+            if plan.node.split is not None:
+                return f"{origin.name} joins there ({plan.node.site}). "
             rule = next(rule for rule in plan.node.model.methods if rule.names_state and rule.name in plan.methods)
             return f"{origin.name} returns it at {plan.methods[rule.name].site}. "
     return ""

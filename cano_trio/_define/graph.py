@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .blueprint import Edge, Plan
 
@@ -62,8 +62,52 @@ def _text(workflow: Drawable, state: Enum) -> tuple[str, str]:
     plan = workflow.blueprint().get(state)
     if plan is None:
         return state.name, ""
-    model = plan.node.model.name
-    return state.name, plan.node.name if model == "task" else f"{model} {plan.node.name}"
+    return state.name, plan.node.work
+
+
+DRAWN_BRANCHES = 8
+"""How many branches of a split are drawn one by one."""
+
+
+def _branches(plan: Plan[Any]) -> list[str]:
+    """What stands in the boxes between the two bars of a split; nothing for other models."""
+    if not any(edge.joins for edge in plan.edges):
+        return []
+    if plan.node.split is None:
+        return [f"{name}, once per item" for name in plan.branches] or ["once per item"]
+    texts = [f"{name} {branch.node.name}" for name, branch in plan.branches.items()] or ["no branch"]
+    return (
+        texts
+        if len(texts) <= DRAWN_BRANCHES
+        else [*texts[: DRAWN_BRANCHES - 1], f"{len(texts) - DRAWN_BRANCHES + 1} more"]
+    )
+
+
+class _Bars(NamedTuple):
+    """A split drawn: ids of its two bars, and of the boxes between them with their texts."""
+
+    fork: str
+    join: str
+    boxes: dict[str, str]
+
+    def links(self, state: str) -> Iterator[tuple[str, str]]:
+        """The lines from its state over its branches to its join."""
+        yield state, self.fork
+        for box in self.boxes:
+            yield self.fork, box
+            yield box, self.join
+
+
+def _all_bars(workflow: Drawable, ids: Mapping[Enum, str]) -> dict[Enum, _Bars]:
+    taken = set(ids.values())
+    bars: dict[Enum, _Bars] = {}
+    for state, plan in workflow.blueprint().items():
+        if texts := _branches(plan):
+            names = ["fork", "join", *(f"branch{at}" for at in range(len(texts)))]
+            fork, join, *boxes = [_free(f"{ids[state]}_{name}", taken) for name in names]
+            taken |= {fork, join, *boxes}
+            bars[state] = _Bars(fork, join, dict(zip(boxes, texts, strict=True)))
+    return bars
 
 
 # The shape of a state by its model, for each form; other models are drawn as a task is.
@@ -119,13 +163,21 @@ def _mermaid(workflow: Drawable) -> Iterator[str]:
         title, work = _text(workflow, state)
         shown = f"{_escaped(title)}<br/><i>{_escaped(work)}</i>" if work else _escaped(title)
         yield f'    {ids[state]}{left}"{shown}"{right}'
+    bars = _all_bars(workflow, ids)
+    for split in bars.values():
+        yield from (f'    {bar}[" "]:::bar' for bar in (split.fork, split.join))
+        yield from (f'    {box}("{_escaped(text)}")' for box, text in split.boxes.items())
     for state, edge in _edges(workflow):
         arrow = "-.->" if edge.anywhere else "-->"
         label = f'|"{_escaped(edge.label)}"|' if edge.label else ""
-        yield f"    {ids[state]} {arrow}{label} {ids[edge.target]}"
+        yield f"    {bars[state].join if edge.joins else ids[state]} {arrow}{label} {ids[edge.target]}"
         if edge.error:
             yield f"    linkStyle {number} stroke:{_RED},color:{_RED}"
         number += 1
+    for state, split in bars.items():
+        yield from (f"    {start} --> {end}" for start, end in split.links(ids[state]))
+    if bars:
+        yield "    classDef bar fill:#333,stroke:#333"
 
 
 def _dot(workflow: Drawable) -> Iterator[str]:
@@ -139,12 +191,19 @@ def _dot(workflow: Drawable) -> Iterator[str]:
             shape = _DOT_SHAPES.get(plans[state].node.model.name, shape)
         label = "\n".join(filter(None, _text(workflow, state)))
         yield f"  {_quoted(state.name)} [label={_quoted(label)}, shape={shape}];"
+    bars = _all_bars(workflow, {state: state.name for state in _states(workflow)})
+    for state, split in bars.items():
+        for bar in (split.fork, split.join):
+            yield f'  {_quoted(bar)} [label="", shape=box, style=filled, fillcolor="#333333", height=0.05, width=1.5];'
+        yield from (f"  {_quoted(box)} [label={_quoted(text)}];" for box, text in split.boxes.items())
+        yield from (f"  {_quoted(start)} -> {_quoted(end)};" for start, end in split.links(state.name))
     for state, edge in _edges(workflow):
         styles = [f"label={_quoted(edge.label)}"] if edge.label else []
         styles += [f'color="{_RED}", fontcolor="{_RED}"'] if edge.error else []
         styles += ["style=dashed"] if edge.anywhere else []
         attributes = f" [{', '.join(styles)}]" if styles else ""
-        yield f"  {_quoted(state.name)} -> {_quoted(edge.target.name)}{attributes};"
+        origin = bars[state].join if edge.joins else state.name
+        yield f"  {_quoted(origin)} -> {_quoted(edge.target.name)}{attributes};"
     yield "}"
 
 
@@ -155,8 +214,9 @@ def _ascii(workflow: Drawable) -> Iterator[str]:
         mark = "*" if state is workflow.initial else "o" if state in workflow.exits else " "
         title, work = _text(workflow, state)
         yield f"{mark} {title}{f'  ({work})' if work else ''}"
+        yield from (f"    === {text}" for text in (_branches(plans[state]) if state in plans else ()))
         for edge in plans[state].edges if state in plans else ():
-            arrow = "-x>" if edge.error else "..>" if edge.anywhere else "-->"
+            arrow = "-x>" if edge.error else "..>" if edge.anywhere else "==>" if edge.joins else "-->"
             yield f"    {arrow} {edge.target.name}{f'  {edge.label}' if edge.label else ''}"
 
 

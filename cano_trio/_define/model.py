@@ -9,6 +9,11 @@ from msgspec import Struct, field
 
 from .method import Method
 
+MODEL_OPTIONS = frozenset(
+    {"name", "config", "retry", "attempt_timeout", "retry_on", "breaker", "limiter", "on_open", "on_error"}
+)
+"""The options that almost every model has."""
+
 
 @final
 class MethodRule(Struct, frozen=True, kw_only=True):
@@ -48,6 +53,7 @@ class Model(Struct, frozen=True, kw_only=True):
         methods: the first is the one that the decorator of the function form takes.
         knobs: options of its own, each with its default and with what checks a value (raising ValueError).
         retries: whether a failed attempt is retried by default (cano RET-2).
+        options: what it may be told besides its knobs.
         generics: what the class form's generics after the state stand for, in order.
         check: compares the annotations of the methods with each other; yields what disagrees.
         kept: what the model itself has to write down, such as a cursor: whose it is, its name, and its type.
@@ -57,6 +63,7 @@ class Model(Struct, frozen=True, kw_only=True):
     methods: tuple[MethodRule, ...]
     knobs: Mapping[str, tuple[Any, Callable[[str, Any], None]]] = field(default_factory=dict[str, Any])
     retries: bool = True
+    options: frozenset[str] = MODEL_OPTIONS
     generics: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Method], Mapping[str, Any]], Iterator[tuple[Method, str]]] | None = None
     kept: Callable[[Mapping[str, Method]], Iterator[tuple[Method, str, Any]]] | None = None

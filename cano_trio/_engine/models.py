@@ -11,6 +11,7 @@ from .compensatable import bind_compensatable
 from .poll import bind_poll
 from .receive import bind_receive
 from .router import bind_router
+from .split import bind_fixed_split, bind_split
 from .stepped import bind_stepped
 from .task import bind_task
 from .timer import bind_timer
@@ -25,4 +26,6 @@ ADVANCE: dict[str, Callable[[Any, Plan[Any], Binder], None]] = {
     "compensatable": bind_compensatable,
     "stepped": bind_stepped,
     "receive": bind_receive,
+    "fixed split": bind_fixed_split,
+    "split": bind_split,
 }

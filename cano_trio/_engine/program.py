@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any, cast, final
 
-from .._define.blueprint import Plan
+from .._define.blueprint import Plan, joined_states
 from .._define.definition import Definition
 from .._errors import CanoError, DefinitionError, Problem, ResourceError
 from .._journal.codec import codec_for
@@ -15,6 +15,7 @@ from .lifecycle import Resources
 from .mailbox import Kinds
 from .models import ADVANCE
 from .run import Run
+from .split import forget_results
 from .step import Step
 from .unit import Binder
 
@@ -45,6 +46,8 @@ class Program:
         for state, plan in self.plans.items():
             if state not in workflow.exits:
                 self._bind(self.steps[state], plan, binder, problems)
+        for state in joined_states(self.plans):
+            forget_results(self.steps[state])
         if problems:
             raise DefinitionError(problems)
         # In a dict, because a set would have no order.

@@ -10,6 +10,7 @@ from typing import Any, final
 
 import trio
 
+from .._define.branch_results import BranchResults
 from .._define.context import RunContext
 from .._errors import DataNotWritable, RunAlreadyEnded
 from .._journal.codec import Codec
@@ -44,6 +45,7 @@ class Run:
         "draft",
         "elapsed",
         "error",
+        "joined",
         "key",
         "letter",
         "limit",
@@ -117,6 +119,8 @@ class Run:
         """The failure that led to the present state by an `on_error`."""
         self.mistake: Exception | None = None
         """What a `retry_on` of the user's raised: a mistake in the workflow, which no `on_error` leads anywhere."""
+        self.joined: BranchResults[Any] | None = None
+        """What the branches came to that led to the present state."""
         self.attempts = 1
         """The number of the present state's latest attempt."""
         self.seq = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
+from .._define.branch_results import BranchResults
 from .._define.config import TaskConfig
 from .._define.method import Method, Parameter, Want
 from .._define.resources import Key, PerRun
@@ -16,6 +17,8 @@ from .run import Run
 
 Give = Callable[[Run, int, str], object]
 """Gives one argument that differs between attempts: from the run, the attempt's number, and the part of the work."""
+
+_NO_RESULTS: BranchResults[Any] = BranchResults()
 
 BARE = TaskConfig.minimal()
 """No policy at all."""
@@ -179,6 +182,8 @@ class Binder:
                 return self._resources, None
             case Want.CONTEXT:
                 return None, _give_context
+            case Want.RESULTS:
+                return None, _give_results
             case Want.DATA:
                 return None, _give_draft if writes else _give_reading
             case Want.NAMED if self._data is not None and not self._has(parameter):
@@ -274,6 +279,10 @@ def _give_own(run: Run, _number: int, _part: str) -> object:
 
 def _give_context(run: Run, number: int, part: str) -> object:
     return run.context(number, part)
+
+
+def _give_results(run: Run, _number: int, _part: str) -> object:
+    return _NO_RESULTS if run.joined is None else run.joined
 
 
 def _give_draft(run: Run, _number: int, _part: str) -> object:

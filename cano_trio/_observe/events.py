@@ -6,6 +6,7 @@ They are msgspec Structs: an attrs class costs ten times as much to make, and a 
 from __future__ import annotations
 
 from enum import Enum
+from typing import Literal
 
 from msgspec import Struct
 
@@ -109,6 +110,34 @@ class TaskFailed(Event, frozen=True):
     task: str
     error: Exception
     next_state: Enum | None
+
+
+class BranchStarted(Event, frozen=True, gc=False):
+    """A branch of a split begins.
+
+    Args:
+        task: the split's name.
+        branch: the branch's name.
+    """
+
+    task: str
+    branch: str
+
+
+class BranchEnded(Event, frozen=True):
+    """A branch of a split that had begun is over; each tells so exactly once.
+
+    Args:
+        task: the split's name.
+        branch: the branch's name.
+        result: ``succeeded``, ``failed``, or ``cancelled``: it was cut off.
+        error: what it failed with; None if it did not.
+    """
+
+    task: str
+    branch: str
+    result: Literal["succeeded", "failed", "cancelled"]
+    error: Exception | None
 
 
 class CircuitRejected(Event, frozen=True, gc=False):

@@ -29,8 +29,7 @@ def shown_progress(workflow: Workflow[Any, Any]) -> AbstractContextManager[Obser
 
 def work_of(workflow: Workflow[Any, Any]) -> dict[Enum, str]:
     """What is done in each state: its task's name, with its kind if it is no plain task."""
-    nodes = [plan.node for plan in workflow.blueprint().values()]
-    return {node.state: node.name if node.model.name == "task" else f"{node.model.name} {node.name}" for node in nodes}
+    return {state: plan.node.work for state, plan in workflow.blueprint().items()}
 
 
 def _can_draw() -> bool:

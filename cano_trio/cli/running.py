@@ -34,7 +34,7 @@ class Course:
         self.run_id: str | None = None
         self.path: deque[Enum] = deque(maxlen=KEPT)
         self.elapsed: float = 0.0
-        self.status = RunStatus.QUEUED
+        self.status: RunStatus = RunStatus.QUEUED
         self.rollback: Rollback | None = None
 
     def on_event(self, event: Event, /) -> None:
@@ -45,7 +45,9 @@ class Course:
             case StateEntered():
                 self.path.append(event.state)
             case RunEnded():
-                self.elapsed, self.status, self.rollback = event.elapsed, event.status, event.rollback
+                self.elapsed = event.elapsed
+                self.status = event.status
+                self.rollback = event.rollback
             case _:
                 pass
 
