@@ -118,6 +118,7 @@ _MERMAID_SHAPES = {
     "timer": ("((", "))"),
     "stepped": ("[/", "\\]"),
     "receive": (">", "]"),
+    "stream": ("[\\", "\\]"),
 }
 _DOT_SHAPES = {
     "router": "diamond",
@@ -126,6 +127,7 @@ _DOT_SHAPES = {
     "timer": "ellipse",
     "stepped": "trapezium",
     "receive": "cds",
+    "stream": "rarrow",
 }
 _RED = "#c0392b"
 _MERMAID_WORDS = {"call", "class", "classdef", "click", "default", "direction", "end", "flowchart", "graph", "href"} | {

@@ -35,6 +35,7 @@ from .._observe.events import (
     StepFinished,
     TaskFailed,
     Waiting,
+    WindowFlushed,
 )
 from .._observe.status import RunStatus
 from .wording import count, elapsed, one_line, printable, seconds, waiting
@@ -67,6 +68,7 @@ class Line:
         done: how much is done, if the task says so.
         total: of how much.
         steps: how many of its steps are finished.
+        windows: how many of its windows are flushed.
     """
 
     state: str
@@ -81,6 +83,7 @@ class Line:
     done: int | None = None
     total: int | None = None
     steps: int = 0
+    windows: int = 0
 
 
 @final
@@ -229,6 +232,9 @@ def _note(line: Line, event: Event) -> None:
         case StepFinished():
             line.steps = event.step
             line.note = ""
+        case WindowFlushed():
+            line.windows = event.window
+            line.note = ""
         case RunEnded() if event.status is not RunStatus.COMPLETED and not line.bad and event.rollback is None:
             line.bad = True
             line.note = "interrupted" if isinstance(event.error, KeyboardInterrupt | None) else one_line(event.error)
@@ -244,6 +250,8 @@ def _remark(line: Line, bar_width: int) -> RenderableType:
         told.append(f"{line.done:,}" if line.total is None else f"{line.done:,}/{line.total:,}")
     if line.steps:
         told.append(count(line.steps, "step"))
+    if line.windows:
+        told.append(count(line.windows, "window"))
     if line.retries:
         told.append(count(line.retries, "retry"))
     text = Text(", ".join(told), style="dim")

@@ -23,6 +23,7 @@ from .._observe.events import (
     StepFinished,
     TaskFailed,
     Waiting,
+    WindowFlushed,
 )
 from .wording import count, elapsed, one_line, printable, seconds, waiting
 
@@ -33,7 +34,7 @@ PROGRESS_SECONDS = 1.0
 """Between two lines about the progress of one state."""
 
 _TOLD = (
-    StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Waiting, Progress, StepFinished, CompensationStarted, CompensationFinished,
+    StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Waiting, Progress, StepFinished, WindowFlushed, CompensationStarted, CompensationFinished,
     RunStarted, RunEnded,
 )  # fmt: skip
 
@@ -129,6 +130,8 @@ class PlainProgress:
                 yield f"{event.done:,}" if event.total is None else f"{event.done:,} of {event.total:,}"
             case StepFinished() if self._is_due(event):
                 yield count(event.step, "step")
+            case WindowFlushed() if self._is_due(event):
+                yield count(event.window, "window")
             case Waiting() if event.seconds is None or event.seconds >= PROGRESS_SECONDS or self._is_due(event):
                 yield waiting(event)
             case _:
