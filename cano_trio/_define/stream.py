@@ -19,6 +19,7 @@ from typing import (
     final,
     get_args,
     get_origin,
+    overload,
 )
 
 import attrs
@@ -187,11 +188,14 @@ def _item_type(source: Any) -> Any:
     return inside[0] if found is UNKNOWN and isinstance(kind, type) and issubclass(kind, AsyncIterable) else found
 
 
+_SOURCES: tuple[type, ...] = (AsyncIterable, AbstractAsyncContextManager)
+
+
 def _is_no_source(hint: Any) -> bool:
     kind = get_origin(bare(hint)) or bare(hint)
     if is_any(kind) or not isinstance(kind, type) or kind is object or getattr(kind, "_is_protocol", False):
         return False
-    return not issubclass(kind, (AsyncIterable, AbstractAsyncContextManager))
+    return not any(issubclass(kind, source) for source in _SOURCES)
 
 
 STREAM = Model(
@@ -321,9 +325,19 @@ class StreamTask(TaskForm[S_co], Generic[S_co, Item, Out, Cursor]):
 class StreamFunction(TaskFunction[P, tuple[Out, Cursor]], Generic[P, S, Item, Out, Cursor]):
     """A function decorated by `Workflow.stream`: hang `open`, `flush_window` and `on_close` on it, and maybe `dead_letter`."""
 
+    @overload
     def open(
-        self, function: Callable[Concatenate[Cursor | None, Q], Source[Item] | Awaitable[Source[Item]]], /
-    ) -> Callable[Concatenate[Cursor | None, Q], Source[Item] | Awaitable[Source[Item]]]:
+        self, function: Callable[Concatenate[Cursor | None, Q], Coroutine[Any, Any, Source[Item]]], /
+    ) -> Callable[Concatenate[Cursor | None, Q], Coroutine[Any, Any, Source[Item]]]: ...
+    @overload
+    def open(
+        self, function: Callable[Concatenate[Cursor | None, Q], AsyncIterable[Item]], /
+    ) -> Callable[Concatenate[Cursor | None, Q], AsyncIterable[Item]]: ...
+    @overload
+    def open(
+        self, function: Callable[Concatenate[Cursor | None, Q], AbstractAsyncContextManager[AsyncIterable[Item]]], /
+    ) -> Callable[Concatenate[Cursor | None, Q], AbstractAsyncContextManager[AsyncIterable[Item]]]: ...
+    def open(self, function: Any, /) -> Any:
         """Decorate the function that opens the source."""
         return self._hang("open", function)
 
