@@ -203,7 +203,9 @@ STREAM = Model(
     methods=(
         MethodRule(name="process_item", takes=("item",)),
         MethodRule(name="open", takes=("cursor",), source=True),
-        MethodRule(name="flush_window", takes=("outputs",), names_state=True, writes=True, also=(type(None),), label="stopped"),
+        MethodRule(
+            name="flush_window", takes=("outputs",), names_state=True, writes=True, also=(type(None),), label="stopped"
+        ),
         MethodRule(name="on_close", takes=("reason",), names_state=True, writes=True),
         MethodRule(
             name="dead_letter",

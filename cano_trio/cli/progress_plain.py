@@ -25,7 +25,7 @@ from .._observe.events import (
     Waiting,
     WindowFlushed,
 )
-from .wording import count, elapsed, one_line, printable, seconds, waiting
+from .wording import count, elapsed, finished, one_line, printable, seconds, waiting
 
 BACKLOG = 1000
 """Events that may wait for a slow reader before events are left out."""
@@ -128,10 +128,8 @@ class PlainProgress:
         match event:
             case Progress() if event.done == event.total or self._is_due(event):
                 yield f"{event.done:,}" if event.total is None else f"{event.done:,} of {event.total:,}"
-            case StepFinished() if self._is_due(event):
-                yield count(event.step, "step")
-            case WindowFlushed() if self._is_due(event):
-                yield count(event.window, "window")
+            case StepFinished() | WindowFlushed() if self._is_due(event):
+                yield finished(event)
             case Waiting() if event.seconds is None or event.seconds >= PROGRESS_SECONDS or self._is_due(event):
                 yield waiting(event)
             case _:
