@@ -145,13 +145,15 @@ def _missing_or_idle(node: Node[Any]) -> Iterator[Problem]:
     """The methods that a task lacks, and those that nobody will call."""
     for rule in node.model.methods:
         knob = rule.needed_with
-        needed = rule.required or bool(knob and node.knobs[knob] is not None)
+        value = node.knobs[knob] if knob else None
+        needed = rule.required or (value is not None and rule.needed_for in {None, value})
+        what = f"a {knob}" if rule.needed_for is None else f"{knob}={rule.needed_for!r}"
         given = rule.name in node.functions
         if needed and not given:
             yield Problem(
                 code="E16",
                 place=node.place,
-                message=f"{node.name} has {f'a {knob}, but ' if knob else ''}no {rule.name}",
+                message=f"{node.name} has {f'{what}, but ' if knob else ''}no {rule.name}",
                 site=str(node.site),
                 hint=f"Write @{node.name}.{rule.name} over an async function."
                 if node.task is None
@@ -161,9 +163,9 @@ def _missing_or_idle(node: Node[Any]) -> Iterator[Problem]:
             yield Problem(
                 code="W16",
                 place=node.place,
-                message=f"{node.name} has no {knob}, so its {rule.name} is never called",
+                message=f"{node.name} has no {what.removeprefix('a ')}, so its {rule.name} is never called",
                 site=str(node.site),
-                hint=f"Give it a {knob}, or delete {rule.name}.",
+                hint=f"Give it {what}, or delete {rule.name}.",
                 severity="warning",
             )
 

@@ -23,12 +23,13 @@ from .edges import is_state, written
 from .form import TaskForm
 from .graph import draw
 from .model import Model
-from .node import Node, check_async, functions_of, misspelt_options, name_of, options_of, scope_of
+from .node import Node, check_async, check_method, functions_of, misspelt_options, name_of, options_of, scope_of
 from .poll import PollOptions, PollTask
 from .receive import ReceiveOptions, ReceiveTask
 from .resources import ResourceMap
 from .site import Site
 from .split import FIXED_SPLIT, Over, Split, SplitOptions
+from .stream import StreamOptions, StreamTask
 from .task import TASK
 from .validate import find_problems
 
@@ -163,6 +164,10 @@ class Definition(Decorators[S], Generic[S, D]):
         self, state: S, task: CompensatableTask[S, Any], /, **options: Unpack[CompensatableOptions[S]]
     ) -> None: ...
     @overload
+    def register(
+        self, state: S, task: StreamTask[S, Any, Any, Any], /, **options: Unpack[StreamOptions[S]]
+    ) -> None: ...
+    @overload
     def register(self, state: S, task: TaskForm[S], /, **options: Unpack[TaskOptions[S]]) -> None: ...
     @overload
     def register(
@@ -202,7 +207,7 @@ class Definition(Decorators[S], Generic[S, D]):
         kind = type(task).__name__
         functions = functions_of(task)
         for method, function in functions.items():
-            check_async(function, f"{kind}.{method}", place)
+            check_method(model, method, function, f"{kind}.{method}", place)
         site = Site.of(functions[model.methods[0].name])
         if misspelt := misspelt_options(task):
             raise DefinitionError.one(

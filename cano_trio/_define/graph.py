@@ -119,6 +119,7 @@ _MERMAID_SHAPES = {
     "timer": ("((", "))"),
     "stepped": ("[/", "\\]"),
     "receive": (">", "]"),
+    "stream": ("[\\", "\\]"),
 }
 _DOT_SHAPES = {
     "router": "diamond",
@@ -128,6 +129,7 @@ _DOT_SHAPES = {
     "stepped": "trapezium",
     "receive": "cds",
     "child": "component",
+    "stream": "rarrow",
 }
 _RED = "#c0392b"
 _MERMAID_WORDS = {"call", "class", "classdef", "click", "default", "direction", "end", "flowchart", "graph", "href"} | {

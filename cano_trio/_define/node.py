@@ -74,7 +74,7 @@ class Node(Struct, Generic[S], eq=False):
             DefinitionError: it is not an async function, or there is one already.
         """
         what = self.name if len(self.model.methods) == 1 else f"{self.name}.{method}"
-        check_async(function, what, self.place)
+        check_method(self.model, method, function, what, self.place)
         if method in self.functions:
             earlier = Site.of(self.functions[method])
             raise DefinitionError.one(
@@ -100,6 +100,12 @@ class Node(Struct, Generic[S], eq=False):
     def label(self, method: str) -> str:
         """The name of one of its functions in events and errors."""
         return self.name if len(self.model.methods) == 1 else f"{self.name}.{method}"
+
+
+def check_method(model: Model, method: str, function: Callable[..., Any], what: str, place: str) -> None:
+    """Refuse what can't be this method of a model."""
+    if not callable(function) or not any(rule.source for rule in model.methods if rule.name == method):
+        check_async(function, what, place)
 
 
 def check_async(function: Callable[..., Any], what: str, place: str) -> None:

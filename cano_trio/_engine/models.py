@@ -14,6 +14,7 @@ from .receive import bind_receive
 from .router import bind_router
 from .split import bind_fixed_split, bind_split
 from .stepped import bind_stepped
+from .stream import bind_stream
 from .task import bind_task
 from .timer import bind_timer
 from .unit import Binder
@@ -30,4 +31,5 @@ ADVANCE: dict[str, Callable[[Any, Plan[Any], Binder], None]] = {
     "receive": bind_receive,
     "fixed split": bind_fixed_split,
     "split": bind_split,
+    "stream": bind_stream,
 }

@@ -23,8 +23,9 @@ from .._observe.events import (
     StepFinished,
     TaskFailed,
     Waiting,
+    WindowFlushed,
 )
-from .wording import count, elapsed, one_line, printable, seconds, waiting
+from .wording import count, elapsed, finished, one_line, printable, seconds, waiting
 
 BACKLOG = 1000
 """Events that may wait for a slow reader before events are left out."""
@@ -33,7 +34,7 @@ PROGRESS_SECONDS = 1.0
 """Between two lines about the progress of one state."""
 
 _TOLD = (
-    StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Waiting, Progress, StepFinished, CompensationStarted, CompensationFinished,
+    StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Waiting, Progress, StepFinished, WindowFlushed, CompensationStarted, CompensationFinished,
     RunStarted, RunEnded,
 )  # fmt: skip
 
@@ -127,8 +128,8 @@ class PlainProgress:
         match event:
             case Progress() if event.done == event.total or self._is_due(event):
                 yield f"{event.done:,}" if event.total is None else f"{event.done:,} of {event.total:,}"
-            case StepFinished() if self._is_due(event):
-                yield count(event.step, "step")
+            case StepFinished() | WindowFlushed() if self._is_due(event):
+                yield finished(event)
             case Waiting() if event.seconds is None or event.seconds >= PROGRESS_SECONDS or self._is_due(event):
                 yield waiting(event)
             case _:

@@ -8,7 +8,7 @@ reject: a suppression that is not needed is an error itself, of mypy (`warn_unus
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +26,7 @@ from cano_trio import (
     BranchResults,
     BranchTask,
     CircuitBreaker,
+    CloseReason,
     DefinitionError,
     Event,
     ItemResult,
@@ -48,14 +49,16 @@ from cano_trio import (
     RunResult,
     RunStatus,
     Shared,
-    SteppedTask,
     Split,
     SplitFailed,
     SplitTask,
+    SteppedTask,
+    StreamTask,
     Task,
     TaskConfig,
     TaskOptions,
     TimerTask,
+    Window,
     Workflow,
     failure_context,
     is_transient,
@@ -240,6 +243,53 @@ class Copy(SteppedTask[Step, Page]):
         return More(Page())
 
 
+@workflow.stream(
+    Step.REPORT, window=Window(count=100, seconds=1), on_item_error="dead_letter", max_errors=3, drain_timeout=5.0
+)
+async def consume(page: Page, http: Http) -> tuple[Row, int]:
+    return Row(), 1
+
+
+@consume.open
+async def opens_a_channel(cursor: int | None, http: Http) -> trio.MemoryReceiveChannel[Page]:
+    return trio.open_memory_channel[Page](0)[1]
+
+
+@consume.open
+async def is_a_generator(cursor: int | None, *, http: Http) -> AsyncIterator[Page]:
+    yield Page()
+
+
+@consume.open
+@asynccontextmanager
+async def is_a_context_manager(cursor: int | None) -> AsyncGenerator[trio.MemoryReceiveChannel[Page], None]:
+    yield trio.open_memory_channel[Page](0)[1]
+
+
+@consume.open
+@trio.as_safe_channel
+async def is_a_safe_channel(cursor: int | None, http: Http) -> AsyncGenerator[Page, None]:
+    yield Page()
+
+
+@consume.flush_window
+async def writes(rows: list[Row], store: MemoryStore) -> Literal[Step.DONE] | None:
+    return None
+
+
+@consume.flush_window
+async def writes_and_never_stops(rows: list[Row]) -> None: ...
+
+
+@consume.on_close
+async def closes(reason: CloseReason, http: Http) -> Literal[Step.DONE, Step.FAILED]:
+    return Step.DONE if reason is CloseReason.EXHAUSTED else Step.FAILED
+
+
+@consume.dead_letter
+async def keeps(page: Page, error: Exception, store: MemoryStore) -> None: ...
+
+
 class Fetch(Task[Step]):
     config = TaskConfig(retry=Retry.none())
     name = "fetch"
@@ -282,6 +332,38 @@ class Parse(BatchTask[Step, Page, Row]):
         return Step.REPORT
 
 
+class Consume(StreamTask[Step, Page, Row, int]):
+    window = Window(count=10)
+    on_item_error = "skip"
+    drain_timeout = 5
+
+    async def open(self, cursor: int | None, http: Http) -> AsyncIterator[Page]:
+        yield Page()
+
+    async def process_item(self, page: Page, http: Http) -> tuple[Row, int]:
+        return Row(), 1
+
+    async def flush_window(self, rows: list[Row], store: MemoryStore) -> None: ...
+
+    async def on_close(self, reason: CloseReason) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
+class FromChannel(StreamTask[Step, Page, Row, int]):
+    @asynccontextmanager
+    async def open(self, cursor: int | None) -> AsyncGenerator[trio.MemoryReceiveChannel[Page], None]:
+        yield trio.open_memory_channel[Page](0)[1]
+
+    async def process_item(self, page: Page) -> tuple[Row, int]:
+        return Row(), 1
+
+    async def flush_window(self, rows: list[Row]) -> Literal[Step.FAILED] | None:
+        return None
+
+    async def on_close(self, reason: CloseReason) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
 class Library(Task[S], Generic[S]):
     def __init__(self, target: S) -> None:
         self.target = target
@@ -303,6 +385,7 @@ workflow.register(Step.PARSE, Look(), max_errors=3, backoff=Backoff(), name="loo
 workflow.register(Step.PARSE, Pause(), attempt_timeout=60.0)
 workflow.register(Step.PARSE, Until())
 workflow.register(Step.PARSE, Copy(), retry=Retry.none())
+workflow.register(Step.PARSE, Consume(), window=Window(seconds=1), on_item_error="fail", retry=Retry.fixed(1, delay=1))
 workflow.register(Step.PARSE, Library(Step.DONE))
 workflow.register(Step.PARSE, Named(Step.DONE))
 workflow.register(Step.PARSE, fetch, retry=Retry.none())
@@ -431,6 +514,13 @@ async def running() -> None:
     assert_type(await until(), datetime)
     assert_type(await go_on(Http()), Step)
     assert_type(await copy(None, Http()), More[Page] | Step)
+    assert_type(await consume(Page(), Http()), tuple[Row, int])
+    assert_type(await writes([Row()], MemoryStore()), Step | None)
+    async for page in is_a_generator(None, http=Http()):
+        assert_type(page, Page)
+    async with is_a_safe_channel(3, Http()) as pages_of_it:
+        async for page in pages_of_it:
+            assert_type(page, Page)
     async with resources:
         await workflow.run(resources=resources)
     try:
@@ -645,6 +735,63 @@ class WrongCopy(SteppedTask[Step, Page]):
         return Step.DONE
 
 
+@workflow.stream(Step.REPORT, window=3)  # type: ignore[arg-type]
+async def wrong_window(page: Page) -> tuple[Row, int]:
+    return Row(), 1
+
+
+@workflow.stream(Step.REPORT, on_item_error="retry")  # type: ignore[arg-type]
+async def unknown_policy(page: Page) -> tuple[Row, int]:
+    return Row(), 1
+
+
+@workflow.stream(Step.REPORT)  # type: ignore[arg-type]
+async def no_cursor(page: Page) -> Row:
+    return Row()
+
+
+@consume.open  # type: ignore[arg-type]
+async def other_cursor(cursor: str | None) -> trio.MemoryReceiveChannel[Page]:
+    return trio.open_memory_channel[Page](0)[1]
+
+
+@consume.open  # type: ignore[arg-type]
+async def always_a_cursor(cursor: int) -> trio.MemoryReceiveChannel[Page]:
+    return trio.open_memory_channel[Page](0)[1]
+
+
+@consume.open  # type: ignore[arg-type]
+async def other_items(cursor: int | None) -> AsyncIterator[str]:
+    yield ""
+
+
+@consume.open  # type: ignore[arg-type]
+async def no_source(cursor: int | None) -> list[Page]:
+    return []
+
+
+@consume.flush_window  # type: ignore[arg-type]
+async def other_outputs(rows: list[str]) -> None: ...
+
+
+@consume.flush_window  # type: ignore[arg-type]
+async def stops_elsewhere(rows: list[Row]) -> Literal[Pay.PAID] | None:
+    return None
+
+
+@consume.on_close  # type: ignore[arg-type]
+async def other_reason(reason: str) -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@consume.on_close  # type: ignore[arg-type]
+async def names_no_state(reason: CloseReason) -> None: ...
+
+
+@consume.dead_letter  # type: ignore[arg-type]
+async def buries_others(page: str, error: Exception) -> None: ...
+
+
 class OtherEnum(Task[Step]):
     async def run(self) -> Literal[Pay.PAID]:  # type: ignore[override]
         return Pay.PAID
@@ -691,6 +838,22 @@ class OtherOutput(BatchTask[Step, Page, Row]):
         return Step.DONE
 
 
+class OtherCursor(StreamTask[Step, Page, Row, int]):
+    window = 3  # type: ignore[assignment]
+
+    async def open(self, cursor: int | None) -> AsyncIterator[str]:  # type: ignore[override]
+        yield ""
+
+    async def process_item(self, page: Page) -> tuple[Row, str]:  # type: ignore[override]
+        return Row(), ""
+
+    async def flush_window(self, rows: list[Row]) -> Literal[Pay.PAID]:  # type: ignore[override]
+        return Pay.PAID
+
+    async def on_close(self, reason: CloseReason) -> None:  # type: ignore[override]
+        ...
+
+
 def blocking() -> Literal[Step.DONE]:
     return Step.DONE
 
@@ -717,6 +880,8 @@ Pending(3)  # type: ignore[call-arg]
 Pending(delay="3")  # type: ignore[arg-type]
 More()  # type: ignore[call-arg]
 Backoff(1)  # type: ignore[call-arg]
+workflow.register(Step.PARSE, Consume(), window=3)  # type: ignore[call-overload]
+Window(3)  # type: ignore[call-arg]
 workflow.with_tasks({Pay.PAID: fetch})  # type: ignore[dict-item]
 workflow.with_tasks({Step.FETCH: blocking})  # type: ignore[dict-item]
 Retry(3)  # type: ignore[call-arg]
