@@ -10,6 +10,8 @@ from ._define.batch import ItemResult as ItemResult
 from ._define.branch import BranchOptions as BranchOptions
 from ._define.branch import BranchTask as BranchTask
 from ._define.branch_results import BranchResults as BranchResults
+from ._define.compensatable import CompensatableOptions as CompensatableOptions
+from ._define.compensatable import CompensatableTask as CompensatableTask
 from ._define.config import TaskConfig as TaskConfig
 from ._define.config import TaskOptions as TaskOptions
 from ._define.context import RunContext as RunContext
@@ -20,6 +22,8 @@ from ._define.memory_store import MemoryStore as MemoryStore
 from ._define.poll import Pending as Pending
 from ._define.poll import PollOptions as PollOptions
 from ._define.poll import PollTask as PollTask
+from ._define.receive import ReceiveOptions as ReceiveOptions
+from ._define.receive import ReceiveTask as ReceiveTask
 from ._define.resources import PerRun as PerRun
 from ._define.resources import Resource as Resource
 from ._define.resources import Shared as Shared
@@ -29,6 +33,10 @@ from ._define.split import SplitOptions as SplitOptions
 from ._define.split import SplitTask as SplitTask
 from ._define.stepped import More as More
 from ._define.stepped import SteppedTask as SteppedTask
+from ._define.stream import CloseReason as CloseReason
+from ._define.stream import StreamOptions as StreamOptions
+from ._define.stream import StreamTask as StreamTask
+from ._define.stream import Window as Window
 from ._define.task import Task as Task
 from ._define.timer import TimerTask as TimerTask
 from ._engine.failure import FailureContext as FailureContext
@@ -37,14 +45,20 @@ from ._engine.lifecycle import Resources as Resources
 from ._errors import AttemptTimeout as AttemptTimeout
 from ._errors import CanoError as CanoError
 from ._errors import CircuitOpen as CircuitOpen
+from ._errors import CompensationTimeout as CompensationTimeout
 from ._errors import DataError as DataError
 from ._errors import DataNotEncodable as DataNotEncodable
 from ._errors import DataNotWritable as DataNotWritable
 from ._errors import DataTooLarge as DataTooLarge
 from ._errors import DataTypeMismatch as DataTypeMismatch
 from ._errors import DefinitionError as DefinitionError
+from ._errors import DrainTimeout as DrainTimeout
 from ._errors import IllegalTransition as IllegalTransition
 from ._errors import KeyNotFound as KeyNotFound
+from ._errors import MailboxFull as MailboxFull
+from ._errors import MessageError as MessageError
+from ._errors import MessageRejected as MessageRejected
+from ._errors import PollTimeout as PollTimeout
 from ._errors import Problem as Problem
 from ._errors import RateLimited as RateLimited
 from ._errors import ResourceAmbiguous as ResourceAmbiguous
@@ -54,7 +68,12 @@ from ._errors import ResourceNotFound as ResourceNotFound
 from ._errors import ResourceNotOpen as ResourceNotOpen
 from ._errors import ResourceTypeMismatch as ResourceTypeMismatch
 from ._errors import RetryExhausted as RetryExhausted
+from ._errors import RollbackFailed as RollbackFailed
+from ._errors import RunAlreadyEnded as RunAlreadyEnded
+from ._errors import RunCancelled as RunCancelled
 from ._errors import RunError as RunError
+from ._errors import RunTimeout as RunTimeout
+from ._errors import SourceNotClosed as SourceNotClosed
 from ._errors import SplitFailed as SplitFailed
 from ._errors import StoreError as StoreError
 from ._errors import StoreTypeMismatch as StoreTypeMismatch
@@ -66,16 +85,23 @@ from ._observe.events import AttemptStarted as AttemptStarted
 from ._observe.events import BranchEnded as BranchEnded
 from ._observe.events import BranchStarted as BranchStarted
 from ._observe.events import CircuitRejected as CircuitRejected
+from ._observe.events import CompensationFinished as CompensationFinished
+from ._observe.events import CompensationSkipped as CompensationSkipped
+from ._observe.events import CompensationStarted as CompensationStarted
 from ._observe.events import Event as Event
 from ._observe.events import Progress as Progress
 from ._observe.events import RetryScheduled as RetryScheduled
 from ._observe.events import RunEnded as RunEnded
 from ._observe.events import RunStarted as RunStarted
 from ._observe.events import StateEntered as StateEntered
+from ._observe.events import StepFinished as StepFinished
 from ._observe.events import TaskFailed as TaskFailed
 from ._observe.events import TaskSucceeded as TaskSucceeded
 from ._observe.events import Waiting as Waiting
+from ._observe.events import WindowFlushed as WindowFlushed
 from ._observe.observer import Observer as Observer
+from ._observe.rollback import Outstanding as Outstanding
+from ._observe.rollback import Rollback as Rollback
 from ._observe.status import RunStatus as RunStatus
 from ._resilience import Backoff as Backoff
 from ._resilience import CircuitBreaker as CircuitBreaker
@@ -94,6 +120,7 @@ from ._resilience import RetryOn as RetryOn
 from ._resilience import Tier as Tier
 from ._resilience import WindowedRateLimiter as WindowedRateLimiter
 from ._resilience import is_transient as is_transient
+from ._runtime.handle import Run as Run
 from ._runtime.workflow import RunResult as RunResult
 from ._runtime.workflow import Workflow as Workflow
 
@@ -119,12 +146,20 @@ __all__ = [
     "CircuitRejected",
     "CircuitState",
     "CircuitStatistics",
+    "CloseReason",
+    "CompensatableOptions",
+    "CompensatableTask",
+    "CompensationFinished",
+    "CompensationSkipped",
+    "CompensationStarted",
+    "CompensationTimeout",
     "DataError",
     "DataNotEncodable",
     "DataNotWritable",
     "DataTooLarge",
     "DataTypeMismatch",
     "DefinitionError",
+    "DrainTimeout",
     "Event",
     "FailureContext",
     "HealthLevel",
@@ -135,20 +170,27 @@ __all__ = [
     "KeyNotFound",
     "Limiter",
     "LimiterStatistics",
+    "MailboxFull",
     "MemoryStore",
+    "MessageError",
+    "MessageRejected",
     "More",
     "MultiRateLimiter",
     "MultiStatistics",
     "Observer",
+    "Outstanding",
     "Pending",
     "PerRun",
     "Permit",
     "PollOptions",
     "PollTask",
+    "PollTimeout",
     "Problem",
     "Progress",
     "RateLimited",
     "RateLimiter",
+    "ReceiveOptions",
+    "ReceiveTask",
     "Reservation",
     "Resource",
     "ResourceAmbiguous",
@@ -162,22 +204,32 @@ __all__ = [
     "RetryExhausted",
     "RetryOn",
     "RetryScheduled",
+    "Rollback",
+    "RollbackFailed",
     "RouterTask",
+    "Run",
+    "RunAlreadyEnded",
+    "RunCancelled",
     "RunContext",
     "RunEnded",
     "RunError",
     "RunResult",
     "RunStarted",
     "RunStatus",
+    "RunTimeout",
     "Shared",
+    "SourceNotClosed",
     "Split",
     "SplitFailed",
     "SplitOptions",
     "SplitTask",
     "StateEntered",
+    "StepFinished",
     "SteppedTask",
     "StoreError",
     "StoreTypeMismatch",
+    "StreamOptions",
+    "StreamTask",
     "Task",
     "TaskConfig",
     "TaskError",
@@ -189,6 +241,8 @@ __all__ = [
     "TimerTask",
     "TooManyTransitions",
     "Waiting",
+    "Window",
+    "WindowFlushed",
     "WindowedRateLimiter",
     "Workflow",
     "failure_context",

@@ -6,6 +6,10 @@
     |-- DefinitionError (ValueError)      a mistake in the code that defines a workflow
     |-- TaskError                         what an attempt, or all attempts, of a task came to
     |   |-- AttemptTimeout (TimeoutError)
+    |   |   `-- PollTimeout
+    |   |-- CompensationTimeout (TimeoutError)
+    |   |-- DrainTimeout (TimeoutError)
+    |   |-- SourceNotClosed
     |   |-- RetryExhausted
     |   |-- CircuitOpen
     |   |-- RateLimited
@@ -17,7 +21,14 @@
     |       |-- DataTypeMismatch (TypeError)
     |       `-- DataTooLarge
     |-- RunError                          how a whole run ended, seen from outside
+    |   |-- RunAlreadyEnded
+    |   |-- RunCancelled
+    |   |-- RunTimeout (TimeoutError)
+    |   |-- RollbackFailed (ExceptionGroup)
     |   `-- TooManyTransitions
+    |-- MessageError                      a message that a run did not take
+    |   |-- MailboxFull (trio.WouldBlock)
+    |   `-- MessageRejected (TypeError)
     |-- ResourceError
     |   |-- ResourceNotFound (LookupError)
     |   |-- ResourceTypeMismatch (TypeError)
@@ -36,9 +47,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, Literal, final
+from typing import Any, Literal, Self, final
 
 import attrs
+import trio
+from typing_extensions import override
 
 
 class CanoError(Exception):
@@ -51,6 +64,7 @@ class CanoError(Exception):
 
 def _rebuilt(kind: type[CanoError], args: tuple[Any, ...], fields: dict[str, Any]) -> CanoError:
     error = kind.__new__(kind, *args)
+    error.args = args  # an OSError leaves that to its __init__
     vars(error).update(fields)
     return error
 
@@ -120,7 +134,6 @@ class TaskError(CanoError):
     """What one or all attempts of a task came to."""
 
 
-@final
 class AttemptTimeout(TaskError, TimeoutError):
     """An attempt outlived its ``attempt_timeout``, or an item's its ``item_timeout``; the retry policy decides what follows (cano RET-8).
 
@@ -133,6 +146,76 @@ class AttemptTimeout(TaskError, TimeoutError):
         super().__init__(f"{task}: the attempt took longer than its timeout of {limit:g} s")
         self.task = task
         self.limit = limit
+
+
+@final
+class CompensationTimeout(TaskError, TimeoutError):
+    """A compensation was cut off, because the workflow's ``compensation_timeout`` for all of them was over.
+
+    Args:
+        task: the compensation's name.
+        limit: the timeout, in seconds.
+    """
+
+    def __init__(self, task: str, limit: float) -> None:
+        super().__init__(f"{task} was cut off: the compensation_timeout of {limit:g} s for the whole rollback is over")
+        self.task = task
+        self.limit = limit
+
+
+@final
+class PollTimeout(AttemptTimeout):
+    """What a poll looks for was not there within its ``attempt_timeout``.
+
+    Its ``__cause__`` is what the last look failed with, if `max_errors` let that pass.
+
+    Args:
+        task: the task's name.
+        limit: the timeout, in seconds.
+        looks: how often it looked; one that the timeout cut off counts.
+    """
+
+    def __init__(self, task: str, limit: float, looks: int) -> None:
+        super().__init__(task, limit)
+        text = (
+            f"{task}: nothing was there within its attempt_timeout of {limit:g} s, in {looks:,} look{'s' * (looks != 1)}. "
+            "Allow more time, or say where this leads, with on_error={PollTimeout: ...}."
+        )
+        Exception.__init__(self, text)  # anew: it can say more than any timeout
+        self.looks = looks
+
+
+@final
+class DrainTimeout(TaskError, TimeoutError):
+    """A cancelled stream was cut off: its ``drain_timeout`` was over before it had come to its end.
+
+    Args:
+        task: the name of the stream, or of its part.
+        limit: the timeout, in seconds.
+    """
+
+    def __init__(self, task: str, limit: float) -> None:
+        super().__init__(
+            f"{task} was cut off: the run was cancelled, and the stream's drain_timeout of {limit:g} s is over. Outputs "
+            "that were not flushed yet are dropped, and their cursor is not kept."
+        )
+        self.task = task
+        self.limit = limit
+
+
+@final
+class SourceNotClosed(TaskError):
+    """The source of a stream could not be closed.
+
+    Args:
+        task: the name of the stream's ``open``.
+        why: what it did instead.
+    """
+
+    def __init__(self, task: str, why: str) -> None:
+        super().__init__(f"the source that {task} opened could not be closed: {why}")
+        self.task = task
+        self.why = why
 
 
 @final
@@ -327,24 +410,97 @@ class DataTypeMismatch(DataError, TypeError):
 
 @final
 class DataTooLarge(DataError):
-    """A run's data have outgrown what is committed with every transition.
+    """A run's data, or a cursor, have outgrown what is committed with every transition.
 
     Args:
         size: bytes as encoded.
         limit: bytes allowed.
+        what: what is too large: the data's class, or ``cursor``.
     """
 
-    def __init__(self, size: int, limit: int) -> None:
+    def __init__(self, size: int, limit: int, what: str) -> None:
         super().__init__(
-            f"the run's data take {size:,} bytes encoded, more than the {limit:,} allowed. Keep large things in a "
-            "resource (a file, a database) and only their names in the data."
+            f"{what}: {size:,} bytes encoded are more than the {limit:,} allowed. Keep large things in a "
+            "resource (a file, a database) and only their names here."
         )
         self.size = size
         self.limit = limit
+        self.what = what
 
 
 class RunError(CanoError):
     """How a whole run ended, seen from outside."""
+
+
+@final
+class RunCancelled(RunError):
+    """The run was cancelled by its handle; what it had done has been undone.
+
+    Args:
+        reason: why, as the one who cancelled it said.
+    """
+
+    def __init__(self, reason: str | None) -> None:
+        super().__init__(f"the run was cancelled{f': {reason}' if reason else ''}")
+        self.reason = reason
+
+
+@final
+class RunTimeout(RunError, TimeoutError):
+    """The run took longer than its workflow's ``timeout``; what it had done has been undone (cano WFL-19).
+
+    Args:
+        elapsed: seconds since it began.
+        limit: the workflow's ``timeout``, in seconds.
+    """
+
+    def __init__(self, elapsed: float, limit: float) -> None:
+        super().__init__(f"the run took longer than its timeout of {limit:g} s")
+        self.elapsed = elapsed
+        self.limit = limit
+
+
+@final
+class RollbackFailed(RunError, ExceptionGroup[Exception]):
+    """A run failed, and not all that it had done could be undone: it needs an operator (cano SAG-8).
+
+    Its exceptions are the failure of the run, then those of the compensations in the order in which they were tried.
+    `failure_context` tells what was undone, and with which receipts what was not can be undone by hand.
+    """
+
+    left: tuple[Enum, ...] = ()
+    """The states for whose compensation there was no time."""
+
+    @classmethod
+    def of(cls, original: Exception, failures: Sequence[Exception], left: Sequence[Enum]) -> Self:
+        """The error of a run's failure, the failures of compensations, and the states that nobody came to.
+
+        It never holds one of its own kind, such as that of a workflow which a task ran: it takes over what that one holds
+        (cano ERR-6).
+        """
+        number = len(failures)
+        told = [f"{number} compensation{'s' * (number > 1)} failed"] if failures else []
+        told += [f"there was no time for {', '.join(state.name for state in left)}"] if left else []
+        flat = [
+            part
+            for error in (original, *failures)
+            for part in (error.exceptions if isinstance(error, cls) else [error])
+        ]
+        error = cls(f"the run failed, and was not rolled back in full: {' and '.join(told)}", flat)
+        error.left = (*(original.left if isinstance(original, cls) else ()), *left)
+        return error
+
+    @override
+    def derive(self, excs: Any, /) -> Any:
+        """A part of it, as `split` makes one."""
+        part = type(self)(self.message, excs)
+        part.left = self.left
+        return part
+
+    @property
+    def original(self) -> Exception:
+        """What the run itself failed with."""
+        return self.exceptions[0]
 
 
 @final
@@ -361,6 +517,61 @@ class TooManyTransitions(RunError):
             "max_transitions."
         )
         self.limit = limit
+
+
+@final
+class RunAlreadyEnded(RunError):
+    """A run is over, or undoes what it did, and nothing more can be sent to it.
+
+    Args:
+        run_id: the run.
+        status: where it stands, such as ``completed``.
+    """
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(f"run {run_id!r} takes no more messages: it is {status}")
+        self.run_id = run_id
+        self.status = status
+
+
+class MessageError(CanoError):
+    """A run did not take a message."""
+
+
+@final
+class MailboxFull(MessageError, trio.WouldBlock):
+    """A run's mailbox has no room for a message now.
+
+    Args:
+        run_id: the run.
+        size: how many messages it holds.
+    """
+
+    def __init__(self, run_id: str, size: int) -> None:
+        super().__init__(
+            f"the mailbox of run {run_id!r} is full: {size:,} messages wait there for a state that takes them. "
+            "Wait for room with `await run.send(...)`."
+        )
+        self.run_id = run_id
+        self.size = size
+
+
+@final
+class MessageRejected(MessageError, TypeError):
+    """No state of the run's workflow takes messages of that type.
+
+    Args:
+        run_id: the run.
+        found: the type of the message.
+        wanted: the types that its states take.
+    """
+
+    def __init__(self, run_id: str, found: str, wanted: Sequence[str]) -> None:
+        takes = f"they take {', '.join(wanted)}" if wanted else "none of them is a receive"
+        super().__init__(f"no state of run {run_id!r} takes a message of type {found}: {takes}")
+        self.run_id = run_id
+        self.found = found
+        self.wanted: tuple[str, ...] = tuple(wanted)
 
 
 class ResourceError(CanoError):

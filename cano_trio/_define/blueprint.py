@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, final, get_args, get_origin
@@ -10,9 +10,11 @@ from typing import Any, Generic, TypeVar, final, get_args, get_origin
 from msgspec import Struct, field
 
 from .._errors import Problem
-from .compatible import name_of
+from .._journal.codec import unencodable_part
+from .child import Child, data_faults, route_faults
+from .compatible import bare, has_instances, name_of
 from .config import is_chooser
-from .edges import Returns, is_state, read_returns, written
+from .edges import Returns, is_state, members, read_returns, written
 from .generics import Arguments, type_arguments
 from .hints import Scope
 from .method import UNKNOWN, Method, read_method
@@ -49,7 +51,7 @@ class Plan(Struct, Generic[S], frozen=True, kw_only=True, eq=False):
     Args:
         node: what was registered.
         methods: its functions by the name of the model's method.
-        chooser: the functions that the options `breaker` and `limiter` may be.
+        plain: its plain functions, such as those that choose its `breaker` or `limiter`.
         edges: where it may lead.
         branches: the branches of a split, by name; of one that decides at run time, all that it may choose among.
         unread: its annotations could not be read in full, so that it may lead elsewhere, too.
@@ -57,7 +59,7 @@ class Plan(Struct, Generic[S], frozen=True, kw_only=True, eq=False):
 
     node: Node[S]
     methods: Mapping[str, Method]
-    choosers: Mapping[str, Method]
+    plain: Mapping[str, Method]
     edges: tuple[Edge[S], ...]
     branches: Mapping[str, Plan[S]] = field(default_factory=dict[str, "Plan[S]"])
     unread: bool = False
@@ -78,17 +80,7 @@ def read_plan(
 ) -> Plan[S]:
     """Resolve a node; what is wrong with it is added to `problems`. A split task chooses among the `declared` branches."""
     place = node.place
-    missing = [rule for rule in node.model.methods if rule.required and rule.name not in node.functions]
-    problems += [
-        Problem(
-            code="E16",
-            place=place,
-            message=f"{node.name} has no {rule.name}",
-            site=str(node.site),
-            hint=f"Write @{node.name}.{rule.name} over an async function.",
-        )
-        for rule in missing
-    ]
+    problems += _missing_or_idle(node)
     arguments = {} if node.task is None else type_arguments(type(node.task))
     methods = {
         rule.name: read_method(
@@ -100,10 +92,14 @@ def read_plan(
             data=data,
             problems=problems,
             arguments=_arguments_at(node, rule.name, arguments),
+            annotated=rule.by_class,
         )
         for rule in node.model.methods
         if rule.name in node.functions
     }
+    for rule in node.model.methods:
+        if rule.by_class and rule.name in methods:
+            problems += _unclear_classes(methods[rule.name], place)
     if node.model.check is not None:
         problems += [
             Problem(
@@ -115,18 +111,73 @@ def read_plan(
             )
             for method, text in node.model.check(methods, _generics(node, arguments))
         ]
+    problems += _unwritable(node, methods)
     edges, unread = _returned_edges(node, methods, states, known, problems)
     if node.split is not None:
         edges = _joined_edge(node, node.split, states, problems)
+    if node.child is not None:
+        edges = _routed_edges(node, node.child, states, data, problems)
     branches = {name: read_plan(branch, states, known, data, problems) for name, branch in node.branches.items()}
     return Plan(
         node=node,
         methods=methods,
-        choosers=_choosers(node, data, problems),
+        plain=_plain_functions(node, data, problems),
         edges=(*edges, *_error_edges(node, states, problems)),
         branches=declared if node.model is SPLIT else branches,
         unread=unread,
     )
+
+
+def _unwritable(node: Node[Any], methods: Mapping[str, Method]) -> Iterator[Problem]:
+    """What is to be written down, for a journal to go on with after a crash, and is of a type that can't be."""
+    for method, what, type_ in node.model.kept(methods) if node.model.kept is not None else ():
+        if part := unencodable_part(type_):
+            yield Problem(
+                code="E23",
+                place=node.place,
+                message=f"{method.label}: its {what} can't be written down as JSON: {part}",
+                site=str(method.site),
+                hint=f"Make the {what} of plain values: numbers, strings, a dataclass of such; things belong in resources.",
+            )
+
+
+def _missing_or_idle(node: Node[Any]) -> Iterator[Problem]:
+    """The methods that a task lacks, and those that nobody will call."""
+    for rule in node.model.methods:
+        knob = rule.needed_with
+        value = node.knobs[knob] if knob else None
+        needed = rule.required or (value is not None and rule.needed_for in {None, value})
+        what = f"a {knob}" if rule.needed_for is None else f"{knob}={rule.needed_for!r}"
+        given = rule.name in node.functions
+        if needed and not given:
+            yield Problem(
+                code="E16",
+                place=node.place,
+                message=f"{node.name} has {f'{what}, but ' if knob else ''}no {rule.name}",
+                site=str(node.site),
+                hint=f"Write @{node.name}.{rule.name} over an async function."
+                if node.task is None
+                else f"Write `async def {rule.name}` in {type(node.task).__name__}.",
+            )
+        elif knob and given and not needed:
+            yield Problem(
+                code="W16",
+                place=node.place,
+                message=f"{node.name} has no {what.removeprefix('a ')}, so its {rule.name} is never called",
+                site=str(node.site),
+                hint=f"Give it {what}, or delete {rule.name}.",
+                severity="warning",
+            )
+
+
+def _unclear_classes(method: Method, place: str) -> Iterator[Problem]:
+    """The parts of its own arguments' annotations by which `isinstance` can't tell values."""
+    for hint in (part for own in method.own if own is not UNKNOWN for part in members(own)):
+        if not has_instances(bare(hint)):
+            yield Problem(
+                code="E17", place=place, message=f"{method.label}: isinstance can't tell what is a {name_of(hint)}",
+                site=str(method.site), hint="Annotate with a class, or a union of classes: wrap it in one of your own.",
+            )  # fmt: skip
 
 
 def _returned_edges(
@@ -142,9 +193,9 @@ def _returned_edges(
         if method is None or method.returns is UNKNOWN:
             unread |= rule.required
             continue
-        returns = read_returns(method.returns, states)
+        returns = read_returns(method.returns, states, receipt=rule.receipt)
         unread |= _check_returns(returns, method, states, rule.also, node.place, problems)
-        edges |= _edges_to(returns, known, edges, joins=False)
+        edges |= _edges_to(returns, known, edges, joins=False, label=rule.label)
         for hint in returns.rest:
             if Split in rule.also and (get_origin(hint) or hint) is Split:
                 joined = read_returns(next(iter(get_args(hint)), states), states)
@@ -154,20 +205,37 @@ def _returned_edges(
 
 
 def _edges_to(
-    returns: Returns[S], known: Iterable[S], there: Collection[tuple[S, bool]], *, joins: bool
+    returns: Returns[S], known: Iterable[S], there: Mapping[tuple[S, bool], Edge[S]], *, joins: bool, label: str = ""
 ) -> dict[tuple[S, bool], Edge[S]]:
-    """The edges that an annotation names, by target and by whether they join branches; those that are `there` stand."""
-    anywhere = [state for state in known if (state, joins) not in there] if returns.anywhere else []
-    return {(state, joins): Edge(target=state, anywhere=True, joins=joins) for state in anywhere} | {
-        (target, joins): Edge(target=target, label=label or "", joins=joins)
-        for target, label in returns.targets.items()
-    }
+    """The edges that an annotation adds, by target and by whether they join branches, with a label where it gives none."""
+    found = dict[tuple[S, bool], Edge[S]]()
+    if returns.anywhere:
+        found |= {(state, joins): Edge(target=state, anywhere=True, joins=joins) for state in known}
+        found = {key: edge for key, edge in found.items() if key not in there}
+    for target, own in returns.targets.items():
+        earlier = there.get((target, joins))
+        if own or earlier is None or earlier.anywhere:
+            found[target, joins] = Edge(target=target, label=own or label, joins=joins)
+    return found
 
 
 def _joined_edge(node: Node[S], split: Split[S], states: type[S], problems: list[Problem]) -> list[Edge[S]]:
     """The one edge of a fixed split, if it leads to a state; what is wrong with the split is added to `problems`."""
     problems += [fault.problem(node.place, node.name, str(node.site)) for fault in split.faults(states)]
     return [Edge(target=split.then, joins=True)] if is_state(split.then, states) else []
+
+
+def _routed_edges(
+    node: Node[S], child: Child, states: type[S], data: type | None, problems: list[Problem]
+) -> list[Edge[S]]:
+    """The edges of a child workflow, labelled with its exits; what is wrong with it is added to `problems`."""
+    faults = [*route_faults(child, node.routes, states), *data_faults(child, data, node.plain)]
+    problems += [fault.problem(node.place, node.name, str(node.site)) for fault in faults]
+    labels: dict[S, list[str]] = {}
+    for exit_, target in node.routes.items():
+        if is_state(target, states):
+            labels.setdefault(target, []).append(getattr(exit_, "name", str(exit_)))
+    return [Edge(target=target, label=", ".join(names)) for target, names in labels.items()]
 
 
 def _check_returns(
@@ -226,17 +294,17 @@ def _hidden(kind: type[Exception], caught: Iterable[type[Exception]], node: Node
             return
 
 
-def _choosers(node: Node[Any], data: type | None, problems: list[Problem]) -> dict[str, Method]:
-    """The options that are functions choosing a breaker or a limiter: they have injected parameters too."""
-    found: dict[str, Method] = {}
-    for option in ("breaker", "limiter"):
-        value = getattr(node.config, option)
-        if is_chooser(value):
-            found[option] = read_method(
-                value, Scope.capture(value), label=f"{node.name}'s {option}", place=node.place, takes=(), data=data,
-                problems=problems, lenient=True,
-            )  # fmt: skip
-    return found
+def _plain_functions(node: Node[Any], data: type | None, problems: list[Problem]) -> dict[str, Method]:
+    """Its plain functions, which have injected parameters too: those that choose a breaker or limiter, and a child's."""
+    given = {option: getattr(node.config, option) for option in ("breaker", "limiter")}
+    functions = {option: value for option, value in given.items() if is_chooser(value)} | dict(node.plain)
+    return {
+        name: read_method(
+            function, Scope.capture(function), label=f"{node.name}'s {name}", place=node.place,
+            takes=node.model.plain.get(name, ()), data=data, problems=problems, lenient=True,
+        )
+        for name, function in functions.items()
+    }  # fmt: skip
 
 
 def _arguments_at(node: Node[Any], method: str, arguments: Mapping[type, Arguments]) -> Arguments:

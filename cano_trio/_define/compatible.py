@@ -53,5 +53,14 @@ def bare(hint: Any) -> Any:
     return type(None) if hint is None else hint
 
 
+def has_instances(data: Any) -> bool:
+    """Whether values can be told to be of this type: not of an alias, a union, `Any`, a TypedDict or a plain Protocol."""
+    try:
+        isinstance(None, data)
+    except TypeError:
+        return False
+    return isinstance(data, type)
+
+
 def _is_union(hint: Any) -> bool:
     return get_origin(hint) in {Union, types.UnionType}

@@ -10,6 +10,7 @@ class Reporting(Protocol):
     """What a context needs of the run behind it."""
 
     run_id: str
+    key: str
 
     def report_progress(self, done: int, total: int | None, /) -> None:
         """Tell the observers."""
@@ -68,7 +69,12 @@ class RunContext:
     @property
     def idempotency_key(self) -> str:
         """The same for every re-run of this piece of work, and of no other: give it to outside services."""
-        return f"{self._run.run_id}/{self.seq}{self._part}"
+        return f"{self._run.key}/{self.seq}{self._part}"
+
+    @property
+    def forward_key(self) -> str | None:
+        """In a compensation, the idempotency key of the work it undoes; None elsewhere."""
+        return self.idempotency_key.removesuffix("/undo") if self._part.endswith("/undo") else None
 
     def progress(self, done: int, total: int | None = None) -> None:
         """Tell the observers how far the task is.

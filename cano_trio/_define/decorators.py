@@ -11,12 +11,20 @@ from typing_extensions import Unpack
 
 from .batch import BATCH, BatchDecorator, BatchFunction, BatchOptions
 from .branch import BranchDecorator, BranchOptions
+from .compensatable import (
+    COMPENSATABLE,
+    CompensatableDecorator,
+    CompensatableFunction,
+    CompensatableOptions,
+)
 from .config import TaskOptions
 from .model import Model
 from .poll import POLL, PollDecorator, PollOptions
+from .receive import RECEIVE, ReceiveDecorator, ReceiveFunction, ReceiveOptions
 from .router import ROUTER, RouterDecorator
 from .split import SPLIT, SplitDecorator
 from .stepped import STEPPED, SteppedDecorator
+from .stream import STREAM, StreamDecorator, StreamFunction, StreamOptions
 from .task import TASK, TaskDecorator
 from .timer import TIMER, TimerDecorator, TimerFunction
 
@@ -109,6 +117,30 @@ class Decorators(ABC, Generic[S]):
         """
         return cast("SteppedDecorator[S]", self._decorator(state, STEPPED, options))
 
+    def receive(self, state: S, /, **options: Unpack[ReceiveOptions[S]]) -> ReceiveDecorator[S]:
+        """Decorate an async function that is given a message; with a ``timeout``, hang ``on_timeout`` on it.
+
+        Args:
+            state: the state in which the run waits.
+            options: see `ReceiveOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("ReceiveDecorator[S]", self._decorator(state, RECEIVE, options, ReceiveFunction))
+
+    def compensatable(self, state: S, /, **options: Unpack[CompensatableOptions[S]]) -> CompensatableDecorator[S]:
+        """Decorate an async function whose work can be undone; hang ``compensate`` on it.
+
+        Args:
+            state: the state whose work it does.
+            options: see `CompensatableOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("CompensatableDecorator[S]", self._decorator(state, COMPENSATABLE, options, CompensatableFunction))
+
     def split(self, state: S, /, **options: Unpack[TaskOptions[S]]) -> SplitDecorator[S]:
         """Decorate an async function that decides which branches there are: it returns `Split.over`, or names a state.
 
@@ -120,6 +152,20 @@ class Decorators(ABC, Generic[S]):
             DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
         """
         return cast("SplitDecorator[S]", self._decorator(state, SPLIT, options))
+
+    def stream(self, state: S, /, **options: Unpack[StreamOptions[S]]) -> StreamDecorator[S]:
+        """Decorate an async function that processes one item of a stream, and gives its output and its cursor.
+
+        Hang ``open``, ``flush_window`` and ``on_close`` on it, and ``dead_letter`` if items are to go there.
+
+        Args:
+            state: the state in which the stream is worked off.
+            options: see `StreamOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("StreamDecorator[S]", self._decorator(state, STREAM, options, StreamFunction))
 
     @overload
     def branch(self, function: F, /) -> F: ...

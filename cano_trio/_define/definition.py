@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from enum import Enum
-from typing import Any, Generic, Self, cast, overload
+from typing import Any, Generic, Literal, Self, TypeAlias, cast, overload
 
 from msgspec.structs import replace
 from typing_extensions import TypeVar, Unpack, override
@@ -14,22 +14,33 @@ from .._errors import DefinitionError, Problem
 from .batch import BatchOptions, BatchTask
 from .blueprint import Plan, read_plan
 from .branch import BRANCH, ITEM_BRANCH
-from .config import TaskConfig, TaskOptions, settle_config
+from .checks import check_seconds
+from .child import CHILD, ChildOptions
+from .compensatable import CompensatableOptions, CompensatableTask
+from .config import TaskConfig, TaskOptions, is_chooser, settle_config
 from .decorators import Decorators
 from .edges import is_state, written
 from .form import TaskForm
 from .graph import draw
 from .model import Model
-from .node import Node, check_async, functions_of, misspelt_options, name_of, options_of, scope_of
+from .node import Node, check_async, check_method, functions_of, misspelt_options, name_of, options_of, scope_of
 from .poll import PollOptions, PollTask
+from .receive import ReceiveOptions, ReceiveTask
 from .resources import ResourceMap
 from .site import Site
 from .split import FIXED_SPLIT, Over, Split, SplitOptions
+from .stream import StreamOptions, StreamTask
 from .task import TASK
 from .validate import find_problems
 
 S = TypeVar("S", bound=Enum)
 D = TypeVar("D", default=None)
+C = TypeVar("C", bound=Enum)
+E = TypeVar("E")
+
+
+OnFailure: TypeAlias = Literal["roll_back", "hold"]
+"""What follows when a run fails for good."""
 
 
 class Definition(Decorators[S], Generic[S, D]):
@@ -46,6 +57,9 @@ class Definition(Decorators[S], Generic[S, D]):
         data: type[D] | None = None,
         resources: ResourceMap | None = None,
         defaults: TaskConfig | None = None,
+        timeout: float | None = None,
+        compensation_timeout: float = 30.0,
+        on_failure: OnFailure = "roll_back",
         max_transitions: int | None = None,
     ) -> None:
         self._site = Site.here()
@@ -58,6 +72,9 @@ class Definition(Decorators[S], Generic[S, D]):
         self.data = data
         self.resources = resources
         self.defaults: TaskConfig = TaskConfig() if defaults is None else defaults
+        self.timeout = timeout
+        self.compensation_timeout = compensation_timeout
+        self.on_failure: OnFailure = on_failure
         self.max_transitions = max_transitions
         self._nodes: dict[S, Node[S]] = {}
         self._branches: dict[int, Node[S]] = {}
@@ -101,9 +118,20 @@ class Definition(Decorators[S], Generic[S, D]):
         check_resources(self.resources, str(self._site))
         if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 1:
             raise self._refused("E03", f"version is {self.version!r}", "Count versions from 1.")
+        self._check_times()
         limit = self.max_transitions
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise self._refused("E03", f"max_transitions is {limit!r}", "Pass a positive whole number, or None.")
+
+    def _check_times(self) -> None:
+        try:
+            if self.timeout is not None:
+                check_seconds("timeout", self.timeout)
+            check_seconds("compensation_timeout", self.compensation_timeout)
+        except ValueError as error:
+            raise self._refused("E03", str(error), "Seconds, as a number.") from None
+        if self.on_failure not in ("roll_back", "hold"):
+            raise self._refused("E03", f"on_failure is {self.on_failure!r}", "Pass 'roll_back' or 'hold'.")
 
     def _refused(self, code: str, message: str, hint: str) -> DefinitionError:
         return DefinitionError.one(code, "workflow", message, hint=hint, site=str(self._site))
@@ -129,6 +157,16 @@ class Definition(Decorators[S], Generic[S, D]):
     def register(self, state: S, task: BatchTask[S, Any, Any], /, **options: Unpack[BatchOptions[S]]) -> None: ...
     @overload
     def register(self, state: S, task: PollTask[S], /, **options: Unpack[PollOptions[S]]) -> None: ...
+    @overload
+    def register(self, state: S, task: ReceiveTask[S, Any], /, **options: Unpack[ReceiveOptions[S]]) -> None: ...
+    @overload
+    def register(
+        self, state: S, task: CompensatableTask[S, Any], /, **options: Unpack[CompensatableOptions[S]]
+    ) -> None: ...
+    @overload
+    def register(
+        self, state: S, task: StreamTask[S, Any, Any, Any], /, **options: Unpack[StreamOptions[S]]
+    ) -> None: ...
     @overload
     def register(self, state: S, task: TaskForm[S], /, **options: Unpack[TaskOptions[S]]) -> None: ...
     @overload
@@ -169,7 +207,7 @@ class Definition(Decorators[S], Generic[S, D]):
         kind = type(task).__name__
         functions = functions_of(task)
         for method, function in functions.items():
-            check_async(function, f"{kind}.{method}", place)
+            check_method(model, method, function, f"{kind}.{method}", place)
         site = Site.of(functions[model.methods[0].name])
         if misspelt := misspelt_options(task):
             raise DefinitionError.one(
@@ -223,6 +261,94 @@ class Definition(Decorators[S], Generic[S, D]):
         node.split = split
         node.branches = {str(name): self._branch_of(branch, state.name) for name, branch in split.branches.items()}
         self._add(state, node)
+
+    def register_child(
+        self,
+        state: S,
+        child: Definition[C, E],
+        routes: Mapping[C, S],
+        /,
+        *,
+        data: Callable[..., E] | None = None,
+        result: Callable[..., object] | None = None,
+        **options: Unpack[ChildOptions[S]],
+    ) -> None:
+        """Register another workflow to do the work of a state.
+
+        It runs as a part of this run, in the same task and with the same resources and observers: a cancel reaches it, a
+        message to the run finds its receiving states, and when this run is rolled back, what it did is undone in its turn.
+        A child that fails has undone what it did; its failure is the state's.
+
+        A child of the same data type works on a copy of this run's data, and what it makes of them is taken over. Else
+        `data` and `result` translate: plain functions, with injected parameters like a task's.
+
+        Args:
+            state: the state whose work it does.
+            child: the workflow.
+            routes: for each of its exits, the state in which this run goes on.
+            data: makes the child's data.
+            result: is given the child's data as they were left, and may write into this run's.
+            options: see `ChildOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, or the child is no workflow.
+
+        >>> from dataclasses import dataclass
+        >>> from enum import Enum
+        >>> from typing import Literal
+        >>> import trio
+        >>> from cano_trio import Workflow
+        >>> Pay = Enum("Pay", "CHARGE PAID")
+        >>> Step = Enum("Step", "PAY DONE")
+        >>> @dataclass
+        ... class Payment:
+        ...     amount: int
+        ...     code: str = ""
+        >>> @dataclass
+        ... class Order:
+        ...     total: int
+        ...     paid_by: str = ""
+        >>> payment = Workflow(Pay, initial=Pay.CHARGE, exits=[Pay.PAID], data=Payment)
+        >>> @payment.task(Pay.CHARGE)
+        ... async def charge(payment: Payment) -> Literal[Pay.PAID]:
+        ...     payment.code = f"charged {payment.amount}"
+        ...     return Pay.PAID
+        >>> workflow = Workflow(Step, initial=Step.PAY, exits=[Step.DONE], data=Order)
+        >>> def keep(payment: Payment, order: Order) -> None:
+        ...     order.paid_by = payment.code
+        >>> workflow.register_child(
+        ...     Step.PAY, payment, {Pay.PAID: Step.DONE}, data=lambda order: Payment(order.total), result=keep
+        ... )
+        >>> trio.run(workflow.run, Order(3)).data
+        Order(total=3, paid_by='charged 3')
+        """
+        self._check_state(state, "register_child")
+        site = Site.here()
+        if not isinstance(child, Definition):
+            raise DefinitionError.one(
+                "E40", state.name, f"{child!r} is no workflow", hint="Pass the Workflow itself.", site=str(site)
+            )
+        if not isinstance(routes, Mapping):
+            raise DefinitionError.one(
+                "E40", state.name, f"routes is {routes!r}, not a mapping", site=str(site),
+                hint="Map the child's exits to states.",
+            )  # fmt: skip
+        node = self._made(state.name, CHILD, options, name=child.name, site=site)
+        node.child, node.routes = child, dict(routes)
+        node.plain = {
+            name: self._plain(function, name, state.name, site)
+            for name, function in (("data", data), ("result", result))
+            if function is not None
+        }
+        self._add(state, node)
+
+    def _plain(self, function: Any, name: str, place: str, site: Site) -> Callable[..., Any]:
+        if not is_chooser(function):
+            raise DefinitionError.one(
+                "E21", place, f"{name} is {function!r}: it takes a plain function", site=str(site),
+                hint="Write `def`, not `async def`: what takes time is a state of its own.",
+            )  # fmt: skip
+        return cast("Callable[..., Any]", function)
 
     def _branch_of(self, branch: Any, place: str) -> Node[S]:
         """A branch of a fixed split: a task object, a declared function, or a plain one with the workflow's defaults."""

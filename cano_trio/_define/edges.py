@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import types
 from enum import Enum, Flag
 from typing import Annotated, Any, Generic, Literal, TypeGuard, TypeVar, Union, final, get_args, get_origin
@@ -50,8 +52,8 @@ class Returns(Struct, Generic[S]):
     rest: list[Any] = field(default_factory=list[Any])
 
 
-def read_returns(hint: Any, states: type[S]) -> Returns[S]:
-    """Take a resolved return annotation apart.
+def read_returns(hint: Any, states: type[S], *, receipt: bool = False) -> Returns[S]:
+    """Take a resolved return annotation apart; with `receipt`, a state may come in a pair with one.
 
     >>> from enum import Enum
     >>> Step = Enum("Step", "A B")
@@ -59,18 +61,18 @@ def read_returns(hint: Any, states: type[S]) -> Returns[S]:
     Returns(targets={<Step.A: 1>: 'in stock', <Step.B: 2>: None}, anywhere=False, rest=[<class 'NoneType'>])
     """
     found: Returns[S] = Returns()
-    _read(hint, states, None, found)
+    _read(hint, states, None, found, receipt=receipt)
     return found
 
 
-def _read(hint: Any, states: type[S], label: str | None, found: Returns[S]) -> None:
+def _read(hint: Any, states: type[S], label: str | None, found: Returns[S], *, receipt: bool) -> None:
     if hasattr(hint, "__value__"):  # a `type` alias (PEP 695)
-        return _read(hint.__value__, states, label, found)
+        return _read(hint.__value__, states, label, found, receipt=receipt)
     origin = get_origin(hint)
     if origin is Annotated:
         inner, *extra = get_args(hint)
         label = next((text for text in extra if isinstance(text, str)), label)
-        return _read(inner, states, label, found)
+        return _read(inner, states, label, found, receipt=receipt)
     if origin is Literal:
         for value in get_args(hint):
             if is_state(value, states):
@@ -80,8 +82,10 @@ def _read(hint: Any, states: type[S], label: str | None, found: Returns[S]) -> N
         return None
     if origin in {Union, types.UnionType}:
         for part in get_args(hint):
-            _read(part, states, label, found)
+            _read(part, states, label, found, receipt=receipt)
         return None
+    if receipt and origin is tuple and len(get_args(hint)) == 2:
+        return _read(get_args(hint)[0], states, label, found, receipt=False)
     if hint is states:
         found.anywhere = True
     else:
@@ -99,3 +103,15 @@ def members(hint: Any) -> list[Any]:
     if origin in {Union, types.UnionType}:
         return [member for part in get_args(hint) for member in members(part)]
     return [hint]
+
+
+def receipt_type(returns: Any) -> Any:
+    """The type of the receipts that a return annotation pairs with states; None if it names none.
+
+    >>> receipt_type(tuple[Literal["A"], int] | tuple[Literal["B"], str] | Literal["C"])
+    int | str
+    """
+    receipts = [
+        get_args(hint)[1] for hint in members(returns) if get_origin(hint) is tuple and len(get_args(hint)) == 2
+    ]
+    return functools.reduce(operator.or_, dict.fromkeys(receipts)) if receipts else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from enum import Enum, auto
 from typing import Annotated, Any, Union, final, get_args, get_origin
 
@@ -96,11 +96,12 @@ def read_method(
     problems: list[Problem],
     lenient: bool = False,
     arguments: Arguments = types.MappingProxyType({}),
+    annotated: bool = False,
 ) -> Method:
     """Read a function's signature; what is wrong with it is added to `problems`.
 
-    A `lenient` reading asks for no annotations: it is for the lambdas that choose a breaker or a limiter. Type variables
-    stand for what `arguments` say.
+    A `lenient` reading asks for no annotations: it is for the lambdas that choose a breaker or a limiter; one that is to
+    be `annotated` asks for those of the model's own arguments, too. Type variables stand for what `arguments` say.
     """
     site = Site.of(function)
     hints, failures = resolve_hints(function, scope)
@@ -117,6 +118,7 @@ def read_method(
     given, injected = _split_parameters(function, len(takes))
     if len(given) < len(takes):
         problem("E16", f"it must take {', '.join(takes)} first", f"Write ({', '.join(takes)}, ...).")
+    _ask_for_annotations(given if annotated else (), hints.keys() | failures.keys(), problem)
     parameters: list[Parameter] = []
     skipped = False
     for parameter in injected:
@@ -142,6 +144,16 @@ def read_method(
         returns=hints.get("return", UNKNOWN),
         site=site,
     )
+
+
+def _ask_for_annotations(
+    parameters: Iterable[inspect.Parameter], known: Collection[str], problem: Callable[[str, str, str], None]
+) -> None:
+    for parameter in parameters:
+        if parameter.name not in known:
+            problem(
+                "E14", f"parameter {parameter.name!r} has no annotation", "Annotate it with the class of what it takes."
+            )
 
 
 def raw_names(function: Callable[..., Any]) -> frozenset[str]:

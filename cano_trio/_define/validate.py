@@ -13,7 +13,7 @@ import msgspec
 
 from .._errors import Problem
 from .blueprint import Plan, joined_states, where_states_are_named
-from .compatible import bare, compatible, name_of
+from .compatible import bare, compatible, has_instances, name_of
 from .edges import members, written
 from .method import UNKNOWN, Method, Parameter, Want
 
@@ -163,7 +163,7 @@ def reachable(start: S, plans: Mapping[S, Plan[S]]) -> frozenset[S]:
 
 
 def _data_problems(data: Any, site: str) -> Iterator[Problem]:
-    if not _has_instances(data):
+    if not has_instances(data):
         what = "which has no instances" if isinstance(data, type) else "not a type"
         yield Problem(
             code="E18", place="workflow", message=f"data is {data!r}, {what}", site=site, hint=_class_instead(data)
@@ -175,19 +175,10 @@ def _data_problems(data: Any, site: str) -> Iterator[Problem]:
         )  # fmt: skip
 
 
-def _has_instances(data: Any) -> bool:
-    """Whether values can be told to be of this type: not of an alias, a union, `Any`, a TypedDict or a plain Protocol."""
-    try:
-        isinstance(None, data)
-    except TypeError:
-        return False
-    return isinstance(data, type)
-
-
 def _class_instead(data: Any) -> str:
     inside = bare(data)
     origin = get_origin(inside) or inside
-    if origin is not types.UnionType and _has_instances(origin):
+    if origin is not types.UnionType and has_instances(origin):
         return (
             f"Pass the plain class, data={origin.__name__}, or one made of it, such as class Data({name_of(inside)})."
         )

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from enum import Enum
 from typing import Any
 
-import trio
-
 from .._define.definition import Definition
 from .._define.edges import is_state, written
-from .._errors import DataTypeMismatch, DefinitionError
-from .._journal.codec import forgets_subclasses
-from .._observe.events import RunEnded, RunStarted
+from .._errors import DefinitionError
 from .._observe.observer import Observer, check_observers
-from .._observe.status import RunStatus
-from .drive import drive
-from .failure import add_context
+from .conduct import conduct
+from .data import check_data
 from .lifecycle import Resources
 from .program import Program
-from .run import Run, at_work
+from .run import Run
 
 
 async def execute(
@@ -31,8 +26,18 @@ async def execute(
     run_id: str,
     resources: Resources,
     observers: Sequence[Observer],
+    begun: Callable[[Run], object] | None = None,
 ) -> Run:
     """Run a workflow to one of its exit states; whatever is wrong with the call is raised before anything is set up.
+
+    Args:
+        workflow: the workflow.
+        start: where it begins.
+        data: its data.
+        run_id: its id.
+        resources: what its tasks work with.
+        observers: who is told of its events.
+        begun: is given the run when all is set up.
 
     Raises:
         DefinitionError: the workflow is wrong, does not find its resources, or has no such state to start in.
@@ -46,12 +51,12 @@ async def execute(
     else:
         program = Program.of(workflow, resources)
     _check_start(workflow, start)
-    _check_data(workflow, data)
+    check_data(workflow, data)
     if observers:
         check_observers(observers)
     if program is not None and not (resources.lives or resources.per_run):  # nothing to open
         run = program.run(start, data, run_id=run_id, observers=observers, resources=resources)
-        await _observed(run)
+        await conduct(run, workflow, begun)
         return run
     async with (
         resources.opened() if resources.lives else nullcontext(),
@@ -59,43 +64,8 @@ async def execute(
     ):
         program = Program.of(workflow, resources)
         run = program.run(start, data, run_id=run_id, observers=observers, resources=own)
-        await _observed(run)
+        await conduct(run, workflow, begun)
     return run
-
-
-async def _observed(run: Run) -> None:
-    if run.observers:
-        run.tell(RunStarted)
-    outer = at_work.set(run.lineage)
-    try:
-        await drive(run)
-    except Exception as error:
-        add_context(error, run)
-        _end(run, RunStatus.FAILED, error)
-        raise
-    except BaseException as error:
-        if _is_cancel(error):
-            _end(run, RunStatus.CANCELLED)
-        else:
-            _end(run, RunStatus.FAILED, error)
-        raise
-    finally:
-        at_work.reset(outer)
-    _end(run, RunStatus.COMPLETED)
-
-
-def _end(run: Run, status: RunStatus, failure: BaseException | None = None) -> None:
-    run.elapsed = run.clock() - run.started
-    run.error = run.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
-    if run.observers:
-        run.tell(RunEnded, status, failure, run.elapsed)
-
-
-def _is_cancel(error: BaseException) -> bool:
-    """A `Cancelled`, or the group of them that leaves a nursery with several children."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)
 
 
 def _check_start(workflow: Definition[Any, Any], start: Enum) -> None:
@@ -108,21 +78,3 @@ def _check_start(workflow: Definition[Any, Any], start: Enum) -> None:
         "no handler to start with" if known else f"the start {start!r} is no state of {workflow.states.__name__}",
         hint=f"Start in a state that has a task, such as {written(workflow.initial)}.",
     )
-
-
-def _check_data(workflow: Definition[Any, Any], data: object) -> None:
-    wanted, found = workflow.data, type(data)
-    if found is wanted or (wanted is None and data is None):
-        return
-    if wanted is None:
-        raise DataTypeMismatch(workflow.name, None, found.__name__)
-    if not isinstance(data, wanted):
-        raise DataTypeMismatch(workflow.name, *_names(wanted, found))
-    if forgets_subclasses(wanted):
-        raise DataTypeMismatch(workflow.name, *_names(wanted, found), subclass=True)
-
-
-def _names(*types: type) -> list[str]:
-    """The names of types, as short as they differ."""
-    names = [type_.__name__ for type_ in types]
-    return names if len(set(names)) > 1 else [f"{type_.__module__}.{type_.__qualname__}" for type_ in types]

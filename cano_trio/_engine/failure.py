@@ -9,11 +9,12 @@ from typing import final
 import attrs
 
 from .._errors import CircuitOpen
+from .._observe.rollback import Rollback
 from .run import Run
 
 _CONTEXT = "_cano_trio_context"
 _LINEAGE = "_cano_trio_lineage"
-_NOTE = "cano_trio: state="
+_NOTE = "cano_trio: "
 
 
 @final
@@ -27,6 +28,7 @@ class FailureContext:
         state: the state that failed.
         attempts: how many attempts it made; 0 if a circuit breaker refused the first.
         path: the states the run has entered, that one last; the latest 1,000.
+        rollback: what the rollback came to; None if nothing was rolled back.
     """
 
     run_id: str
@@ -34,12 +36,13 @@ class FailureContext:
     state: Enum
     attempts: int
     path: tuple[Enum, ...]
+    rollback: Rollback | None = None
 
     def __str__(self) -> str:
         """One line, as it is added to tracebacks (PEP 678)."""
         path = ", ".join(state.name for state in self.path[-20:])
         return (
-            f"{_NOTE}{self.state.name} attempts={self.attempts} path=[{'…, ' * (len(self.path) > 20)}{path}] "
+            f"{_NOTE}state={self.state.name} attempts={self.attempts} path=[{'…, ' * (len(self.path) > 20)}{path}] "
             f"run={self.run_id}"
         )
 
@@ -88,3 +91,16 @@ def add_context(error: Exception, run: Run) -> None:
         notes: list[object] = getattr(error, "__notes__", [])
         notes[:] = [note for note in notes if not str(note).startswith(_NOTE)]
         error.add_note(str(context))
+
+
+def add_rollback(error: Exception, run: Run, rollback: Rollback) -> None:
+    """Have a run's failure tell what its rollback came to.
+
+    In the context of a run inside it, which stands, stands that one's own rollback: this one is then told by its note alone.
+    """
+    context = failure_context(error)
+    if context is not None and getattr(error, _LINEAGE, ()) == run.lineage:
+        with suppress(Exception):
+            setattr(error, _CONTEXT, attrs.evolve(context, rollback=rollback))
+    with suppress(Exception):
+        error.add_note(str(rollback))

@@ -57,9 +57,9 @@ class Resources(ResourceMap):
     def __init__(self, resources: Mapping[Any, object] | None = None, /, **named: object) -> None:
         self.programs: dict[Any, Any] = {}
         """Workflows bound to these resources, for `Program.of`."""
-        self.lives = False
+        self.lives: bool = False
         """Any of them has to be made, set up or torn down."""
-        self.per_run = False
+        self.per_run: bool = False
         """Any of them is made anew for every run."""
         self.teardown_errors: tuple[Exception, ...] = ()
         """What went wrong when they were last closed; it is logged too, and never the failure of a run (cano RES-5).
@@ -92,8 +92,10 @@ class Resources(ResourceMap):
             )
         super().insert(key, resource)
         entry = self._entries[key]
-        self.lives: bool = self.lives or entry.lives
-        self.per_run: bool = self.per_run or isinstance(entry.given, PerRun)
+        if entry.lives:
+            self.lives = True
+        if isinstance(entry.given, PerRun):
+            self.per_run = True
         self.programs.clear()
 
     async def __aenter__(self) -> Self:

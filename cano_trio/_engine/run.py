@@ -12,12 +12,14 @@ import trio
 
 from .._define.branch_results import BranchResults
 from .._define.context import RunContext
-from .._errors import DataNotWritable
+from .._errors import DataNotWritable, RunAlreadyEnded
 from .._journal.codec import Codec
 from .._journal.difference import difference
 from .._observe.events import Event, Progress, Waiting
 from .._observe.observer import Observer, tell
+from .._observe.status import RunStatus
 from .lifecycle import Resources
+from .mailbox import Kinds, Letter, Mailbox
 from .step import Step
 
 KEPT = 1000
@@ -34,24 +36,34 @@ class Run:
     """The state of one run. The drive loop moves it; tasks see it only through their `RunContext`."""
 
     __slots__ = (
+        "_mailbox",
         "attempts",
+        "cancelled",
         "clock",
         "codec",
+        "done",
         "draft",
         "elapsed",
         "error",
         "joined",
+        "key",
+        "letter",
         "limit",
         "lineage",
         "mistake",
         "observers",
         "packed",
+        "parent",
         "path",
+        "reason",
         "resources",
         "run_id",
+        "scope",
         "seq",
         "started",
+        "status",
         "step",
+        "takes",
         "visits",
         "workflow",
     )  # fmt: skip
@@ -68,11 +80,25 @@ class Run:
         packed: Any,
         observers: Sequence[Observer],
         resources: Resources,
+        takes: Kinds,
+        parent: Run | None = None,
     ) -> None:
         self.workflow = workflow
         self.run_id = run_id
         self.lineage = (*at_work.get(), next(_numbers))
         """The numbers of the runs whose tasks run it, the outermost first, and its own."""
+        self.parent = parent
+        """The run whose state's work it does."""
+        self.key: str = run_id if parent is None else f"{parent.key}/{parent.seq}"
+        """What its idempotency keys begin with."""
+        self.scope: trio.CancelScope | None = None
+        """What a cancel or a timeout ends; None where neither can come."""
+        self.cancelled = False
+        """Its handle has cancelled it."""
+        self.reason: str | None = None
+        """Why it was cancelled."""
+        self.done: list[Any] = []
+        """What it has done that can be undone: entries for `roll_back`, and child runs that have done something."""
         self.step = start
         self.limit = limit
         """After how many transitions it fails."""
@@ -81,9 +107,15 @@ class Run:
         """The data as the last finished state left them."""
         self.draft: Any = None
         """The copy that the present attempt works on."""
-        self.observers = list(observers)
+        self.observers: list[Observer] = list(observers) if parent is None else parent.observers
         self.resources = resources
         """As this run sees them: with those that were made for it alone."""
+        self.takes = takes
+        """The kinds of the messages that its states take."""
+        self.letter: Letter | None = None
+        """The message that the present state has taken: it leaves the mailbox when the state is finished."""
+        self._mailbox: Mailbox | None = None
+        self.status = RunStatus.RUNNING
         self.path: list[Enum] = []
         """The last states it entered; a deque would weigh 760 bytes in every parked run."""
         self.visits = [0] * size
@@ -95,12 +127,19 @@ class Run:
         """What the branches came to that led to the present state."""
         self.attempts = 1
         """The number of the present state's latest attempt."""
-        self.seq = 0
+        self.seq: int = 0
         """How many states it has finished, not counting routers."""
         self.clock = trio.lowlevel.current_clock().current_time
         self.started = self.clock()
         self.elapsed = 0.0
         """Seconds that it took; set when it ends."""
+
+    def cancel(self, reason: str | None = None) -> None:
+        """Stop it and undo what it has done, as soon as no held attempt is in flight; the first reason stands."""
+        assert self.scope is not None  # noqa: S101  (who has its handle has asked for one)
+        if not self.cancelled:
+            self.cancelled, self.reason = True, reason
+            self.scope.cancel()
 
     def trail(self) -> tuple[Enum, ...]:
         """The latest states it has entered."""
@@ -119,6 +158,33 @@ class Run:
         """Tell the observers what the run waits for, and how long if that is known."""
         if self.observers:
             self.tell(Waiting, reason, seconds)
+
+    def mailbox(self) -> Mailbox:
+        """Its mailbox, made when it is first needed.
+
+        Raises:
+            RunAlreadyEnded: it takes no more messages.
+        """
+        if self.parent is not None:
+            return self.parent.mailbox()
+        if self.status is not RunStatus.RUNNING:
+            raise RunAlreadyEnded(self.run_id, self.status.value)
+        if self._mailbox is None:
+            self._mailbox = Mailbox(self.run_id, self.takes)
+        return self._mailbox
+
+    def remove_letter(self) -> None:
+        """Take the message that the finished state had taken out of the mailbox."""
+        if self.letter is not None:
+            self.mailbox().remove(self.letter)
+            self.letter = None
+
+    def stop(self, status: RunStatus) -> None:
+        """Go on to no other state, and take no more messages."""
+        self.status = status
+        if self._mailbox is not None:
+            self._mailbox.close(status.value)
+            self._mailbox = self.letter = None
 
     def context(self, attempt: int, part: str) -> RunContext:
         """The context of an attempt at a part of the present state."""

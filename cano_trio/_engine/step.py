@@ -9,6 +9,7 @@ from typing import Any, final
 from .._define.blueprint import Plan
 from .._errors import DefinitionError, IllegalTransition
 from .._resilience import matches
+from .mailbox import Kinds
 
 Advance = Callable[..., Coroutine[Any, Any, Any]]
 """Takes the run, the step's unit and that unit's arguments, and gives what the state's task returned."""
@@ -25,6 +26,7 @@ class Step:
     __slots__ = (
         "advance",
         "args",
+        "child",
         "counts",
         "diversions",
         "edges",
@@ -32,6 +34,7 @@ class Step:
         "label",
         "plan",
         "state",
+        "takes",
         "unit",
         "writes",
     )
@@ -49,6 +52,10 @@ class Step:
         """Its task takes the run's data to change them."""
         self.counts = True
         """It uses up a sequence number; a router does not."""
+        self.child: Any = None
+        """The program of the child workflow that does its work."""
+        self.takes: Kinds = ()
+        """The kinds of the messages that it takes."""
         self.edges: dict[int, Step] = {}
         self.diversions: tuple[tuple[type[Exception], Step], ...] = ()
 

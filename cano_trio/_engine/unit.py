@@ -34,6 +34,11 @@ def give_number(_run: Run, number: int, _part: str) -> object:
     return number
 
 
+def give_part(_run: Run, _number: int, part: str) -> object:
+    """Which part of the state's work it is."""
+    return part
+
+
 @final
 class Unit:
     """One callable under one policy. Whatever can be known before a run is settled here, once.
@@ -95,9 +100,11 @@ def _filler(
 class Binder:
     """Makes units of a workflow's methods over a set of resources."""
 
-    def __init__(self, data: type | None, resources: Resources) -> None:
+    def __init__(self, data: type | None, resources: Resources, program_of: Callable[[Any], Any]) -> None:
         self._data = data
         self._resources = resources
+        self.program_of = program_of
+        """Gives the program of a child workflow over the same resources."""
 
     def unit(
         self,
@@ -108,6 +115,7 @@ class Binder:
         choosers: Mapping[str, Method] | None = None,
         label: str | None = None,
         bare: bool = False,
+        around: Callable[[Call], Call] | None = None,
     ) -> Unit:
         """The unit of a method: its resources looked up, its policies put around it."""
         own = len(method.own)
@@ -121,30 +129,39 @@ class Binder:
             call = reading(call, data_at, method.label)
             prefix.insert(0, give_run)
         return layered(
-            label or method.label, call, args, varying, prefix, config, self.choices(choosers or {}), bare=bare
+            label or method.label,
+            call,
+            args,
+            varying,
+            prefix,
+            config,
+            self.choices(choosers or {}),
+            bare=bare,
+            around=around,
         )
 
     def choices(self, choosers: Mapping[str, Method]) -> dict[str, Give]:
         """What gives the breaker and the limiter that functions choose, by option."""
-        return {option: self._chooser(method) for option, method in choosers.items()}
+        return {option: self.plain(method) for option, method in choosers.items()}
 
-    def _chooser(self, method: Method) -> Give:
-        args, varying, named = self._arguments(method.parameters, 0, writes=False)
+    def plain(self, method: Method, *, writes: bool = False) -> Callable[..., Any]:
+        """A plain function, that gets the run, the attempt's number and the part; then what the model gives it."""
+        args, varying, named = self._arguments(method.parameters, len(method.own), writes=writes)
         function = method.function
         names = tuple(named)
         read = [at for at, give in varying if give is _give_reading]
 
-        def choose(run: Run, number: int, part: str) -> object:
-            filled = [*args]
+        def call(run: Run, number: int, part: str, *given: object) -> object:
+            filled = [*given, *args]
             for at, give in varying:
                 filled[at] = give(run, number, part)
             split = len(filled) - len(names)
-            choice = function(*filled[:split], **dict(zip(names, filled[split:], strict=True)))
+            result = function(*filled[:split], **dict(zip(names, filled[split:], strict=True)))
             for at in read:
                 run.refuse_change(filled[at], method.label)
-            return choice
+            return result
 
-        return choose
+        return call
 
     def _arguments(
         self, parameters: Sequence[Parameter], own: int, *, writes: bool
@@ -173,7 +190,7 @@ class Binder:
             case Want.DATA:
                 return None, _give_draft if writes else _give_reading
             case Want.NAMED if self._data is not None and not self._has(parameter):
-                return None, _give_reading
+                return None, _give_draft if writes else _give_reading
             case _:
                 return self._resource(parameter)
 
@@ -206,14 +223,20 @@ def layered(
     choices: dict[str, Give],
     *,
     bare: bool = False,
+    around: Callable[[Call], Call] | None = None,
 ) -> Unit:
     """A unit whose call stands inside the policies it has, composed once.
+
+    What is put `around` the timed call gets the run and the part of the work first.
 
     Waiting at the limiter does not count against the attempt timeout, and an open breaker costs no limiter token.
     """
     front = list(prefix)
     if config.limit is not None:
         call = timed(call, config.limit, label)
+    if around is not None:
+        call = around(call)
+        front[:0] = [give_run, give_part]
     if "limiter" in choices:
         call = chosen(call, lambda inner, limiter: limited(inner, _limiter(limiter, label)))
         front.insert(0, choices["limiter"])

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from .rollback import Rollback
 from .status import RunStatus
 
 
@@ -165,6 +166,43 @@ class Waiting(Event, frozen=True, gc=False):
     seconds: float | None
 
 
+class CompensationStarted(Event, frozen=True, gc=False):
+    """Something that the run did in `state` is being undone.
+
+    Args:
+        task: the name of the compensation.
+        in_doubt: nobody knows whether it was done: an attempt began and left no receipt.
+    """
+
+    task: str
+    in_doubt: bool
+
+
+class CompensationFinished(Event, frozen=True):
+    """A compensation has ended.
+
+    Args:
+        task: the name of the compensation.
+        error: what it failed with at its last attempt; None if it succeeded.
+    """
+
+    task: str
+    error: Exception | None
+
+
+class CompensationSkipped(Event, frozen=True, gc=False):
+    """Something that the run did in `state`, or may have done, is not undone, and nobody has tried to.
+
+    Args:
+        task: the name of the task whose work it is.
+        reason: ``in doubt``: its attempts left no receipt, and there is no ``compensate_in_doubt``; or ``no time``: the
+            ``compensation_timeout`` was over.
+    """
+
+    task: str
+    reason: str
+
+
 class Progress(Event, frozen=True, gc=False):
     """A task says how far it is.
 
@@ -177,6 +215,28 @@ class Progress(Event, frozen=True, gc=False):
     total: int | None
 
 
+class StepFinished(Event, frozen=True, gc=False):
+    """A step of stepped work is finished, and where it goes on is kept; the last one ends in `TaskSucceeded`.
+
+    Args:
+        step: how many steps are finished since the state was entered.
+    """
+
+    step: int
+
+
+class WindowFlushed(Event, frozen=True, gc=False):
+    """A stream has flushed a window, and where it goes on is kept.
+
+    Args:
+        window: how many windows are flushed since the state was entered.
+        outputs: how many outputs were in this one.
+    """
+
+    window: int
+    outputs: int
+
+
 class RunEnded(Event, frozen=True):
     """The run is over.
 
@@ -184,8 +244,10 @@ class RunEnded(Event, frozen=True):
         status: how it ended.
         error: what it failed with, also a `KeyboardInterrupt` or its like; None if it completed or was cancelled.
         elapsed: seconds since it began.
+        rollback: what was undone; None if nothing was to be undone.
     """
 
     status: RunStatus
     error: BaseException | None
     elapsed: float
+    rollback: Rollback | None = None

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from enum import Enum
 from typing import Any, Generic, cast, final, overload
 
 import attrs
+import trio
 from typing_extensions import TypeVar
 
 from .._define.config import TaskConfig
-from .._define.definition import Definition, check_resources
+from .._define.definition import Definition, OnFailure, check_resources
 from .._engine.execute import execute
 from .._engine.lifecycle import Resources
-from .._engine.run import Run
+from .._engine.run import Run as EngineRun
 from .._observe.observer import Observer
+from .handle import Run
 
 S = TypeVar("S", bound=Enum)
 D = TypeVar("D", default=None)
@@ -63,6 +65,11 @@ class Workflow(Definition[S, D]):
             makes two of an object that stands in two places. Elsewhere they are deep copies, and may be of a subclass.
         resources: what tasks work with, where a run is not given others.
         defaults: how the attempts of every task are made, where a task says nothing else.
+        timeout: seconds that a run may take, from its first state on; it then fails with `RunTimeout`, rolled back.
+        compensation_timeout: seconds that all compensations of a run may take together. For so long a run may go on after
+            it was cancelled.
+        on_failure: ``"roll_back"`` undoes what a failed run has done (`CompensatableTask`); ``"hold"`` leaves it to the
+            operator. A run that was cancelled is rolled back in any case.
         max_transitions: a run that makes more fails with `TooManyTransitions`; by default it may go on for ever.
 
     Raises:
@@ -100,11 +107,15 @@ class Workflow(Definition[S, D]):
         data: type[D] | None = None,
         resources: Resources | None = None,
         defaults: TaskConfig | None = None,
+        timeout: float | None = None,
+        compensation_timeout: float = 30.0,
+        on_failure: OnFailure = "roll_back",
         max_transitions: int | None = None,
     ) -> None:
         super().__init__(
             states, initial=initial, exits=exits, name=name, version=version, data=data, resources=resources,
-            defaults=defaults, max_transitions=max_transitions,
+            defaults=defaults, timeout=timeout, compensation_timeout=compensation_timeout, on_failure=on_failure,
+            max_transitions=max_transitions,
         )  # fmt: skip
         self._own_resources = Resources() if resources is None else resources
 
@@ -117,6 +128,7 @@ class Workflow(Definition[S, D]):
         run_id: str | None = None,
         resources: Resources | None = None,
         observers: Sequence[Observer] = (),
+        task_status: trio.TaskStatus[Run[S, None]] = trio.TASK_STATUS_IGNORED,
     ) -> RunResult[S, None]: ...
     @overload
     async def run(
@@ -128,6 +140,7 @@ class Workflow(Definition[S, D]):
         run_id: str | None = None,
         resources: Resources | None = None,
         observers: Sequence[Observer] = (),
+        task_status: trio.TaskStatus[Run[S, D]] = trio.TASK_STATUS_IGNORED,
     ) -> RunResult[S, D]: ...
     async def run(
         self,
@@ -138,6 +151,7 @@ class Workflow(Definition[S, D]):
         run_id: str | None = None,
         resources: Resources | None = None,
         observers: Sequence[Observer] = (),
+        task_status: trio.TaskStatus[Run[S, Any]] = trio.TASK_STATUS_IGNORED,
     ) -> RunResult[S, Any]:
         """Run once, in the caller's own task; a cancel from outside ends it as it ends any trio function.
 
@@ -147,6 +161,8 @@ class Workflow(Definition[S, D]):
             run_id: its id in events, errors and idempotency keys; made up if not given.
             resources: what tasks work with, instead of the workflow's own.
             observers: who is told of its events.
+            task_status: ``run = await nursery.start(workflow.run, data)`` gives the `Run` as soon as all is set up; what goes
+                wrong before comes out of `start`.
 
         Returns:
             The exit state it reached, its data, the way it took.
@@ -155,10 +171,14 @@ class Workflow(Definition[S, D]):
             DefinitionError: the workflow is wrong, or does not find its resources; nothing has been set up.
             DataTypeMismatch: the data are not of the workflow's type, or of a subclass that JSON would not give back.
             TypeError: an observer has no plain `on_event` method.
+            RunTimeout: it took longer than the workflow's ``timeout``; what it did has been undone.
+            RollbackFailed: it failed, and not all that it did could be undone.
             RetryExhausted: a task has failed at every attempt; from its last failure.
             Exception: what a task raised that is not retried, as it was; see `failure_context`.
         """
-        run = await self._executed(data, start, run_id, resources, observers)
+        ignored = task_status is trio.TASK_STATUS_IGNORED
+        begun = None if ignored else lambda run: task_status.started(Run(run))
+        run = await self._executed(data, start, run_id, resources, observers, begun)
         return RunResult(
             run_id=run.run_id,
             state=cast("S", run.step.state),
@@ -210,7 +230,8 @@ class Workflow(Definition[S, D]):
         run_id: str | None,
         resources: Resources | None,
         observers: Sequence[Observer],
-    ) -> Coroutine[Any, Any, Run]:
+        begun: Callable[[EngineRun], object] | None = None,
+    ) -> Coroutine[Any, Any, EngineRun]:
         check_resources(resources)
         return execute(
             self,
@@ -219,6 +240,7 @@ class Workflow(Definition[S, D]):
             run_id=f"{self.name}-{_process}-{next(_count)}" if run_id is None else _checked(run_id),
             resources=self._own_resources if resources is None else resources,
             observers=observers,
+            begun=begun,
         )
 
 

@@ -15,6 +15,7 @@ import trio
 
 from .._observe.events import Event, RunEnded, RunStarted, StateEntered
 from .._observe.observer import Observer
+from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
 from .._runtime.workflow import RunResult, Workflow
 
@@ -33,6 +34,8 @@ class Course:
         self.run_id: str | None = None
         self.path: deque[Enum] = deque(maxlen=KEPT)
         self.elapsed: float = 0.0
+        self.status: RunStatus = RunStatus.QUEUED
+        self.rollback: Rollback | None = None
 
     def on_event(self, event: Event, /) -> None:
         """Take note of an event."""
@@ -43,6 +46,8 @@ class Course:
                 self.path.append(event.state)
             case RunEnded():
                 self.elapsed = event.elapsed
+                self.status = event.status
+                self.rollback = event.rollback
             case _:
                 pass
 
@@ -65,9 +70,10 @@ class Outcome:
     @property
     def status(self) -> RunStatus:
         """How it ended."""
-        if self.result is not None:
-            return RunStatus.COMPLETED
-        return RunStatus.CANCELLED if self.error is None else RunStatus.FAILED
+        told = self.course.status
+        if self.result is None and self.error is None and told is not RunStatus.ROLLBACK_FAILED:
+            return RunStatus.CANCELLED
+        return told if told.ended else RunStatus.FAILED  # it did not even begin
 
 
 def run_to_its_end(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from cano_trio import BatchResults, Split, SplitFailed, Workflow
+from cano_trio import BatchResults, More, Pending, PollTimeout, Split, SplitFailed, Workflow
 
 
 class Step(Enum):
@@ -246,6 +246,81 @@ def test_notebooks() -> None:
         "text/plain": f"{work:ascii}",
         "text/vnd.mermaid": f"{work:mermaid}",
     }
+
+
+def waiting() -> Workflow[Step]:
+    """A workflow that waits, counts and waits again."""
+    patient = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE, Step.FAILED], name="patient")
+
+    @patient.poll(Step.FETCH, attempt_timeout=60, on_error={PollTimeout: Step.FAILED})
+    async def look() -> Annotated[Literal[Step.PARSE], "there"] | Pending:
+        return Step.PARSE
+
+    @patient.stepped(Step.PARSE)
+    async def copy(cursor: int | None) -> More[int] | Literal[Step.JUMP]:
+        return Step.JUMP
+
+    @patient.timer(Step.JUMP)
+    async def rest() -> float:
+        return 60
+
+    @rest.after_wait
+    async def wake() -> Literal[Step.FETCH, Step.DONE]:
+        return Step.DONE
+
+    return patient
+
+
+def test_waiting_in_mermaid() -> None:
+    """Mermaid: a poll is a parallelogram, stepped work a trapezium, a timer a circle."""
+    assert (
+        f"{waiting():mermaid}"
+        == """\
+flowchart TD
+    START(( )) --> FETCH
+    FETCH[/"FETCH<br/><i>poll look</i>"/]
+    PARSE[/"PARSE<br/><i>stepped copy</i>"\\]
+    FAILED(["FAILED"])
+    JUMP(("JUMP<br/><i>timer rest</i>"))
+    DONE(["DONE"])
+    FETCH -->|"there"| PARSE
+    FETCH -->|"PollTimeout"| FAILED
+    linkStyle 2 stroke:#c0392b,color:#c0392b
+    PARSE --> JUMP
+    JUMP --> FETCH
+    JUMP --> DONE"""
+    )
+
+
+def test_waiting_in_dot() -> None:
+    """Graphviz: the same shapes, the circle drawn out for its text."""
+    lines = f"{waiting():dot}".splitlines()
+    assert lines[3:8] == [
+        r'  "FETCH" [label="FETCH\npoll look", shape=parallelogram];',
+        r'  "PARSE" [label="PARSE\nstepped copy", shape=trapezium];',
+        '  "FAILED" [label="FAILED", shape=doubleoctagon];',
+        r'  "JUMP" [label="JUMP\ntimer rest", shape=ellipse];',
+        '  "DONE" [label="DONE", shape=doubleoctagon];',
+    ]
+
+
+def test_waiting_in_plain_text() -> None:
+    """Plain text says what works in each state, and how."""
+    assert (
+        f"{waiting():ascii}"
+        == """\
+patient
+* FETCH  (poll look)
+    --> PARSE  there
+    -x> FAILED  PollTimeout
+  PARSE  (stepped copy)
+    --> JUMP
+o FAILED
+  JUMP  (timer rest)
+    --> FETCH
+    --> DONE
+o DONE"""
+    )
 
 
 def fanning() -> Workflow[Step]:

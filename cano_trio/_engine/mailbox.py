@@ -1,0 +1,189 @@
+"""A run's mailbox: messages wait here, in order, for a state that takes them."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any, final
+
+import outcome
+import trio
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
+
+from .._errors import MailboxFull, MessageRejected, RunAlreadyEnded
+
+SIZE = 1000
+"""Messages that a mailbox holds; a message that a state waits for at the moment needs no room."""
+
+KEYS = 10_000
+"""Keys that it remembers, the latest ones: whoever sends a message again does so soon."""
+
+Kinds = tuple[type, ...]
+
+_log = logging.getLogger("cano_trio")
+
+
+@final
+class Letter:
+    """A message in a mailbox, or of a sender who waits for room.
+
+    Args:
+        message: what is sent.
+        key: what a second sending of it would be known by.
+    """
+
+    __slots__ = ("key", "message", "taken")
+
+    def __init__(self, message: object, key: str | None) -> None:
+        self.message = message
+        self.key = key
+        self.taken = False
+        """A state is at work on it; it leaves the mailbox when that is finished."""
+
+    def fits(self, kinds: Kinds) -> bool:
+        """Whether a state that takes these kinds may have it."""
+        return not self.taken and isinstance(self.message, kinds)
+
+
+@final
+class Mailbox:
+    """Holds messages in the order in which they came, and gives each to the first state that takes its kind.
+
+    No letter that is not taken fits one who waits: it would have been handed over when the one came or the other began.
+
+    Args:
+        run_id: the run whose it is.
+        kinds: all that the states of its workflow take.
+    """
+
+    __slots__ = ("_keys", "_kinds", "_letters", "_run_id", "_senders", "_takers")
+
+    def __init__(self, run_id: str, kinds: Kinds) -> None:
+        self._run_id = run_id
+        self._kinds = kinds
+        self._letters: list[Letter] = []
+        self._keys: dict[str, None] = {}
+        self._senders: dict[Task, Letter] = {}
+        self._takers: dict[Task, Kinds] = {}
+
+    # -- sending
+
+    def put_nowait(self, message: object, key: str | None) -> bool:
+        """Put a message in; False if one with its key has come before.
+
+        Raises:
+            MessageRejected: no state takes it.
+            MailboxFull: there is no room, or others wait for it already.
+        """
+        return self._put(self._letter(message, key))
+
+    async def put(self, message: object, key: str | None) -> bool:
+        """Put a message in as soon as there is room, behind a `checkpoint_if_cancelled`; if cancelled, it has not come in.
+
+        Raises:
+            MessageRejected: no state takes it.
+            RunAlreadyEnded: the run has ended before there was room.
+        """
+        letter = self._letter(message, key)
+        try:
+            fresh = self._put(letter)
+        except MailboxFull:
+            self._senders[current_task()] = letter
+        else:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return fresh
+        let_in: bool = await _called(self._senders)
+        return let_in
+
+    def _put(self, letter: Letter) -> bool:
+        if self._is_known(letter):
+            return False
+        # Nobody may overtake those who wait for room, except with what would not stay here.
+        if (self._senders or len(self._letters) >= SIZE) and not self._is_awaited(letter):
+            raise MailboxFull(self._run_id, SIZE)
+        self._admit(letter)
+        return True
+
+    def _letter(self, message: object, key: str | None) -> Letter:
+        if not isinstance(message, self._kinds):
+            raise MessageRejected(self._run_id, type(message).__name__, [kind.__name__ for kind in self._kinds])
+        if key is not None and (not isinstance(key, str) or not key):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"key is {key!r}: it takes a string that is not empty")
+        return Letter(message, key)
+
+    def _is_known(self, letter: Letter) -> bool:
+        return letter.key in self._keys
+
+    def _is_awaited(self, letter: Letter) -> bool:
+        return any(letter.fits(kinds) for kinds in self._takers.values())
+
+    def _admit(self, letter: Letter) -> None:
+        """Take a letter in, and hand it to the first who waits for one like it."""
+        self._letters.append(letter)
+        if letter.key is not None:
+            self._keys[letter.key] = None
+            if len(self._keys) > KEYS:
+                del self._keys[next(iter(self._keys))]
+        for task, kinds in self._takers.items():
+            if letter.fits(kinds):
+                letter.taken = True
+                del self._takers[task]
+                reschedule(task, outcome.Value(letter))
+                break
+
+    def _admit_sender(self, task: Task) -> bool:
+        """Take in the letter of one who waits for room; tells whether it was not known yet, as it tells the sender."""
+        letter = self._senders.pop(task)
+        fresh = not self._is_known(letter)
+        if fresh:
+            self._admit(letter)
+        reschedule(task, outcome.Value(fresh))
+        return fresh
+
+    # -- taking
+
+    def take_nowait(self, kinds: Kinds) -> Letter | None:
+        """Take the first letter of these kinds; it stays in the mailbox until it is removed."""
+        letter = next((it for it in self._letters if it.fits(kinds)), None) or self._fetch_from_sender(kinds)
+        if letter is not None:
+            letter.taken = True
+        return letter
+
+    def _fetch_from_sender(self, kinds: Kinds) -> Letter | None:
+        """What is waited for may stand before the door of a mailbox that is full of messages for other states."""
+        for task, letter in [*self._senders.items()]:
+            if letter.fits(kinds) and self._admit_sender(task):
+                return letter
+        return None
+
+    async def take(self, kinds: Kinds) -> Letter:
+        """Wait for a letter of these kinds, when `take_nowait` has found none; if this is cancelled, none is taken."""
+        self._takers[current_task()] = kinds
+        letter: Letter = await _called(self._takers)
+        return letter
+
+    def remove(self, letter: Letter) -> None:
+        """Take a letter out for good, and let in who waits for room."""
+        self._letters.remove(letter)
+        while self._senders and len(self._letters) < SIZE:
+            self._admit_sender(next(iter(self._senders)))
+
+    def close(self, status: str) -> None:
+        """The run has ended: turn away all who wait for room."""
+        for task in self._senders:
+            reschedule(task, outcome.Error(RunAlreadyEnded(self._run_id, status)))
+        self._senders.clear()
+        if unread := Counter(type(letter.message).__name__ for letter in self._letters if not letter.taken):
+            told = ", ".join(f"{number} {kind}" for kind, number in sorted(unread.items()))
+            _log.warning("run %r has ended (%s) and left messages unread: %s", self._run_id, status, told)
+
+
+async def _called(waiting: dict[Task, Any]) -> Any:
+    """Wait to be rescheduled by whoever takes the present task out of those that wait; a cancel takes it out, too."""
+    task = current_task()
+
+    def leave(_: object) -> Abort:
+        del waiting[task]
+        return Abort.SUCCEEDED
+
+    return await wait_task_rescheduled(leave)
