@@ -65,7 +65,7 @@ workflow.register_split(
             "south": Source(43.0, closes=18),
             "east": Source(42.5, seconds=1.0),
             "west": Source(44.0, seconds=9.0),
-            "centre": Source(40.0, closes=20),
+            "centre": Source(40.0, seconds=0.7, closes=20),
         },
         3,
         Step.SETTLE,

@@ -69,7 +69,7 @@ SAYS = {
         "       west: ASK[west] failed 2 times, the last time with AttemptTimeout",
         "19:00  41.00  by way of SETTLE",
         "21:00  39.00  by way of YESTERDAY",
-        "       ASK needs 3 of 5 branches: 2 succeeded; centre failed",
+        "       ASK needs 3 of 5 branches: 2 succeeded; south failed",
     ],
     "poll_courier": [
         "  N-17 after   0.0 h: 'in the shop'",
