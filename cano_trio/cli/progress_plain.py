@@ -55,6 +55,7 @@ class PlainProgress:
         """Events; between them, how many were left out; None at the end."""
         self._left_out = 0
         self._started = 0.0
+        self._inside = 0
         self._told_at = 0.0
         self._writer = Thread(target=self._write_all, name="cano-trio progress", daemon=True)
 
@@ -92,7 +93,8 @@ class PlainProgress:
                 self._write(f"{'…':>9}  {count(event, 'event')} left out: the run is faster than they are read")
                 continue
             if isinstance(event, RunStarted):
-                self._started = event.time
+                self._started = self._started or event.time
+                self._inside += 1
             for text in self._texts(event):
                 self._write(f"{elapsed(event.time - self._started):>9}  {event.state.name}: {text}")
 
@@ -118,10 +120,15 @@ class PlainProgress:
                 yield f"undoing{', in doubt whether it was done' if event.in_doubt else ''}"
             case CompensationFinished():
                 yield "undone" if event.error is None else f"not undone: {one_line(event.error)}"
-            case RunEnded():
+            case RunEnded() if self._leave() == 0:
                 yield f"{event.status.value} after {elapsed(event.elapsed)}"
             case _:
                 yield from self._texts_on_the_way(event)
+
+    def _leave(self) -> int:
+        """A run has ended; how many are left around it: its child workflows end before it."""
+        self._inside -= 1
+        return self._inside
 
     def _texts_on_the_way(self, event: Event) -> Iterator[str]:
         """Of these there may be thousands a second."""
