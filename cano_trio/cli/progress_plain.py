@@ -75,7 +75,7 @@ class PlainProgress:
 
     def on_event(self, event: Event, /) -> None:
         """Take note of an event."""
-        if not isinstance(event, _TOLD):
+        if not isinstance(event, _TOLD) or self._is_of_a_child(event):
             return
         if self._events.qsize() >= BACKLOG and not isinstance(event, RunEnded):
             self._left_out += 1
@@ -85,6 +85,16 @@ class PlainProgress:
             self._left_out = 0
         self._events.put(event)
 
+    def _is_of_a_child(self, event: Event) -> bool:
+        """Whether it begins or ends a child workflow, which the state that it works for has told or will tell."""
+        if isinstance(event, RunStarted):
+            self._inside += 1
+            return self._inside > 1
+        if isinstance(event, RunEnded):
+            self._inside -= 1
+            return self._inside > 0
+        return False
+
     # -- in the writing thread
 
     def _write_all(self) -> None:
@@ -93,8 +103,7 @@ class PlainProgress:
                 self._write(f"{'…':>9}  {count(event, 'event')} left out: the run is faster than they are read")
                 continue
             if isinstance(event, RunStarted):
-                self._started = self._started or event.time
-                self._inside += 1
+                self._started = event.time
             for text in self._texts(event):
                 self._write(f"{elapsed(event.time - self._started):>9}  {event.state.name}: {text}")
 
@@ -120,15 +129,10 @@ class PlainProgress:
                 yield f"undoing{', in doubt whether it was done' if event.in_doubt else ''}"
             case CompensationFinished():
                 yield "undone" if event.error is None else f"not undone: {one_line(event.error)}"
-            case RunEnded() if self._leave() == 0:
+            case RunEnded():
                 yield f"{event.status.value} after {elapsed(event.elapsed)}"
             case _:
                 yield from self._texts_on_the_way(event)
-
-    def _leave(self) -> int:
-        """A run has ended; how many are left around it: its child workflows end before it."""
-        self._inside -= 1
-        return self._inside
 
     def _texts_on_the_way(self, event: Event) -> Iterator[str]:
         """Of these there may be thousands a second."""
