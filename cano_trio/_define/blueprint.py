@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from types import MappingProxyType
@@ -346,3 +348,12 @@ def where_states_are_named(plans: Mapping[S, Plan[S]], state: S) -> str:
             rule = next(rule for rule in plan.node.model.methods if rule.names_state and rule.name in plan.methods)
             return f"{origin.name} returns it at {plan.methods[rule.name].site}. "
     return ""
+
+
+def result_type(branch: Plan[Any]) -> Any:
+    """What a branch gives the join state: of one that can be undone, what it pairs with its receipts."""
+    returns = branch.methods["run"].returns
+    if returns is UNKNOWN or not branch.node.model.methods[0].receipt:
+        return returns
+    given = [get_args(hint)[0] if get_origin(hint) is tuple else hint for hint in members(returns)]
+    return functools.reduce(operator.or_, given)

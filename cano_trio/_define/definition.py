@@ -16,7 +16,7 @@ from .blueprint import Plan, read_plan
 from .branch import BRANCH, ITEM_BRANCH
 from .checks import check_seconds
 from .child import CHILD, ChildOptions
-from .compensatable import CompensatableOptions, CompensatableTask
+from .compensatable import COMPENSATABLE_BRANCH, CompensatableOptions, CompensatableTask
 from .config import TaskConfig, TaskOptions, is_chooser, settle_config
 from .decorators import Decorators
 from .edges import is_state, written
@@ -38,6 +38,9 @@ D = TypeVar("D", default=None)
 C = TypeVar("C", bound=Enum)
 E = TypeVar("E")
 
+
+BRANCHES = {"task": BRANCH, "branch": BRANCH, "compensatable": COMPENSATABLE_BRANCH}
+"""What a task object is as a branch, by its own model."""
 
 OnFailure: TypeAlias = Literal["roll_back", "hold"]
 """What follows when a run fails for good."""
@@ -353,14 +356,15 @@ class Definition(Decorators[S], Generic[S, D]):
     def _branch_of(self, branch: Any, place: str) -> Node[S]:
         """A branch of a fixed split: a task object, a declared function, or a plain one with the workflow's defaults."""
         if isinstance(branch, TaskForm):
-            if branch.__model__ is not TASK and branch.__model__ is not BRANCH:
+            model = BRANCHES.get(branch.__model__.name)
+            if model is None:
                 kind = type(branch).__name__
                 raise DefinitionError.one(
                     "E35", place, f"{kind} is a {branch.__model__.name}, which can't be a branch", site=str(Site.here()),
-                    hint="A branch is an async function, a Task or a BranchTask.",
+                    hint="A branch is an async function, a Task, a BranchTask or a CompensatableTask.",
                 )  # fmt: skip
             given = {option: value for option, value in options_of(branch).items() if value is not None}
-            return self._node_of(branch, place, BRANCH, given)
+            return self._node_of(branch, place, model, given)
         if id(branch) in self._branches:
             return replace(self._branches[id(branch)], place=place, model=BRANCH)
         check_async(branch, name_of(branch), place)

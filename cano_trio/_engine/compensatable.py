@@ -18,7 +18,7 @@ from .attempt import attempt
 from .layers import Call, timed
 from .rollback import Entry, Undo, begun
 from .run import Run
-from .unit import Binder
+from .unit import Binder, Unit
 
 HOLD = 30.0
 """Seconds for which a cancel waits for an attempt, where neither the task nor its timeout says."""
@@ -26,6 +26,14 @@ HOLD = 30.0
 
 def bind_compensatable(step: Any, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step attempt the work, and remember how it is undone."""
+    step.unit = compensatable_unit(step, plan, binder, plan.node.name)
+    step.args = step.unit.args
+    step.writes = step.unit.takes_draft
+    step.advance = attempt
+
+
+def compensatable_unit(step: Any, plan: Plan[Any], binder: Binder, label: str, *, branch: bool = False) -> Unit:
+    """The unit of work that can be undone: of a state, or of a branch, which may only read the run's data."""
     config, knobs, methods = plan.node.config, plan.node.knobs, plan.methods
     undoing = TaskConfig(
         retry=knobs["compensate_retry"],
@@ -39,19 +47,14 @@ def bind_compensatable(step: Any, plan: Plan[Any], binder: Binder) -> None:
         binder.unit(replace(compensate, function=_taking(compensate.function)), writes=True, config=undoing),
         None if in_doubt is None else binder.unit(in_doubt, writes=True, config=undoing),
     )
-    step.unit = binder.unit(
+    return binder.unit(
         methods["run"],
-        writes=True,
+        writes=not branch,
         config=attrs.evolve(config, attempt_timeout=None),
         choosers=plan.plain,
-        label=plan.node.name,
-        around=lambda call: held(
-            recorded(call, undo), knobs["hold"] or config.limit or HOLD, config.limit, plan.node.name
-        ),
+        label=label,
+        around=lambda call: held(recorded(call, undo), knobs["hold"] or config.limit or HOLD, config.limit, label),
     )
-    step.args = step.unit.args
-    step.writes = step.unit.takes_draft
-    step.advance = attempt
 
 
 def _taking(compensate: Call) -> Call:

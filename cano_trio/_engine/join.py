@@ -14,6 +14,7 @@ from .._define.join_rule import JoinRule
 from .._errors import SplitFailed
 from .._observe.events import BranchEnded, BranchStarted
 from .attempt import attempt
+from .rollback import undo_branches
 from .run import Run
 from .unit import Unit
 
@@ -25,6 +26,7 @@ class Branch(NamedTuple):
     unit: Unit
     args: tuple[object, ...]
     part: str
+    undoable: bool = False
 
 
 @final
@@ -94,7 +96,10 @@ class Join:
             if self.passing is not None:  # also instead of a cancel from outside, which must not hide it
                 raise self.passing
         late = not self.settled and self._finished() < len(self.branches)
-        return self._judged(timeout if late else None)
+        results = self._judged(timeout if late else None)
+        if any(branch.undoable for branch in self.branches):
+            await undo_branches(self.run, {branch.part for branch in self.branches if branch.name in self.successes})
+        return results
 
     def _judged(self, timed_out: float | None) -> BranchResults[Any]:
         total = len(self.branches)
@@ -123,7 +128,7 @@ class Join:
     async def _branch(self, branch: Branch) -> None:
         await checkpoint_if_cancelled()  # begun in the moment in which all were cut off, it must do nothing
         run = self.run
-        name, unit, args, part = branch
+        name, unit, args, part, undoable = branch
         if run.observers:
             run.tell(BranchStarted, self.task, name)
         try:
@@ -134,18 +139,26 @@ class Join:
         except BaseException as error:
             self._leave(name, error)
         else:
+            if undoable and self.nursery.cancel_scope.cancel_called:
+                # Held, it has come after the verdict: it is undone before the run goes on.
+                self._tell_end(name, "cancelled", None)
+                return
             self.successes[name] = value  # here a success becomes a fact
             self._go_on(name, None)
 
     def _go_on(self, name: str, error: Exception | None) -> None:
         """A branch has finished: tell of it, and end them all if the verdict is certain, or begin the next."""
         if self.run.observers:
-            self.run.tell(BranchEnded, self.task, name, "succeeded" if error is None else "failed", error)
+            self._tell_end(name, "succeeded" if error is None else "failed", error)
             self.run.report_progress(self._finished(), len(self.branches))
         if self._is_certain():
             self._settle()
         elif self.queued:
             self._begin(1)
+
+    def _tell_end(self, name: str, result: str, error: Exception | None) -> None:
+        if self.run.observers:
+            self.run.tell(BranchEnded, self.task, name, result, error)
 
     def _settle(self) -> None:
         if not self.settled:
@@ -168,8 +181,8 @@ class Join:
         if isinstance(rest, Exception):
             self.failures[name] = rest  # here a failure becomes a fact, though nobody waits for it
             self._go_on(name, rest)
-        elif self.run.observers:
-            self.run.tell(BranchEnded, self.task, name, "cancelled", None)
+        else:
+            self._tell_end(name, "cancelled", None)
         if rest is not None and not isinstance(rest, Exception):
             self.passing = self.passing or rest
             self.settled = True

@@ -118,7 +118,7 @@ class Program:
         return Run(
             self.name, run_id, self.steps[start], size=self.size, limit=self.limit, codec=self.codec,
             packed=None if self.codec is None else self.codec.pack(data), observers=observers, resources=resources,
-            takes=self.takes, parent=parent,
+            takes=self.takes, compensation_timeout=self.workflow.compensation_timeout, parent=parent,
         )  # fmt: skip
 
     def _bind(self, step: Step, plan: Plan[Any], binder: Binder, problems: list[Problem]) -> None:

@@ -41,6 +41,7 @@ class Run:
         "cancelled",
         "clock",
         "codec",
+        "compensation_timeout",
         "done",
         "draft",
         "elapsed",
@@ -81,6 +82,7 @@ class Run:
         observers: Sequence[Observer],
         resources: Resources,
         takes: Kinds,
+        compensation_timeout: float,
         parent: Run | None = None,
     ) -> None:
         self.workflow = workflow
@@ -99,6 +101,8 @@ class Run:
         """Why it was cancelled."""
         self.done: list[Any] = []
         """What it has done that can be undone: entries for `roll_back`, and child runs that have done something."""
+        self.compensation_timeout = compensation_timeout
+        """Seconds that undoing may take."""
         self.step = start
         self.limit = limit
         """After how many transitions it fails."""

@@ -9,12 +9,14 @@ from typing import Any, final
 from msgspec.structs import replace
 
 from .._define.blueprint import Plan
+from .._define.compensatable import COMPENSATABLE_BRANCH
 from .._define.fault import Fault
 from .._define.node import name_of
 from .._define.split import Over, Split
 from .._errors import DefinitionError
 from .._journal.codec import Codec, codec_for
 from .attempt import attempt
+from .compensatable import compensatable_unit
 from .join import Branch, Join
 from .layers import Call
 from .run import Run
@@ -25,7 +27,7 @@ from .unit import Binder
 def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step join the branches that were registered."""
     split: Split[Any] = plan.node.split  # type: ignore[assignment]  # what this model is made with
-    branches = [_fixed_branch(name, branch, plan, binder) for name, branch in plan.branches.items()]
+    branches = [_fixed_branch(step, name, branch, plan, binder) for name, branch in plan.branches.items()]
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
         return await _join(run, step, branches, split)
@@ -40,11 +42,15 @@ async def _join(run: Run, step: Step, branches: Sequence[Branch], split: Split[A
     return split.then
 
 
-def _fixed_branch(name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:
+def _fixed_branch(step: Step, name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:
+    part = f"/b:{name}"
+    if branch.node.model is COMPENSATABLE_BRANCH:
+        unit = compensatable_unit(step, branch, binder, f"{plan.node.name}[{name}]", branch=True)
+        return Branch(name, unit, unit.args, part, undoable=True)
     unit = binder.unit(
         branch.methods["run"], config=branch.node.config, choosers=branch.plain, label=f"{plan.node.name}[{name}]"
     )
-    return Branch(name, unit, unit.args, f"/b:{name}")
+    return Branch(name, unit, unit.args, part)
 
 
 def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
