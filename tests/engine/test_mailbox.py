@@ -245,6 +245,29 @@ async def test_a_key_is_taken_once_among_those_who_wait() -> None:
     assert (got, sorted(told)) == ([0, 1, 3], [False, False, True, True])
 
 
+async def test_who_is_known_takes_no_room() -> None:
+    """A sender whose message turns out to be known when its turn comes leaves the room to the next in line."""
+    told: list[bool] = []
+    gate = trio.Event()
+
+    async def body(run: Run[Step]) -> None:
+        async def send(key: str) -> None:
+            told.append(await run.send(Unwanted(), key=key))
+
+        run.send_nowait(Wanted())
+        await wait_all_tasks_blocked()
+        run.send_nowait(Wanted())
+        fill(run, 2)
+        async with trio.open_nursery() as nursery:
+            for key in ("a", "a", "b"):
+                nursery.start_soon(send, key)
+                await wait_all_tasks_blocked()
+            gate.set()
+
+    await beside(workflow([], gate), body)
+    assert sorted(told) == [False, True, True]
+
+
 async def test_ten_thousand_keys() -> None:
     """The latest 10,000 keys are remembered, and older ones forgotten, so that a run may go on for ever."""
     got: list[int] = []
@@ -371,6 +394,13 @@ async def test_a_run_that_is_rolled_back_takes_nothing(autojump_clock: MockClock
         async with trio.open_nursery() as nursery:
             await body(await nursery.start(partial(work.run, run_id="r")))
     assert seen == ["<Run 'r' rolling_back TAKE>"]
+
+
+async def test_the_message_in_work_is_no_unread_one(caplog: pytest.LogCaptureFixture) -> None:
+    """The message that a state was at work on when the run ended is not told as unread."""
+    with caplog.at_level(logging.WARNING, "cano_trio"):
+        await beside(workflow([], trio.Event()), lambda run: run.send(Stop()))
+    assert caplog.messages == []
 
 
 async def test_unread_messages_are_told(caplog: pytest.LogCaptureFixture) -> None:
