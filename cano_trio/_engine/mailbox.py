@@ -162,7 +162,7 @@ class Mailbox:
             reschedule(task, outcome.Error(RunAlreadyEnded(self._run_id, status)))
         if unread := Counter(type(letter.message).__name__ for letter in self._letters if letter is not read):
             told = ", ".join(f"{number} {kind}" for kind, number in sorted(unread.items()))
-            _log.warning("run %r has ended (%s) and left messages unread: %s", self._run_id, status, told)
+            _log.warning("run %r is %s and left messages unread: %s", self._run_id, status, told)
 
 
 async def _called(waiting: dict[Task, Any]) -> Any:
