@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Literal
 
-from cano_trio import BatchResults, BatchTask, Workflow
+from cano_trio import BatchResults, BatchTask, ReceiveTask, Workflow
 
 
 class Step(Enum):
@@ -51,4 +51,9 @@ class PlainResults(BatchTask[Step, Page, Row]):
         return Row()
 
     async def finish(self, results: list[Row]) -> Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+class OtherMessage(ReceiveTask[Step, Page]):
+    async def on_message(self, message: Row) -> Literal[Step.DONE]:  # type: ignore[override]
         return Step.DONE
