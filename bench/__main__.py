@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from . import batch, breaker, data, imports, limiter, linear, retry, runs
+from . import batch, breaker, data, imports, limiter, linear, poll, retry, runs, split, stepped
 from .measure import Case, Result, measure
 from .table import show
 
@@ -18,6 +18,9 @@ FAMILIES: dict[str, Callable[[], Sequence[Case]]] = {
     "linear": linear.cases,
     "runs": runs.cases,
     "batch": batch.cases,
+    "split": split.cases,
+    "poll": poll.cases,
+    "stepped": stepped.cases,
     "retry": retry.cases,
     "breaker": breaker.cases,
     "limiter": limiter.cases,

@@ -7,6 +7,9 @@ from ._define.batch import BatchOptions as BatchOptions
 from ._define.batch import BatchResults as BatchResults
 from ._define.batch import BatchTask as BatchTask
 from ._define.batch import ItemResult as ItemResult
+from ._define.branch import BranchOptions as BranchOptions
+from ._define.branch import BranchTask as BranchTask
+from ._define.branch_results import BranchResults as BranchResults
 from ._define.compensatable import CompensatableOptions as CompensatableOptions
 from ._define.compensatable import CompensatableTask as CompensatableTask
 from ._define.config import TaskConfig as TaskConfig
@@ -14,6 +17,7 @@ from ._define.config import TaskOptions as TaskOptions
 from ._define.context import RunContext as RunContext
 from ._define.health import HealthLevel as HealthLevel
 from ._define.health import HealthStatus as HealthStatus
+from ._define.join_rule import JoinRule as JoinRule
 from ._define.memory_store import MemoryStore as MemoryStore
 from ._define.poll import Pending as Pending
 from ._define.poll import PollOptions as PollOptions
@@ -24,14 +28,20 @@ from ._define.resources import PerRun as PerRun
 from ._define.resources import Resource as Resource
 from ._define.resources import Shared as Shared
 from ._define.router import RouterTask as RouterTask
+from ._define.split import Split as Split
+from ._define.split import SplitOptions as SplitOptions
+from ._define.split import SplitTask as SplitTask
 from ._define.stepped import More as More
 from ._define.stepped import SteppedTask as SteppedTask
+from ._define.stream import CloseReason as CloseReason
+from ._define.stream import StreamOptions as StreamOptions
+from ._define.stream import StreamTask as StreamTask
+from ._define.stream import Window as Window
 from ._define.task import Task as Task
 from ._define.timer import TimerTask as TimerTask
 from ._engine.failure import FailureContext as FailureContext
 from ._engine.failure import failure_context as failure_context
 from ._engine.lifecycle import Resources as Resources
-from ._engine.rollback import Rollback as Rollback
 from ._errors import AttemptTimeout as AttemptTimeout
 from ._errors import CanoError as CanoError
 from ._errors import CircuitOpen as CircuitOpen
@@ -42,11 +52,13 @@ from ._errors import DataNotWritable as DataNotWritable
 from ._errors import DataTooLarge as DataTooLarge
 from ._errors import DataTypeMismatch as DataTypeMismatch
 from ._errors import DefinitionError as DefinitionError
+from ._errors import DrainTimeout as DrainTimeout
 from ._errors import IllegalTransition as IllegalTransition
 from ._errors import KeyNotFound as KeyNotFound
 from ._errors import MailboxFull as MailboxFull
 from ._errors import MessageError as MessageError
 from ._errors import MessageRejected as MessageRejected
+from ._errors import PollTimeout as PollTimeout
 from ._errors import Problem as Problem
 from ._errors import RateLimited as RateLimited
 from ._errors import ResourceAmbiguous as ResourceAmbiguous
@@ -61,6 +73,8 @@ from ._errors import RunAlreadyEnded as RunAlreadyEnded
 from ._errors import RunCancelled as RunCancelled
 from ._errors import RunError as RunError
 from ._errors import RunTimeout as RunTimeout
+from ._errors import SourceNotClosed as SourceNotClosed
+from ._errors import SplitFailed as SplitFailed
 from ._errors import StoreError as StoreError
 from ._errors import StoreTypeMismatch as StoreTypeMismatch
 from ._errors import TaskError as TaskError
@@ -68,8 +82,11 @@ from ._errors import TeardownTimeout as TeardownTimeout
 from ._errors import TooManyTransitions as TooManyTransitions
 from ._observe.events import AttemptFailed as AttemptFailed
 from ._observe.events import AttemptStarted as AttemptStarted
+from ._observe.events import BranchEnded as BranchEnded
+from ._observe.events import BranchStarted as BranchStarted
 from ._observe.events import CircuitRejected as CircuitRejected
 from ._observe.events import CompensationFinished as CompensationFinished
+from ._observe.events import CompensationSkipped as CompensationSkipped
 from ._observe.events import CompensationStarted as CompensationStarted
 from ._observe.events import Event as Event
 from ._observe.events import Progress as Progress
@@ -77,10 +94,14 @@ from ._observe.events import RetryScheduled as RetryScheduled
 from ._observe.events import RunEnded as RunEnded
 from ._observe.events import RunStarted as RunStarted
 from ._observe.events import StateEntered as StateEntered
+from ._observe.events import StepFinished as StepFinished
 from ._observe.events import TaskFailed as TaskFailed
 from ._observe.events import TaskSucceeded as TaskSucceeded
 from ._observe.events import Waiting as Waiting
+from ._observe.events import WindowFlushed as WindowFlushed
 from ._observe.observer import Observer as Observer
+from ._observe.rollback import Outstanding as Outstanding
+from ._observe.rollback import Rollback as Rollback
 from ._observe.status import RunStatus as RunStatus
 from ._resilience import Backoff as Backoff
 from ._resilience import CircuitBreaker as CircuitBreaker
@@ -113,6 +134,11 @@ __all__ = [
     "BatchOptions",
     "BatchResults",
     "BatchTask",
+    "BranchEnded",
+    "BranchOptions",
+    "BranchResults",
+    "BranchStarted",
+    "BranchTask",
     "CanoError",
     "CircuitBreaker",
     "CircuitOpen",
@@ -120,9 +146,11 @@ __all__ = [
     "CircuitRejected",
     "CircuitState",
     "CircuitStatistics",
+    "CloseReason",
     "CompensatableOptions",
     "CompensatableTask",
     "CompensationFinished",
+    "CompensationSkipped",
     "CompensationStarted",
     "CompensationTimeout",
     "DataError",
@@ -131,12 +159,14 @@ __all__ = [
     "DataTooLarge",
     "DataTypeMismatch",
     "DefinitionError",
+    "DrainTimeout",
     "Event",
     "FailureContext",
     "HealthLevel",
     "HealthStatus",
     "IllegalTransition",
     "ItemResult",
+    "JoinRule",
     "KeyNotFound",
     "Limiter",
     "LimiterStatistics",
@@ -148,11 +178,13 @@ __all__ = [
     "MultiRateLimiter",
     "MultiStatistics",
     "Observer",
+    "Outstanding",
     "Pending",
     "PerRun",
     "Permit",
     "PollOptions",
     "PollTask",
+    "PollTimeout",
     "Problem",
     "Progress",
     "RateLimited",
@@ -186,10 +218,18 @@ __all__ = [
     "RunStatus",
     "RunTimeout",
     "Shared",
+    "SourceNotClosed",
+    "Split",
+    "SplitFailed",
+    "SplitOptions",
+    "SplitTask",
     "StateEntered",
+    "StepFinished",
     "SteppedTask",
     "StoreError",
     "StoreTypeMismatch",
+    "StreamOptions",
+    "StreamTask",
     "Task",
     "TaskConfig",
     "TaskError",
@@ -201,6 +241,8 @@ __all__ = [
     "TimerTask",
     "TooManyTransitions",
     "Waiting",
+    "Window",
+    "WindowFlushed",
     "WindowedRateLimiter",
     "Workflow",
     "failure_context",

@@ -6,11 +6,15 @@
     |-- DefinitionError (ValueError)      a mistake in the code that defines a workflow
     |-- TaskError                         what an attempt, or all attempts, of a task came to
     |   |-- AttemptTimeout (TimeoutError)
+    |   |   `-- PollTimeout
     |   |-- CompensationTimeout (TimeoutError)
+    |   |-- DrainTimeout (TimeoutError)
+    |   |-- SourceNotClosed
     |   |-- RetryExhausted
     |   |-- CircuitOpen
     |   |-- RateLimited
     |   |-- IllegalTransition
+    |   |-- SplitFailed
     |   `-- DataError
     |       |-- DataNotEncodable
     |       |-- DataNotWritable
@@ -41,12 +45,13 @@ An exception of the user's is never replaced by one of these: it is raised as it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, Self, final
 
 import attrs
 import trio
+from typing_extensions import override
 
 
 class CanoError(Exception):
@@ -59,6 +64,7 @@ class CanoError(Exception):
 
 def _rebuilt(kind: type[CanoError], args: tuple[Any, ...], fields: dict[str, Any]) -> CanoError:
     error = kind.__new__(kind, *args)
+    error.args = args  # an OSError leaves that to its __init__
     vars(error).update(fields)
     return error
 
@@ -128,7 +134,6 @@ class TaskError(CanoError):
     """What one or all attempts of a task came to."""
 
 
-@final
 class AttemptTimeout(TaskError, TimeoutError):
     """An attempt outlived its ``attempt_timeout``, or an item's its ``item_timeout``; the retry policy decides what follows (cano RET-8).
 
@@ -156,6 +161,61 @@ class CompensationTimeout(TaskError, TimeoutError):
         super().__init__(f"{task} was cut off: the compensation_timeout of {limit:g} s for the whole rollback is over")
         self.task = task
         self.limit = limit
+
+
+@final
+class PollTimeout(AttemptTimeout):
+    """What a poll looks for was not there within its ``attempt_timeout``.
+
+    Its ``__cause__`` is what the last look failed with, if `max_errors` let that pass.
+
+    Args:
+        task: the task's name.
+        limit: the timeout, in seconds.
+        looks: how often it looked; one that the timeout cut off counts.
+    """
+
+    def __init__(self, task: str, limit: float, looks: int) -> None:
+        super().__init__(task, limit)
+        text = (
+            f"{task}: nothing was there within its attempt_timeout of {limit:g} s, in {looks:,} look{'s' * (looks != 1)}. "
+            "Allow more time, or say where this leads, with on_error={PollTimeout: ...}."
+        )
+        Exception.__init__(self, text)  # anew: it can say more than any timeout
+        self.looks = looks
+
+
+@final
+class DrainTimeout(TaskError, TimeoutError):
+    """A cancelled stream was cut off: its ``drain_timeout`` was over before it had come to its end.
+
+    Args:
+        task: the name of the stream, or of its part.
+        limit: the timeout, in seconds.
+    """
+
+    def __init__(self, task: str, limit: float) -> None:
+        super().__init__(
+            f"{task} was cut off: the run was cancelled, and the stream's drain_timeout of {limit:g} s is over. Outputs "
+            "that were not flushed yet are dropped, and their cursor is not kept."
+        )
+        self.task = task
+        self.limit = limit
+
+
+@final
+class SourceNotClosed(TaskError):
+    """The source of a stream could not be closed.
+
+    Args:
+        task: the name of the stream's ``open``.
+        why: what it did instead.
+    """
+
+    def __init__(self, task: str, why: str) -> None:
+        super().__init__(f"the source that {task} opened could not be closed: {why}")
+        self.task = task
+        self.why = why
 
 
 @final
@@ -238,6 +298,47 @@ class IllegalTransition(TaskError):
         self.allowed: tuple[Enum, ...] = tuple(allowed)
 
 
+@final
+class SplitFailed(TaskError):
+    """The branches of a split did not come to enough; ``__cause__`` is the first failure of a branch, if there was one.
+
+    Args:
+        task: the split's name.
+        rule: what had to be reached, in words.
+        results: what the branches came to, as `BranchResults`.
+        failures: what branches failed with, by name, in the order in which they failed.
+        missing: the branches that did not finish.
+        timeout: seconds after which the others were cut off; None if they were not.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        rule: str,
+        *,
+        results: Mapping[str, Any],
+        failures: Mapping[str, BaseException],
+        missing: Sequence[str],
+        timeout: float | None,
+    ) -> None:
+        self.task = task
+        self.rule = rule
+        self.results = results
+        self.failures: dict[str, BaseException] = dict(failures)
+        self.missing: tuple[str, ...] = tuple(missing)
+        self.timeout = timeout
+        late = "" if timeout is None else f" within {timeout:g} s"
+        told = [f"{len(results) - len(failures)} succeeded{late}"]
+        told += [f"{name} failed with {_text_of(failure)}" for name, failure in list(self.failures.items())[:_SHOWN]]
+        told += [f"{more} more failed"] if (more := len(failures) - _SHOWN) > 0 else []
+        told += [f"{len(missing)} did not finish"] if missing else []
+        super().__init__(f"{task} needs {rule}: {'; '.join(told)}")
+
+
+_SHOWN = 3
+"""Failures of branches that a message tells of (cano SPL-5); the error has them all."""
+
+
 class DataError(TaskError):
     """Something is wrong with a run's data."""
 
@@ -306,20 +407,22 @@ class DataTypeMismatch(DataError, TypeError):
 
 @final
 class DataTooLarge(DataError):
-    """A run's data have outgrown what is committed with every transition.
+    """A run's data, or a cursor, have outgrown what is committed with every transition.
 
     Args:
         size: bytes as encoded.
         limit: bytes allowed.
+        what: what is too large: the data's class, or ``cursor``.
     """
 
-    def __init__(self, size: int, limit: int) -> None:
+    def __init__(self, size: int, limit: int, what: str) -> None:
         super().__init__(
-            f"the run's data take {size:,} bytes encoded, more than the {limit:,} allowed. Keep large things in a "
-            "resource (a file, a database) and only their names in the data."
+            f"{what}: {size:,} bytes encoded are more than the {limit:,} allowed. Keep large things in a "
+            "resource (a file, a database) and only their names here."
         )
         self.size = size
         self.limit = limit
+        self.what = what
 
 
 class RunError(CanoError):
@@ -359,7 +462,7 @@ class RollbackFailed(RunError, ExceptionGroup[Exception]):
     """A run failed, and not all that it had done could be undone: it needs an operator (cano SAG-8).
 
     Its exceptions are the failure of the run, then those of the compensations in the order in which they were tried.
-    `failure_context` of the first tells what was undone and what was left.
+    `failure_context` tells what was undone, and with which receipts what was not can be undone by hand.
     """
 
     left: tuple[Enum, ...] = ()
@@ -367,12 +470,29 @@ class RollbackFailed(RunError, ExceptionGroup[Exception]):
 
     @classmethod
     def of(cls, original: Exception, failures: Sequence[Exception], left: Sequence[Enum]) -> Self:
-        """The error of a run's failure, the failures of compensations, and the states that nobody came to."""
-        told = [f"{len(failures)} compensations failed"] if failures else []
+        """The error of a run's failure, the failures of compensations, and the states that nobody came to.
+
+        It never holds one of its own kind, such as that of a workflow which a task ran: it takes over what that one holds
+        (cano ERR-6).
+        """
+        number = len(failures)
+        told = [f"{number} compensation{'s' * (number > 1)} failed"] if failures else []
         told += [f"there was no time for {', '.join(state.name for state in left)}"] if left else []
-        error = cls(f"the run failed, and was not rolled back in full: {' and '.join(told)}", [original, *failures])
-        error.left = tuple(left)
+        flat = [
+            part
+            for error in (original, *failures)
+            for part in (error.exceptions if isinstance(error, cls) else [error])
+        ]
+        error = cls(f"the run failed, and was not rolled back in full: {' and '.join(told)}", flat)
+        error.left = (*(original.left if isinstance(original, cls) else ()), *left)
         return error
+
+    @override
+    def derive(self, excs: Any, /) -> Any:
+        """A part of it, as `split` makes one."""
+        part = type(self)(self.message, excs)
+        part.left = self.left
+        return part
 
     @property
     def original(self) -> Exception:

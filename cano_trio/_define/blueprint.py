@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from typing import Any, Generic, TypeVar, final, get_origin
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar, final, get_args, get_origin
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from .._errors import Problem
+from .._journal.codec import unencodable_part
+from .child import Child, data_faults, route_faults
 from .compatible import bare, has_instances, name_of
 from .config import is_chooser
 from .edges import Returns, is_state, members, read_returns, written
@@ -16,6 +21,8 @@ from .generics import Arguments, type_arguments
 from .hints import Scope
 from .method import UNKNOWN, Method, read_method
 from .node import Node, base_of
+from .router import ROUTER
+from .split import SPLIT, Split
 
 S = TypeVar("S", bound=Enum)
 
@@ -29,12 +36,14 @@ class Edge(Struct, Generic[S], frozen=True, kw_only=True):
         label: what stands at it in a drawing.
         error: it is taken on a failure (``on_error``).
         anywhere: it comes from a bare ``-> Step``, which may lead to any state.
+        joins: it is taken when the branches of a split have come to enough.
     """
 
     target: S
     label: str = ""
     error: bool = False
     anywhere: bool = False
+    joins: bool = False
 
 
 @final
@@ -44,15 +53,17 @@ class Plan(Struct, Generic[S], frozen=True, kw_only=True, eq=False):
     Args:
         node: what was registered.
         methods: its functions by the name of the model's method.
-        chooser: the functions that the options `breaker` and `limiter` may be.
+        plain: its plain functions, such as those that choose its `breaker` or `limiter`.
         edges: where it may lead.
+        branches: the branches of a split, by name; of one that decides at run time, all that it may choose among.
         unread: its annotations could not be read in full, so that it may lead elsewhere, too.
     """
 
     node: Node[S]
     methods: Mapping[str, Method]
-    choosers: Mapping[str, Method]
+    plain: Mapping[str, Method]
     edges: tuple[Edge[S], ...]
+    branches: Mapping[str, Plan[S]] = field(default_factory=dict[str, "Plan[S]"])
     unread: bool = False
 
     @property
@@ -62,10 +73,15 @@ class Plan(Struct, Generic[S], frozen=True, kw_only=True, eq=False):
 
 
 def read_plan(
-    node: Node[S], states: type[S], known: Iterable[S], data: type | None, problems: list[Problem]
+    node: Node[S],
+    states: type[S],
+    known: Iterable[S],
+    data: type | None,
+    problems: list[Problem],
+    declared: Mapping[str, Plan[S]] = MappingProxyType({}),
 ) -> Plan[S]:
-    """Resolve a node; what is wrong with it is added to `problems`."""
-    place = node.state.name
+    """Resolve a node; what is wrong with it is added to `problems`. A split task chooses among the `declared` branches."""
+    place = node.place
     problems += _missing_or_idle(node)
     arguments = {} if node.task is None else type_arguments(type(node.task))
     methods = {
@@ -97,27 +113,49 @@ def read_plan(
             )
             for method, text in node.model.check(methods, _generics(node, arguments))
         ]
+    problems += _unwritable(node, methods)
     edges, unread = _returned_edges(node, methods, states, known, problems)
+    if node.split is not None:
+        edges = _joined_edge(node, node.split, states, problems)
+    if node.child is not None:
+        edges = _routed_edges(node, node.child, states, data, problems)
+    branches = {name: read_plan(branch, states, known, data, problems) for name, branch in node.branches.items()}
     return Plan(
         node=node,
         methods=methods,
-        choosers=_choosers(node, data, problems),
+        plain=_plain_functions(node, data, problems),
         edges=(*edges, *_error_edges(node, states, problems)),
+        branches=declared if node.model is SPLIT else branches,
         unread=unread,
     )
+
+
+def _unwritable(node: Node[Any], methods: Mapping[str, Method]) -> Iterator[Problem]:
+    """What is to be written down, for a journal to go on with after a crash, and is of a type that can't be."""
+    for method, what, type_ in node.model.kept(methods) if node.model.kept is not None else ():
+        if part := unencodable_part(type_):
+            yield Problem(
+                code="E23",
+                place=node.place,
+                message=f"{method.label}: its {what} can't be written down as JSON: {part}",
+                site=str(method.site),
+                hint=f"Make the {what} of plain values: numbers, strings, a dataclass of such; things belong in resources.",
+            )
 
 
 def _missing_or_idle(node: Node[Any]) -> Iterator[Problem]:
     """The methods that a task lacks, and those that nobody will call."""
     for rule in node.model.methods:
         knob = rule.needed_with
-        needed = rule.required or bool(knob and node.knobs[knob] is not None)
+        value = node.knobs[knob] if knob else None
+        needed = rule.required or (value is not None and rule.needed_for in {None, value})
+        what = f"a {knob}" if rule.needed_for is None else f"{knob}={rule.needed_for!r}"
         given = rule.name in node.functions
         if needed and not given:
             yield Problem(
                 code="E16",
-                place=node.state.name,
-                message=f"{node.name} has {f'a {knob}, but ' if knob else ''}no {rule.name}",
+                place=node.place,
+                message=f"{node.name} has {f'{what}, but ' if knob else ''}no {rule.name}",
                 site=str(node.site),
                 hint=f"Write @{node.name}.{rule.name} over an async function."
                 if node.task is None
@@ -126,10 +164,10 @@ def _missing_or_idle(node: Node[Any]) -> Iterator[Problem]:
         elif knob and given and not needed:
             yield Problem(
                 code="W16",
-                place=node.state.name,
-                message=f"{node.name} has no {knob}, so its {rule.name} is never called",
+                place=node.place,
+                message=f"{node.name} has no {what.removeprefix('a ')}, so its {rule.name} is never called",
                 site=str(node.site),
-                hint=f"Give it a {knob}, or delete {rule.name}.",
+                hint=f"Give it {what}, or delete {rule.name}.",
                 severity="warning",
             )
 
@@ -148,7 +186,7 @@ def _returned_edges(
     node: Node[S], methods: Mapping[str, Method], states: type[S], known: Iterable[S], problems: list[Problem]
 ) -> tuple[list[Edge[S]], bool]:
     """The edges that the return annotations name, and whether some of these could not be read."""
-    edges: dict[S, Edge[S]] = {}
+    edges: dict[tuple[S, bool], Edge[S]] = {}
     unread = False
     for rule in node.model.methods:
         method = methods.get(rule.name)
@@ -158,13 +196,48 @@ def _returned_edges(
             unread |= rule.required
             continue
         returns = read_returns(method.returns, states, receipt=rule.receipt)
-        unread |= _check_returns(returns, method, states, rule.also, node.state.name, problems)
-        if returns.anywhere:
-            edges |= {state: Edge(target=state, anywhere=True) for state in known if state not in edges}
-        for target, label in returns.targets.items():
-            if label or target not in edges or edges[target].anywhere:
-                edges[target] = Edge(target=target, label=label or rule.label)
+        unread |= _check_returns(returns, method, states, rule.also, node.place, problems)
+        edges |= _edges_to(returns, known, edges, joins=False, label=rule.label)
+        for hint in returns.rest:
+            if Split in rule.also and (get_origin(hint) or hint) is Split:
+                joined = read_returns(next(iter(get_args(hint)), states), states)
+                unread |= _check_returns(joined, method, states, (), node.place, problems)
+                edges |= _edges_to(joined, known, edges, joins=True)
     return list(edges.values()), unread
+
+
+def _edges_to(
+    returns: Returns[S], known: Iterable[S], there: Mapping[tuple[S, bool], Edge[S]], *, joins: bool, label: str = ""
+) -> dict[tuple[S, bool], Edge[S]]:
+    """The edges that an annotation adds, by target and by whether they join branches, with a label where it gives none."""
+    found = dict[tuple[S, bool], Edge[S]]()
+    if returns.anywhere:
+        found |= {(state, joins): Edge(target=state, anywhere=True, joins=joins) for state in known}
+        found = {key: edge for key, edge in found.items() if key not in there}
+    for target, own in returns.targets.items():
+        earlier = there.get((target, joins))
+        if own or earlier is None or earlier.anywhere:
+            found[target, joins] = Edge(target=target, label=own or label, joins=joins)
+    return found
+
+
+def _joined_edge(node: Node[S], split: Split[S], states: type[S], problems: list[Problem]) -> list[Edge[S]]:
+    """The one edge of a fixed split, if it leads to a state; what is wrong with the split is added to `problems`."""
+    problems += [fault.problem(node.place, node.name, str(node.site)) for fault in split.faults(states)]
+    return [Edge(target=split.then, joins=True)] if is_state(split.then, states) else []
+
+
+def _routed_edges(
+    node: Node[S], child: Child, states: type[S], data: type | None, problems: list[Problem]
+) -> list[Edge[S]]:
+    """The edges of a child workflow, labelled with its exits; what is wrong with it is added to `problems`."""
+    faults = [*route_faults(child, node.routes, states), *data_faults(child, data, node.plain)]
+    problems += [fault.problem(node.place, node.name, str(node.site)) for fault in faults]
+    labels: dict[S, list[str]] = {}
+    for exit_, target in node.routes.items():
+        if is_state(target, states):
+            labels.setdefault(target, []).append(getattr(exit_, "name", str(exit_)))
+    return [Edge(target=target, label=", ".join(names)) for target, names in labels.items()]
 
 
 def _check_returns(
@@ -180,7 +253,8 @@ def _check_returns(
                 place=place,
                 message=f"{method.label} is annotated to return {shown}",
                 site=str(method.site),
-                hint=f"It must return members of {states.__name__}, such as -> Literal[{written(next(iter(states)))}].",
+                hint=f"It must return members of {states.__name__}, such as -> Literal[{written(next(iter(states)))}]."
+                + (" Only @workflow.split may return a Split." if (get_origin(hint) or hint) is Split else ""),
             )
         )
     return bool(wrong)
@@ -194,7 +268,7 @@ def _error_edges(node: Node[S], states: type[S], problems: list[Problem]) -> lis
             problems.append(
                 Problem(
                     code="E20",
-                    place=node.state.name,
+                    place=node.place,
                     message=f"on_error of {node.name} has {kind!r}: {target!r}",
                     hint="Map exception types to states, such as {OSError: Step.FAILED}.",
                     site=str(node.site),
@@ -213,7 +287,7 @@ def _hidden(kind: type[Exception], caught: Iterable[type[Exception]], node: Node
         if issubclass(kind, earlier):
             yield Problem(
                 code="W20",
-                place=node.state.name,
+                place=node.place,
                 message=f"on_error of {node.name} never comes to {kind.__name__}: {earlier.__name__} stands before it",
                 hint="The first that fits is taken: put the narrower type first, or delete it.",
                 site=str(node.site),
@@ -222,17 +296,17 @@ def _hidden(kind: type[Exception], caught: Iterable[type[Exception]], node: Node
             return
 
 
-def _choosers(node: Node[Any], data: type | None, problems: list[Problem]) -> dict[str, Method]:
-    """The options that are functions choosing a breaker or a limiter: they have injected parameters too."""
-    found: dict[str, Method] = {}
-    for option in ("breaker", "limiter"):
-        value = getattr(node.config, option)
-        if is_chooser(value):
-            found[option] = read_method(
-                value, Scope.capture(value), label=f"{node.name}'s {option}", place=node.state.name, takes=(), data=data,
-                problems=problems, lenient=True,
-            )  # fmt: skip
-    return found
+def _plain_functions(node: Node[Any], data: type | None, problems: list[Problem]) -> dict[str, Method]:
+    """Its plain functions, which have injected parameters too: those that choose a breaker or limiter, and a child's."""
+    given = {option: getattr(node.config, option) for option in ("breaker", "limiter")}
+    functions = {option: value for option, value in given.items() if is_chooser(value)} | dict(node.plain)
+    return {
+        name: read_method(
+            function, Scope.capture(function), label=f"{node.name}'s {name}", place=node.place,
+            takes=node.model.plain.get(name, ()), data=data, problems=problems, lenient=True,
+        )
+        for name, function in functions.items()
+    }  # fmt: skip
 
 
 def _arguments_at(node: Node[Any], method: str, arguments: Mapping[type, Arguments]) -> Arguments:
@@ -247,6 +321,20 @@ def _generics(node: Node[Any], arguments: Mapping[type, Arguments]) -> dict[str,
     return dict(zip(node.model.generics, list(given.values())[1:], strict=False))
 
 
+def joined_states(plans: Mapping[S, Plan[S]]) -> frozenset[S]:
+    """The states to which the outcomes of branches come: those at which splits join, and past a router those after it."""
+    found: set[S] = set()
+    todo = [edge.target for plan in plans.values() for edge in plan.edges if edge.joins]
+    while todo:
+        state = todo.pop()
+        if state in found:
+            continue
+        found.add(state)
+        if state in plans and plans[state].node.model is ROUTER:
+            todo += [edge.target for edge in plans[state].edges]
+    return frozenset(found)
+
+
 def where_states_are_named(plans: Mapping[S, Plan[S]], state: S) -> str:
     """Which state leads to this one, and where that is written, for messages."""
     for origin, plan in plans.items():
@@ -255,6 +343,17 @@ def where_states_are_named(plans: Mapping[S, Plan[S]], state: S) -> str:
                 continue
             if edge.error:
                 return f"The on_error of {origin.name} names it at {plan.node.site}. "
+            if plan.node.split is not None:
+                return f"{origin.name} joins there ({plan.node.site}). "
             rule = next(rule for rule in plan.node.model.methods if rule.names_state and rule.name in plan.methods)
             return f"{origin.name} returns it at {plan.methods[rule.name].site}. "
     return ""
+
+
+def result_type(branch: Plan[Any]) -> Any:
+    """What a branch gives the join state: of one that can be undone, what it pairs with its receipts."""
+    returns = branch.methods["run"].returns
+    if returns is UNKNOWN or not branch.node.model.methods[0].receipt:
+        return returns
+    given = [get_args(hint)[0] if get_origin(hint) is tuple else hint for hint in members(returns)]
+    return functools.reduce(operator.or_, given)

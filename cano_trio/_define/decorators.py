@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from enum import Enum
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
 from typing_extensions import Unpack
 
 from .batch import BATCH, BatchDecorator, BatchFunction, BatchOptions
+from .branch import BranchDecorator, BranchOptions
 from .compensatable import (
     COMPENSATABLE,
     CompensatableDecorator,
@@ -21,11 +22,14 @@ from .model import Model
 from .poll import POLL, PollDecorator, PollOptions
 from .receive import RECEIVE, ReceiveDecorator, ReceiveFunction, ReceiveOptions
 from .router import ROUTER, RouterDecorator
+from .split import SPLIT, SplitDecorator
 from .stepped import STEPPED, SteppedDecorator
+from .stream import STREAM, StreamDecorator, StreamFunction, StreamOptions
 from .task import TASK, TaskDecorator
 from .timer import TIMER, TimerDecorator, TimerFunction
 
 S = TypeVar("S", bound=Enum)
+F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
 
 
 class Decorators(ABC, Generic[S]):
@@ -36,6 +40,10 @@ class Decorators(ABC, Generic[S]):
         self, state: S, model: Model, options: Mapping[str, Any], wrap: Callable[..., Any] | None = None
     ) -> Callable[[Callable[..., Any]], Any]:
         """What registers a function for a state, and gives it back, or what `wrap` makes of it."""
+
+    @abstractmethod
+    def _declare(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        """Take a function as a branch."""
 
     def task(self, state: S, /, **options: Unpack[TaskOptions[S]]) -> TaskDecorator[S]:
         """Decorate an async function as the task of a state; it stays the function it was.
@@ -132,3 +140,52 @@ class Decorators(ABC, Generic[S]):
             DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
         """
         return cast("CompensatableDecorator[S]", self._decorator(state, COMPENSATABLE, options, CompensatableFunction))
+
+    def split(self, state: S, /, **options: Unpack[TaskOptions[S]]) -> SplitDecorator[S]:
+        """Decorate an async function that decides which branches there are: it returns `Split.over`, or names a state.
+
+        Args:
+            state: the state in which it decides, and in which the branches run.
+            options: see `TaskOptions`; they hold for the function, not for the branches.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("SplitDecorator[S]", self._decorator(state, SPLIT, options))
+
+    def stream(self, state: S, /, **options: Unpack[StreamOptions[S]]) -> StreamDecorator[S]:
+        """Decorate an async function that processes one item of a stream, and gives its output and its cursor.
+
+        Hang ``open``, ``flush_window`` and ``on_close`` on it, and ``dead_letter`` if items are to go there.
+
+        Args:
+            state: the state in which the stream is worked off.
+            options: see `StreamOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("StreamDecorator[S]", self._decorator(state, STREAM, options, StreamFunction))
+
+    @overload
+    def branch(self, function: F, /) -> F: ...
+    @overload
+    def branch(self, /, **options: Unpack[BranchOptions]) -> BranchDecorator: ...
+    def branch(self, function: Any = None, /, **options: Any) -> Any:
+        """Declare an async function as a branch with options of its own; it stays the function it was.
+
+        A fixed split names it among its branches. Else it is made over items by `Split.over`, and takes an item first.
+
+        Args:
+            function: the function, where there are no options.
+            options: see `BranchOptions`.
+
+        Raises:
+            DefinitionError: the function is not async, an option is wrong, or there is a branch of that name.
+        """
+
+        def declare(function: F) -> F:
+            self._declare(function, options)
+            return function
+
+        return declare if function is None else declare(function)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Union, final, get_args, get_origin
 from msgspec import Struct
 
 from .._errors import Problem
+from .branch_results import BranchResults
 from .context import RunContext
 from .generics import Arguments, filled
 from .hints import Scope, raw_annotations, resolve_hints
@@ -27,6 +28,8 @@ class Want(Enum):
     CONTEXT = auto()
     DATA = auto()
     RESOURCE = auto()
+    RESULTS = auto()
+    """What the branches came to that were joined in this state."""
     NAMED = auto()
     """A lambda's parameter, which can't be annotated: the resource of that name, else the run's data."""
 
@@ -43,6 +46,7 @@ class Parameter(Struct, frozen=True, kw_only=True):
         optional: without such a resource it keeps its default.
         default: that default.
         keyword_only: it must be passed by name.
+        hint: its annotation.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Parameter(Struct, frozen=True, kw_only=True):
     optional: bool = False
     default: Any = None
     keyword_only: bool = False
+    hint: Any = None
 
 
 @final
@@ -189,6 +194,7 @@ def _read_parameter(parameter: inspect.Parameter, hint: Any, data: type | None, 
         optional=parameter.default is not UNKNOWN or may_be_none,
         default=None if parameter.default is UNKNOWN else parameter.default,
         keyword_only=by_name,
+        hint=hint,
     )
 
 
@@ -197,6 +203,8 @@ def _special(type_: type, data: type | None) -> Want:
         return Want.CONTEXT
     if data is not None and type_ is data:
         return Want.DATA
+    if type_ is BranchResults:
+        return Want.RESULTS
     return Want.RESOURCES if issubclass(type_, ResourceMap) else Want.RESOURCE
 
 

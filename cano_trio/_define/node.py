@@ -1,4 +1,4 @@
-"""A state and what was registered for it."""
+"""A state, or a branch, and what was registered for it."""
 
 from __future__ import annotations
 
@@ -13,28 +13,26 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from .._errors import DefinitionError
+from .child import Child
 from .config import OnError, TaskConfig
 from .form import TaskForm
 from .hints import Scope, underlying
-from .model import Model
+from .model import MODEL_OPTIONS, Model
 from .site import Site
+from .split import Split
 
 S = TypeVar("S", bound=Enum)
 
 MISSPELT = 0.85
 """How like an option an attribute's name must be (`difflib`) to be taken for a slip: `retrys` is, `limit` is not."""
 
-MODEL_OPTIONS = frozenset(
-    {"name", "config", "retry", "attempt_timeout", "retry_on", "breaker", "limiter", "on_open", "on_error"}
-)
-
 
 @final
 class Node(Struct, Generic[S], eq=False):
-    """A state with its task, as the user registered it.
+    """A task as the user registered it for a state, or a branch as it was declared.
 
     Args:
-        state: the state.
+        place: what it is the task of, in messages: the state's name.
         model: how it is processed.
         name: the task's name in events and errors.
         site: where it was registered or written.
@@ -44,10 +42,15 @@ class Node(Struct, Generic[S], eq=False):
         functions: its functions by the name of the model's method.
         scopes: the local names that each one's annotations need.
         task: the task object, for a class form.
+        split: for a fixed split, what it is.
+        branches: its branches by name.
+        child: for a child workflow, what it is.
+        routes: the states by the child's exits.
+        plain: the plain functions that it was given, by name.
         changed: told when a function is added.
     """
 
-    state: S
+    place: str
     model: Model
     name: str
     site: Site
@@ -57,6 +60,11 @@ class Node(Struct, Generic[S], eq=False):
     functions: dict[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
     scopes: dict[str, Scope] = field(default_factory=dict[str, Scope])
     task: TaskForm[Any] | None = None
+    split: Split[S] | None = None
+    branches: Mapping[str, Node[S]] = field(default_factory=dict[str, "Node[S]"])
+    child: Child | None = None
+    routes: Mapping[Any, S] = field(default_factory=dict[Any, S])
+    plain: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
     changed: Callable[[], None] = lambda: None
 
     def add(self, method: str, function: Callable[..., Any], scope: Scope | None = None) -> None:
@@ -66,11 +74,11 @@ class Node(Struct, Generic[S], eq=False):
             DefinitionError: it is not an async function, or there is one already.
         """
         what = self.name if len(self.model.methods) == 1 else f"{self.name}.{method}"
-        check_async(function, what, self.state.name)
+        check_method(self.model, method, function, what, self.place)
         if method in self.functions:
             earlier = Site.of(self.functions[method])
             raise DefinitionError.one(
-                "E04", self.state.name, f"{what} is already defined at {earlier}",
+                "E04", self.place, f"{what} is already defined at {earlier}",
                 hint="Keep one of the two.", site=str(Site.of(function)),
             )  # fmt: skip
         self.functions[method] = function
@@ -81,9 +89,23 @@ class Node(Struct, Generic[S], eq=False):
         """The same for another workflow, with functions of its own."""
         return replace(self, functions=dict(self.functions), scopes=dict(self.scopes), changed=changed)
 
+    @property
+    def work(self) -> str:
+        """What is done there, for people: its name, with its kind if it is no plain task."""
+        if self.split is not None:
+            named = f"{self.name}: " if self.name != self.place else ""
+            return f"split {named}{self.split.text}"
+        return self.name if self.model.name == "task" else f"{self.model.name} {self.name}"
+
     def label(self, method: str) -> str:
         """The name of one of its functions in events and errors."""
         return self.name if len(self.model.methods) == 1 else f"{self.name}.{method}"
+
+
+def check_method(model: Model, method: str, function: Callable[..., Any], what: str, place: str) -> None:
+    """Refuse what can't be this method of a model."""
+    if not callable(function) or not any(rule.source for rule in model.methods if rule.name == method):
+        check_async(function, what, place)
 
 
 def check_async(function: Callable[..., Any], what: str, place: str) -> None:

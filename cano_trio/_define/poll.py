@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar, final
 
-import attrs
+from msgspec import Struct
 
 from .._resilience import Backoff
 from .checks import check_count, check_instance, check_wait
@@ -19,14 +19,8 @@ S = TypeVar("S", bound=Enum)
 P = ParamSpec("P")
 
 
-def _check_delay(_: object, __: object, value: float | None) -> None:
-    if value is not None:
-        check_wait("delay", value)
-
-
 @final
-@attrs.frozen(kw_only=True)
-class Pending:
+class Pending(Struct, frozen=True, kw_only=True):
     """Not there yet: what a poll returns to be asked again.
 
     Args:
@@ -34,11 +28,15 @@ class Pending:
         reset: let the backoff begin anew, because something has moved.
 
     Raises:
-        ValueError: the delay is negative or no number.
+        ValueError: the delay is negative, has no end, or is no number.
     """
 
-    delay: float | None = attrs.field(default=None, validator=_check_delay)
+    delay: float | None = None
     reset: bool = False
+
+    def __post_init__(self) -> None:
+        if self.delay is not None:
+            check_wait("the delay of Pending", self.delay)
 
 
 POLL = Model(
@@ -58,8 +56,9 @@ class PollOptions(TaskOptions[S], total=False):
 
     Args:
         backoff: how long to wait between two looks where `Pending` does not say.
-        max_errors: how many failures in a row are taken for ``Pending``; none by default.
-        error_backoff: how long to wait after such a failure.
+        max_errors: how many failures in a row, of those that ``retry_on`` names, are taken for ``Pending``; none by
+            default.
+        error_backoff: how long to wait after such a failure; an error's own ``retry_after`` overrides it.
     """
 
     backoff: Backoff
@@ -71,7 +70,8 @@ class PollTask(TaskForm[S_co]):
     """Looks again and again until it can name the next state; the class form of `Workflow.poll`.
 
     Between two looks it sleeps: as long as `Pending` says, or by its `backoff`, which grows. Only the look that names a
-    state may change the run's data. ``attempt_timeout`` bounds the whole; there is no retry by default (cano RET-2).
+    state may change the run's data. ``attempt_timeout`` bounds the whole, which then fails with `PollTimeout`; without
+    one it may look for ever. There is no retry by default (cano RET-2); one begins anew, with nothing counted.
 
     >>> from enum import Enum
     >>> from typing import Literal
@@ -93,7 +93,8 @@ class PollTask(TaskForm[S_co]):
     backoff: Backoff = Backoff()
     """How long to wait between two looks where `Pending` does not say."""
     max_errors: int = 0
-    """How many failures in a row are taken for ``Pending``; one more fails the attempt (cano POL-4)."""
+    """How many failures in a row, of those that ``retry_on`` names, are taken for `Pending`; one more fails the attempt
+    (cano POL-4)."""
     error_backoff: Backoff = Backoff()
     """How long to wait after such a failure; an error's own ``retry_after`` overrides it."""
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from enum import Enum
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, final, get_args, get_origin
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Union, final, get_args, get_origin
 
-import attrs
+from msgspec import Struct
 
 from .compatible import compatible, name_of
 from .edges import members
 from .form import S_co, TaskForm
-from .method import UNKNOWN, Method
+from .method import UNKNOWN, Method, is_any
 from .model import MethodRule, Model
 
 S = TypeVar("S", bound=Enum)
@@ -22,12 +22,12 @@ P = ParamSpec("P")
 
 
 @final
-@attrs.frozen
-class More(Generic[Cursor_co]):
+class More(Struct, Generic[Cursor_co], frozen=True):
     """There is more to do: what a step returns to be called again.
 
     Args:
-        cursor: where the next step goes on.
+        cursor: where the next step goes on. It is written down as JSON, whether there is a journal or not, and each
+            attempt at the next step gets a copy of its own: a number, a string, a dataclass of such.
     """
 
     cursor: Cursor_co
@@ -41,16 +41,26 @@ def _check_types(methods: Mapping[str, Method], generics: Mapping[str, Any]) -> 
     taken = step.own[0]
     if not compatible(None, taken):
         yield step, f"it takes a {name_of(taken)}, but its first call has no cursor: write {name_of(taken)} | None"
-    named = generics.get("cursor", UNKNOWN)
-    for given in [cursor_type(step.returns), named]:
+    for given, where in (cursor_type(step.returns), "it returns"), (generics.get("cursor", UNKNOWN), "the class names"):
         if not compatible(given, taken):
-            yield step, f"its cursor is a {name_of(given)}, but it takes {name_of(taken)}"
+            yield step, f"{where} {name_of(given)} as its cursor, but it takes {name_of(taken)}"
 
 
 def cursor_type(returns: Any) -> Any:
     """The cursor's type, as far as a return annotation tells it."""
     cursors = [get_args(hint)[0] for hint in members(returns) if get_origin(hint) is More]
-    return cursors[0] if len(cursors) == 1 else UNKNOWN
+    return Union[tuple(cursors)] if cursors else UNKNOWN  # noqa: UP007  (made at run time, of any number)
+
+
+def kept_type(step: Method) -> Any:
+    """The type that a step's cursors are written down as: `Any` where its annotations tell none."""
+    told = [cursor_type(step.returns), *step.own]
+    return next((hint for hint in told if not is_any(hint)), Any)
+
+
+def _kept(methods: Mapping[str, Method]) -> Iterator[tuple[Method, str, Any]]:
+    if step := methods.get("step"):
+        yield step, "cursor", kept_type(step)
 
 
 STEPPED = Model(
@@ -58,6 +68,7 @@ STEPPED = Model(
     methods=(MethodRule(name="step", takes=("cursor",), names_state=True, writes=True, also=(More,)),),
     generics=("cursor",),
     check=_check_types,
+    kept=_kept,
 )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, final
 
+from .compatible import compatible, name_of
 from .form import S_co, TaskForm
 from .function import TaskFunction
+from .method import Method
 from .model import MethodRule, Model
 
 S = TypeVar("S", bound=Enum)
@@ -17,10 +19,22 @@ W = TypeVar("W", bound=float | datetime)
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 
+
+def _check_types(methods: Mapping[str, Method], _: Mapping[str, Any]) -> Iterator[tuple[Method, str]]:
+    """What says how long to wait says it in seconds, or as an instant."""
+    wait = methods["wait"]
+    if not compatible(wait.returns, float | datetime):
+        yield (
+            wait,
+            f"it returns {name_of(wait.returns)}, which is neither seconds (a float) nor an instant (a datetime)",
+        )
+
+
 TIMER = Model(
     name="timer",
     methods=(MethodRule(name="wait"), MethodRule(name="after_wait", names_state=True, writes=True)),
     retries=False,
+    check=_check_types,
 )
 
 
@@ -28,7 +42,8 @@ class TimerTask(TaskForm[S_co]):
     """Waits for a time, then names the next state; the class form of `Workflow.timer`.
 
     `wait` says how long, in seconds, or until which instant, as a timezone-aware datetime; what has passed does not wait
-    (cano TMR-2). ``attempt_timeout`` bounds the whole; there is no retry by default.
+    (cano TMR-2). `wait` may only read the run's data. ``attempt_timeout`` bounds the whole, the wait included; there is
+    no retry by default, and one asks and waits anew (cano TMR-5).
 
     >>> from enum import Enum
     >>> from typing import Literal

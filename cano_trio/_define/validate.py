@@ -6,15 +6,16 @@ import dataclasses
 import types
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Any, NewType, TypeVar, get_origin
+from typing import Any, NewType, TypeVar, get_args, get_origin
 
 import attrs
 import msgspec
 
 from .._errors import Problem
-from .blueprint import Plan, where_states_are_named
-from .compatible import bare, has_instances, name_of
-from .edges import written
+from .blueprint import Plan, joined_states, result_type, where_states_are_named
+from .compatible import bare, compatible, has_instances, name_of
+from .edges import members, written
+from .method import UNKNOWN, Method, Parameter, Want
 
 S = TypeVar("S", bound=Enum)
 
@@ -45,10 +46,47 @@ def find_problems(
         yield from _data_problems(data, site)
     if not plans or not exits:
         return
+    yield from _results_without_split(plans)
+    yield from _results_of_another_type(plans)
     yield from _missing_tasks(initial, exits, plans, site)
     yield from _exits_with_tasks(exits, plans)
     yield from _unreachable(states, initial, exits, plans, site)
     yield from _traps(exits, plans)
+
+
+def _results_without_split(plans: Mapping[S, Plan[S]]) -> Iterator[Problem]:
+    joined = joined_states(plans)
+    for state, plan in plans.items():
+        if state not in joined:
+            for method, _ in _takers_of_results(plan):
+                yield Problem(
+                    code="W30", place=state.name, message=f"{method.label} takes BranchResults, but no split joins here",
+                    site=str(method.site), hint="It gets an empty one. Let a split lead here.", severity="warning",
+                )  # fmt: skip
+
+
+def _results_of_another_type(plans: Mapping[S, Plan[S]]) -> Iterator[Problem]:
+    """Join states that want other values than the branches of a fixed split return."""
+    for state, split in plans.items():
+        if split.node.split is None or (then := split.node.split.then) not in plans:
+            continue
+        for method, parameter in _takers_of_results(plans[then]):
+            wanted = next((get_args(hint)[0] for hint in members(parameter.hint) if get_args(hint)), UNKNOWN)
+            for name, branch in split.branches.items():
+                given = result_type(branch)
+                if not compatible(given, wanted):
+                    yield Problem(
+                        code="E17", place=then.name, site=str(method.site), hint="Make them agree.",
+                        message=f"{method.label}: {parameter.name} holds results of type {name_of(wanted)}, but branch "
+                        f"{name!r} of {state.name} returns {name_of(given)}",
+                    )  # fmt: skip
+
+
+def _takers_of_results(plan: Plan[Any]) -> Iterator[tuple[Method, Parameter]]:
+    for method in plan.methods.values():
+        for parameter in method.parameters:
+            if parameter.want is Want.RESULTS:
+                yield method, parameter
 
 
 def _missing_tasks(initial: S, exits: frozenset[S], plans: Mapping[S, Plan[S]], site: str) -> Iterator[Problem]:

@@ -63,7 +63,7 @@ def _judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Excep
         return None
     if run.observers:
         run.tell(AttemptFailed, unit.label, number, failure)
-    if not _may_retry(run, unit, failure):
+    if failure is run.mistake or not may_retry(run, unit, failure):
         return None
     delay = unit.retry.delay(number)
     if delay is None:
@@ -76,12 +76,23 @@ def _judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Excep
     return delay
 
 
-def _may_retry(run: Run, unit: Unit, failure: Exception) -> bool:
+def may_retry(run: Run, unit: Unit, failure: Exception) -> bool:
+    """Whether a unit's `retry_on` names a failure.
+
+    Raises:
+        Exception: what the predicate itself raised, from the failure.
+    """
     try:
         return unit.matches(failure)
     except Exception as error:  # a predicate of the user's; what it was asked about must not be lost behind its mistake
         run.mistake = error
         raise error from failure
+
+
+def without_this_frame(failure: Exception) -> Exception:
+    """A failure as it came to its caller, which holds it on, and whose frame must not be held by it."""
+    trace = failure.__traceback__
+    return failure.with_traceback(None if trace is None else trace.tb_next)
 
 
 def asked_delay(failure: Exception, otherwise: float) -> float:

@@ -12,7 +12,7 @@ from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 from .._define.batch import BatchResults, ItemResult
 from .._define.blueprint import Plan
 from .._define.config import TaskConfig
-from .attempt import attempt
+from .attempt import attempt, without_this_frame
 from .cycle import bind_cycle
 from .run import Run
 from .unit import Binder, Unit
@@ -104,7 +104,7 @@ class Work:
                 value = await attempt(run, unit, (item, *unit.args), part, made)
                 result: outcome.Maybe[Any] = outcome.Value(value)
             except Exception as error:
-                result = outcome.Error(_without_this_frame(error))
+                result = outcome.Error(without_this_frame(error))
             now = clock()
             results[at] = ItemResult(item, result, 1 if made is None else made[0], now - begun)
             self.done += 1
@@ -127,9 +127,3 @@ class Work:
         """The limit was lowered under us, or every token is out and somebody waits for one."""
         free = self.limiter.available_tokens
         return free < 0 or (free == 0 and self.limiter.statistics().tasks_waiting > 0)
-
-
-def _without_this_frame(error: Exception) -> Exception:
-    """The error as it came to its caller, whose frame holds it among the results, and must not be held by it."""
-    trace = error.__traceback__
-    return error.with_traceback(None if trace is None else trace.tb_next)

@@ -2,53 +2,100 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, final
 
+import attrs
 import trio
 
 from .._define.blueprint import Plan
+from .._define.config import TaskConfig
 from .._define.poll import Pending
-from .._resilience import Backoff, matcher
-from .attempt import asked_delay
+from .._errors import PollTimeout
+from .._observe.events import AttemptFailed, RetryScheduled
+from .._resilience import Backoff, Retry
+from .attempt import asked_delay, may_retry, without_this_frame
 from .cycle import bind_cycle
 from .run import Run
-from .unit import Binder
+from .unit import Binder, Unit
 
 
 def bind_poll(step: Any, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step attempt the whole loop."""
-    node = plan.node
-    look = binder.unit(plan.methods["poll"], writes=True)
-    backoff: Backoff = node.knobs["backoff"]
-    error_backoff: Backoff = node.knobs["error_backoff"]
-    max_errors: int = node.knobs["max_errors"]
-    tolerable = matcher(node.config.retry_on)
+    config, knobs = plan.node.config, plan.node.knobs
+    looked_again = TaskConfig(retry=Retry.none(), retry_on=config.retry_on)
+    look = binder.unit(plan.methods["poll"], writes=True, config=looked_again)
+    limit = math.inf if config.limit is None else config.limit
 
     async def cycle(run: Run, number: int) -> Any:
-        turn = errors = 0
+        looks = Looks(run, look, knobs["backoff"], knobs["max_errors"], knobs["error_backoff"])
+        with trio.move_on_after(limit):
+            return await looks.until_there(number)
+        raise PollTimeout(look.label, limit, looks.made) from looks.failure
+
+    # It bounds itself, since it alone knows what to say when the time is up.
+    bind_cycle(step, plan, binder, cycle, writes=look.takes_draft, config=attrs.evolve(config, attempt_timeout=None))
+
+
+@final
+class Looks:
+    """The looks of one attempt."""
+
+    __slots__ = ("backoff", "error_backoff", "errors", "failure", "look", "made", "max_errors", "run", "turn")
+
+    def __init__(self, run: Run, look: Unit, backoff: Backoff, max_errors: int, error_backoff: Backoff) -> None:
+        self.run = run
+        self.look = look
+        self.backoff = backoff
+        self.max_errors = max_errors
+        self.error_backoff = error_backoff
+        self.made = 0
+        self.turn = 0
+        """How many waits the backoff has told since it began."""
+        self.errors = 0
+        """How many looks in a row have failed."""
+        self.failure: Exception | None = None
+        """What the last of them failed with."""
+
+    async def until_there(self, number: int) -> Any:
+        """Look until a state is named. Every wait is a checkpoint, be it of no length (cano G-POL-1)."""
         while True:
-            failure: Exception | None = None
-            result: Any = None
+            self.made += 1
             try:
-                result = await look.once(run, number)
-            except Exception as error:
-                if errors >= max_errors or not tolerable(error):
+                result = await self.look.once(self.run, number)
+            except Exception as failure:
+                if not self._tolerates(failure):
                     raise
-                failure = error
-            if failure is not None:
-                errors += 1
-                delay = asked_delay(failure, error_backoff.delay(errors))
-                run.wait_for(f"poll after {type(failure).__name__}", delay)
-                del failure
-            elif isinstance(result, Pending):
-                if look.takes_draft:
-                    run.refuse_change(run.draft, look.label)
-                errors = 0
-                turn = 1 if result.reset else turn + 1
-                delay = backoff.delay(turn) if result.delay is None else result.delay
-                run.wait_for("poll", delay)
+                delay = self._after_failure(failure)
             else:
-                return result
+                if not isinstance(result, Pending):
+                    return result
+                delay = self._after_pending(result)
+            # Outside `except`, so that a cancel during the wait does not carry the failure as its context.
             await trio.sleep(delay)
 
-    bind_cycle(step, plan, binder, cycle, writes=look.takes_draft)
+    def _after_pending(self, pending: Pending) -> float:
+        if self.look.takes_draft:
+            self.run.refuse_change(self.run.draft, self.look.label)
+        self.errors, self.failure = 0, None
+        if pending.reset:
+            self.turn = 0
+        delay = pending.delay
+        if delay is None:
+            self.turn += 1
+            delay = self.backoff.delay(self.turn)
+        self.run.wait_for("poll", delay)
+        return delay
+
+    def _tolerates(self, failure: Exception) -> bool:
+        return self.errors < self.max_errors and may_retry(self.run, self.look, failure)
+
+    def _after_failure(self, failure: Exception) -> float:
+        self.errors += 1
+        self.failure = without_this_frame(failure)
+        delay = asked_delay(failure, self.error_backoff.delay(self.errors))
+        if self.run.observers:
+            look = f"{self.look.label}.poll"
+            self.run.tell(AttemptFailed, look, self.errors, failure)
+            self.run.tell(RetryScheduled, look, self.errors, delay, failure)
+        return delay

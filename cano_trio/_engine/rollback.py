@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum
 from typing import Any, Final, final
 
@@ -9,8 +10,9 @@ import attrs
 import trio
 
 from .._errors import CompensationTimeout
-from .._journal.codec import Codec
-from .._observe.events import CompensationFinished, CompensationStarted
+from .._journal.codec import JsonCodec
+from .._observe.events import CompensationFinished, CompensationSkipped, CompensationStarted
+from .._observe.rollback import Outstanding, Rollback
 from .attempt import attempt
 from .run import Run
 from .step import Step
@@ -26,45 +28,6 @@ IN_DOUBT: Final = _InDoubt()
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Rollback:
-    """What a rollback came to, each state in the order in which it was undone: last things first.
-
-    Args:
-        undone: the states that were undone, each with what its compensation returned.
-        failed: those whose compensation failed, each with its failure.
-        left: those that were not tried, because the ``compensation_timeout`` was over.
-        in_doubt: those that may have had an effect and left no receipt, and have no ``compensate_in_doubt``.
-        elapsed: seconds it took.
-    """
-
-    undone: tuple[tuple[Enum, object], ...] = ()
-    failed: tuple[tuple[Enum, Exception], ...] = ()
-    left: tuple[Enum, ...] = ()
-    in_doubt: tuple[Enum, ...] = ()
-    elapsed: float = 0.0
-
-    @property
-    def clean(self) -> bool:
-        """Every compensation succeeded."""
-        return not self.failed and not self.left
-
-    def __str__(self) -> str:
-        """One line, as it is added to tracebacks (PEP 678)."""
-        parts = [
-            f"{words} {', '.join(state.name for state in states)}"
-            for words, states in (
-                ("rolled back", [state for state, _ in self.undone]),
-                ("failed to undo", [state for state, _ in self.failed]),
-                ("had no time to undo", self.left),
-                ("left in doubt", self.in_doubt),
-            )
-            if states
-        ]
-        return f"cano_trio: {'; '.join(parts) or 'nothing to roll back'}"
-
-
-@final
 class Undo:
     """How the work of a compensatable is undone; bound once.
 
@@ -77,7 +40,7 @@ class Undo:
 
     __slots__ = ("codec", "compensate", "in_doubt", "step")
 
-    def __init__(self, step: Step, codec: Codec[Any], compensate: Unit, in_doubt: Unit | None) -> None:
+    def __init__(self, step: Step, codec: JsonCodec[Any], compensate: Unit, in_doubt: Unit | None) -> None:
         self.step = step
         self.codec = codec
         self.compensate = compensate
@@ -103,14 +66,41 @@ class Entry:
         Raises:
             DataNotEncodable: the receipt can't be written down; the work is undone by the receipt as it is.
         """
-        run.done.remove(self)
-        run.done.append(self)
+        if run.done[-1] is not self:  # mostly it is: nothing to move, in a list that may be long
+            run.done.remove(self)
+            run.done.append(self)
         self.receipt = _Live(receipt)
         self.receipt = self.undo.codec.pack(receipt)
+
+    def strike(self, run: Run) -> None:
+        """Take it back: nothing was done."""
+        if run.done[-1] is self:
+            run.done.pop()
+        else:
+            run.done.remove(self)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Its attempts began, and left no receipt."""
+        return self.receipt is IN_DOUBT
+
+    @property
+    def unit(self) -> Unit | None:
+        """What undoes it, if anything does."""
+        return self.undo.in_doubt if self.in_doubt else self.undo.compensate
 
     def taken(self) -> Any:
         """The receipt, as its compensation gets it: each attempt a copy of its own."""
         return self.receipt.value if isinstance(self.receipt, _Live) else self.undo.codec.unpack(self.receipt)
+
+    def outstanding(self, run: Run) -> Outstanding:
+        """What is needed to undo it by hand."""
+        return Outstanding(
+            state=self.undo.step.state,
+            key=f"{run.key}/{self.seq}{self.part}",
+            receipt=None if self.in_doubt else self.taken(),
+            in_doubt=self.in_doubt,
+        )
 
 
 @final
@@ -126,25 +116,55 @@ def begun(run: Run, undo: Undo, part: str) -> Entry:
     for entry in reversed(run.done):
         if not isinstance(entry, Entry) or entry.seq != run.seq:
             break
-        if entry.part == part and entry.receipt is IN_DOUBT:
+        if entry.part == part and entry.in_doubt:
             return entry
     new = Entry(undo, run, part)
     run.done.append(new)
     return new
 
 
-async def roll_back(run: Run, limit: float) -> Rollback:
-    """Undo all that a run has done, last things first; shielded from every cancel, and no longer than `limit` seconds."""
-    undoing = _Undoing(run.clock() + limit, limit)
+async def roll_back(run: Run) -> Rollback:
+    """Undo all that a run has done, last things first; shielded from every cancel, within its `compensation_timeout`."""
     begun_at = run.clock()
+    undoing = _Undoing(begun_at + run.compensation_timeout, run.compensation_timeout)
+    run.error = None  # that of the state where the run has stopped, not of those that are undone
     await undoing.back_through(run)
     return Rollback(
         undone=tuple(undoing.undone),
         failed=tuple(undoing.failed),
         left=tuple(undoing.left),
         in_doubt=tuple(undoing.in_doubt),
+        outstanding=tuple(undoing.outstanding),
         elapsed=run.clock() - begun_at,
     )
+
+
+async def undo_branches(run: Run, kept: Collection[str]) -> None:
+    """Undo those branches of the present state without which it goes on: they failed halfway, or came too late.
+
+    Args:
+        run: the run.
+        kept: the parts of the branches that it goes on with.
+
+    Raises:
+        Exception: what a compensation failed with; it is tried again when the run is rolled back.
+    """
+    # What has no `compensate_in_doubt` can't be dealt with now; a rollback will name it.
+    superfluous = [
+        entry
+        for entry in run.done
+        if isinstance(entry, Entry) and entry.seq == run.seq and entry.part not in kept and entry.unit is not None
+    ]
+    undoing = _Undoing(run.clock() + run.compensation_timeout, run.compensation_timeout)
+    for entry in reversed(superfluous):
+        failed = len(undoing.outstanding)
+        await undoing.undo(run, entry)
+        if len(undoing.outstanding) == failed:
+            run.done.remove(entry)
+    if undoing.failed:
+        raise undoing.failed[0][1]
+    if undoing.left:
+        raise CompensationTimeout(run.step.label, run.compensation_timeout)
 
 
 @final
@@ -158,47 +178,64 @@ class _Undoing:
         self.failed: list[tuple[Enum, Exception]] = []
         self.left: list[Enum] = []
         self.in_doubt: list[Enum] = []
+        self.outstanding: list[Outstanding] = []
 
     async def back_through(self, run: Run) -> None:
         """Undo what a run has done, and where it ran a child workflow, what that did."""
         place = run.step, run.seq, run.visits[:]
         while run.done:
-            entry = run.done.pop()
+            entry = run.done[-1]
             if isinstance(entry, Run):
                 await self.back_through(entry)
             else:
                 run.step, run.seq = entry.undo.step, entry.seq
                 run.visits[run.step.index] = entry.visit
-                await self._undo(run, entry)
+                await self.undo(run, entry)
+            run.done.pop()  # only now: of a rollback that is broken off, the rest stays in the list
         run.step, run.seq, run.visits = place
 
-    async def _undo(self, run: Run, entry: Entry) -> None:
+    async def undo(self, run: Run, entry: Entry) -> None:
+        """Undo one piece of work, or note why not."""
         state = run.step.state
-        doubtful = entry.receipt is IN_DOUBT
-        unit = entry.undo.in_doubt if doubtful else entry.undo.compensate
+        unit = entry.unit
         if unit is None:
             self.in_doubt.append(state)
+            self._leave(run, entry, "in doubt")
         elif run.clock() >= self.deadline:
             self.left.append(state)
+            self._leave(run, entry, "no time")
         else:
             if run.observers:
-                run.tell(CompensationStarted, unit.label, doubtful)
-            result, failure = await self._bounded(run, unit, entry)
+                run.tell(CompensationStarted, unit.label, entry.in_doubt)
+            result, failure = await _compensated(run, unit, entry, self.deadline, self.limit)
             if failure is None:
                 self.undone.append((state, result))
             else:
                 self.failed.append((state, failure))
+                self.outstanding.append(entry.outstanding(run))
             if run.observers:
                 run.tell(CompensationFinished, unit.label, failure)
 
-    async def _bounded(self, run: Run, unit: Unit, entry: Entry) -> tuple[object, Exception | None]:
-        with trio.CancelScope(deadline=self.deadline, shield=True):
-            try:
-                args = unit.args if entry.receipt is IN_DOUBT else (entry.taken(), *unit.args)
-                result = await attempt(run, unit, args, f"{entry.part}/undo")
-                if unit.takes_draft:
-                    run.keep_draft()
-            except Exception as error:
-                return None, error
+    def _leave(self, run: Run, entry: Entry, reason: str) -> None:
+        self.outstanding.append(entry.outstanding(run))
+        if run.observers:
+            run.tell(CompensationSkipped, run.step.label, reason)
+
+
+async def _compensated(
+    run: Run, unit: Unit, entry: Entry, deadline: float, limit: float
+) -> tuple[object, Exception | None]:
+    """What a compensation returned, or failed with.
+
+    It is no method: the frame of one, which its failure holds, would hold the list in which the failure stands.
+    """
+    try:
+        with trio.CancelScope(deadline=deadline, shield=True):
+            args = unit.args if entry.in_doubt else (entry, *unit.args)
+            result = await attempt(run, unit, args, f"{entry.part}/undo")
+            if unit.takes_draft:
+                run.keep_draft()
             return result, None
-        return None, CompensationTimeout(unit.label, self.limit)
+    except Exception as error:  # outside the scope, which makes one of a group of errors and its own cancels
+        return None, error
+    return None, CompensationTimeout(unit.label, limit)

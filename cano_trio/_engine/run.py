@@ -10,6 +10,7 @@ from typing import Any, final
 
 import trio
 
+from .._define.branch_results import BranchResults
 from .._define.context import RunContext
 from .._errors import DataNotWritable, RunAlreadyEnded
 from .._journal.codec import Codec
@@ -40,10 +41,12 @@ class Run:
         "cancelled",
         "clock",
         "codec",
+        "compensation_timeout",
         "done",
         "draft",
         "elapsed",
         "error",
+        "joined",
         "key",
         "letter",
         "limit",
@@ -51,6 +54,7 @@ class Run:
         "mistake",
         "observers",
         "packed",
+        "parent",
         "path",
         "reason",
         "resources",
@@ -78,12 +82,16 @@ class Run:
         observers: Sequence[Observer],
         resources: Resources,
         takes: Kinds,
+        compensation_timeout: float,
+        parent: Run | None = None,
     ) -> None:
         self.workflow = workflow
         self.run_id = run_id
         self.lineage = (*at_work.get(), next(_numbers))
         """The numbers of the runs whose tasks run it, the outermost first, and its own."""
-        self.key = run_id
+        self.parent = parent
+        """The run whose state's work it does."""
+        self.key: str = run_id if parent is None else f"{parent.key}/{parent.seq}"
         """What its idempotency keys begin with."""
         self.scope: trio.CancelScope | None = None
         """What a cancel or a timeout ends; None where neither can come."""
@@ -93,6 +101,8 @@ class Run:
         """Why it was cancelled."""
         self.done: list[Any] = []
         """What it has done that can be undone: entries for `roll_back`, and child runs that have done something."""
+        self.compensation_timeout = compensation_timeout
+        """Seconds that undoing may take."""
         self.step = start
         self.limit = limit
         """After how many transitions it fails."""
@@ -101,7 +111,7 @@ class Run:
         """The data as the last finished state left them."""
         self.draft: Any = None
         """The copy that the present attempt works on."""
-        self.observers = list(observers)
+        self.observers: list[Observer] = list(observers) if parent is None else parent.observers
         self.resources = resources
         """As this run sees them: with those that were made for it alone."""
         self.takes = takes
@@ -117,9 +127,11 @@ class Run:
         """The failure that led to the present state by an `on_error`."""
         self.mistake: Exception | None = None
         """What a `retry_on` of the user's raised: a mistake in the workflow, which no `on_error` leads anywhere."""
+        self.joined: BranchResults[Any] | None = None
+        """What the branches came to that led to the present state."""
         self.attempts = 1
         """The number of the present state's latest attempt."""
-        self.seq = 0
+        self.seq: int = 0
         """How many states it has finished, not counting routers."""
         self.clock = trio.lowlevel.current_clock().current_time
         self.started = self.clock()
@@ -157,6 +169,8 @@ class Run:
         Raises:
             RunAlreadyEnded: it takes no more messages.
         """
+        if self.parent is not None:
+            return self.parent.mailbox()
         if self.status is not RunStatus.RUNNING:
             raise RunAlreadyEnded(self.run_id, self.status.value)
         if self._mailbox is None:

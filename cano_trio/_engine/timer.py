@@ -25,19 +25,36 @@ def bind_timer(step: Any, plan: Plan[Any], binder: Binder) -> None:
 
     async def cycle(run: Run, number: int) -> Any:
         due = await ask.once(run, number)
-        if isinstance(due, datetime):
-            await sleep_until_instant(run, due)
-        elif isinstance(due, (int, float)) and not isinstance(due, bool) and not math.isnan(due):
-            run.wait_for("timer", max(due, 0))
-            await trio.sleep(max(due, 0))
+        # Here the due time becomes a fact: from now on the run waits for nothing else.
+        if _is_instant(due):
+            await _sleep_until(run, due)
+        elif _is_seconds(due):
+            await _sleep(run, max(due, 0))
         else:
-            raise TypeError(f"{ask.label} returned {due!r}. Return seconds, or a timezone-aware datetime.")
+            raise TypeError(
+                f"{ask.label} returned {due!r}. Return a finite number of seconds, or a timezone-aware datetime, such as "
+                "datetime.now(timezone.utc) + timedelta(days=1)."
+            )
         return await go_on.once(run, number)
 
     bind_cycle(step, plan, binder, cycle, writes=go_on.takes_draft)
 
 
-async def sleep_until_instant(run: Run, due: datetime) -> None:
+def _is_instant(due: object) -> bool:
+    """Whether it is a point in time; without a zone it is none."""
+    return isinstance(due, datetime) and due.utcoffset() is not None
+
+
+def _is_seconds(due: object) -> bool:
+    return isinstance(due, (int, float)) and not isinstance(due, bool) and math.isfinite(due)
+
+
+async def _sleep(run: Run, seconds: float) -> None:
+    run.wait_for("timer", seconds)
+    await trio.sleep(seconds)
+
+
+async def _sleep_until(run: Run, due: datetime) -> None:
     """Sleep until the wall clock shows an instant; a checkpoint even if it has passed."""
     left = _clock.seconds_until(due)
     run.wait_for("timer", max(left, 0))

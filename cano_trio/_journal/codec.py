@@ -57,10 +57,11 @@ class JsonCodec(Generic[D]):
 
     Args:
         type_: the data's type.
+        name: what errors call a value of it, where its class's name says too little.
     """
 
-    def __init__(self, type_: type[D]) -> None:
-        self._type = type_
+    def __init__(self, type_: type[D], name: str | None = None) -> None:
+        self._name: str = getattr(type_, "__name__", str(type_)) if name is None else name  # a union has no name
         self._encode = msgspec.json.Encoder(enc_hook=_encode_other).encode
         self._decode = msgspec.json.Decoder(type_, dec_hook=_decode_other).decode
 
@@ -71,7 +72,7 @@ class JsonCodec(Generic[D]):
             DataNotEncodable: it can't be written, or would come back different; the error names the field.
             DataTooLarge: it takes more than a megabyte.
         """
-        root = self._type.__name__
+        root = self._name
         try:
             packed = self._encoded(value, root)
             where = difference(value, self._decoded(packed, value, root), root)
@@ -204,7 +205,7 @@ def _computed_field(cls: Any) -> str | None:
 
 def _weigh(size: int, root: str) -> None:
     if size > LARGEST:
-        raise DataTooLarge(size, LARGEST)
+        raise DataTooLarge(size, LARGEST, root)
     if size > LARGE:
         _log.warning("%s takes %d bytes, and each transition writes them; keep large things in a resource", root, size)
 

@@ -6,9 +6,11 @@ They are msgspec Structs: an attrs class costs ten times as much to make, and a 
 from __future__ import annotations
 
 from enum import Enum
+from typing import Literal
 
 from msgspec import Struct
 
+from .rollback import Rollback
 from .status import RunStatus
 
 
@@ -110,6 +112,34 @@ class TaskFailed(Event, frozen=True):
     next_state: Enum | None
 
 
+class BranchStarted(Event, frozen=True, gc=False):
+    """A branch of a split begins.
+
+    Args:
+        task: the split's name.
+        branch: the branch's name.
+    """
+
+    task: str
+    branch: str
+
+
+class BranchEnded(Event, frozen=True):
+    """A branch of a split that had begun is over; each tells so exactly once.
+
+    Args:
+        task: the split's name.
+        branch: the branch's name.
+        result: ``succeeded``, ``failed``, or ``cancelled``: it was cut off.
+        error: what it failed with; None if it did not.
+    """
+
+    task: str
+    branch: str
+    result: Literal["succeeded", "failed", "cancelled"]
+    error: Exception | None
+
+
 class CircuitRejected(Event, frozen=True, gc=False):
     """A circuit breaker refused an attempt; the task was not called.
 
@@ -160,6 +190,19 @@ class CompensationFinished(Event, frozen=True):
     error: Exception | None
 
 
+class CompensationSkipped(Event, frozen=True, gc=False):
+    """Something that the run did in `state`, or may have done, is not undone, and nobody has tried to.
+
+    Args:
+        task: the name of the task whose work it is.
+        reason: ``in doubt``: its attempts left no receipt, and there is no ``compensate_in_doubt``; or ``no time``: the
+            ``compensation_timeout`` was over.
+    """
+
+    task: str
+    reason: str
+
+
 class Progress(Event, frozen=True, gc=False):
     """A task says how far it is.
 
@@ -172,6 +215,28 @@ class Progress(Event, frozen=True, gc=False):
     total: int | None
 
 
+class StepFinished(Event, frozen=True, gc=False):
+    """A step of stepped work is finished, and where it goes on is kept; the last one ends in `TaskSucceeded`.
+
+    Args:
+        step: how many steps are finished since the state was entered.
+    """
+
+    step: int
+
+
+class WindowFlushed(Event, frozen=True, gc=False):
+    """A stream has flushed a window, and where it goes on is kept.
+
+    Args:
+        window: how many windows are flushed since the state was entered.
+        outputs: how many outputs were in this one.
+    """
+
+    window: int
+    outputs: int
+
+
 class RunEnded(Event, frozen=True):
     """The run is over.
 
@@ -179,8 +244,10 @@ class RunEnded(Event, frozen=True):
         status: how it ended.
         error: what it failed with, also a `KeyboardInterrupt` or its like; None if it completed or was cancelled.
         elapsed: seconds since it began.
+        rollback: what was undone; None if nothing was to be undone.
     """
 
     status: RunStatus
     error: BaseException | None
     elapsed: float
+    rollback: Rollback | None = None

@@ -96,5 +96,10 @@ class Backoff:
 
         Args:
             turn: its number, from 1.
+
+        Raises:
+            ValueError: `turn` is below 1.
         """
+        if turn < 1:
+            raise ValueError(f"Backoff.delay: turn={turn!r} won't do. Turns are counted from 1.")
         return grown(self, turn)

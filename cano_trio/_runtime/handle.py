@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Generic, cast, final
+from typing import Any, Generic, cast, final
 
 import trio
 from typing_extensions import TypeVar
@@ -45,8 +45,8 @@ class Run(Generic[S_co, D_co]):
 
     __slots__ = ("_run",)
 
-    def __init__(self, run: EngineRun, /) -> None:
-        self._run = run
+    def __init__(self, run: Any, /) -> None:
+        self._run: EngineRun = run
 
     @property
     def id(self) -> str:
@@ -57,6 +57,36 @@ class Run(Generic[S_co, D_co]):
     def state(self) -> S_co:
         """The state it is in; of a run that has ended, the last."""
         return cast("S_co", self._run.step.state)
+
+    def cancel(self, reason: str | None = None) -> None:
+        """Cancel the run: it stops, undoes what it has done, and fails with `RunCancelled`.
+
+        It stops at the next checkpoint of its task; an attempt of a `CompensatableTask` is waited for, as its `hold` says. A
+        run that has ended is left as it is, and of several reasons the first stands.
+
+        Args:
+            reason: why, for the `RunCancelled` and for people.
+
+        >>> from enum import Enum
+        >>> from typing import Literal
+        >>> import trio
+        >>> from cano_trio import RunCancelled, Workflow
+        >>> Step = Enum("Step", "WAIT DONE")
+        >>> workflow = Workflow(Step, initial=Step.WAIT, exits=[Step.DONE])
+        >>> @workflow.task(Step.WAIT)
+        ... async def wait() -> Literal[Step.DONE]:
+        ...     await trio.sleep_forever()
+        >>> async def main():
+        ...     try:
+        ...         async with trio.open_nursery() as nursery:
+        ...             run = await nursery.start(workflow.run)
+        ...             run.cancel("nobody needs it")
+        ...     except* RunCancelled as group:
+        ...         print(group.exceptions[0])
+        >>> trio.run(main)
+        the run was cancelled: nobody needs it
+        """
+        self._run.cancel(reason)
 
     async def send(self, message: object, /, *, key: str | None = None) -> bool:
         """Send the run a message; waits where its mailbox is full.

@@ -19,7 +19,7 @@ from .._errors import DefinitionError, Problem
 from .._runtime.workflow import Workflow
 from .progress import shown_progress
 from .refusal import Refused, did_you_mean
-from .report import document, errors_of, failure_text, problems_document, result_text
+from .report import document, errors_of, failure_text, problems_document, result_text, rollback_text
 from .run_data import read_data
 from .running import Outcome, run_to_its_end
 from .target import BrokenTarget, find_workflow, states_of
@@ -131,19 +131,26 @@ def _refuse(error: BrokenTarget, *, full: bool) -> NoReturn:
 
 
 def _fail(error: Exception, *, full: bool) -> NoReturn:
+    _say_failure(error, full=full)
+    sys.exit(1)
+
+
+def _say_failure(error: Exception, *, full: bool) -> None:
     if full:
         _say_traceback(error)
     _say(failure_text(error), err=True)
-    sys.exit(1)
 
 
 def _conclude(outcome: Outcome, *, full: bool, quiet: bool) -> None:
     """Say how the run ended, and exit with the code for it."""
-    if outcome.error is not None:
-        _fail(outcome.error, full=full)
     if outcome.result is None:
         path = outcome.course.path
-        _say(f"interrupted in {path[-1].name}" if path else "interrupted before the first state", err=True)
+        if outcome.error is not None:
+            _say_failure(outcome.error, full=full)
+        else:
+            _say(f"interrupted in {path[-1].name}" if path else "interrupted before the first state", err=True)
+        if outcome.course.rollback is not None:
+            _say(rollback_text(outcome.course.rollback), err=True)
         sys.exit(1)
     if not quiet:
         _say(result_text(outcome.result.state.name, outcome.result.data))

@@ -24,16 +24,21 @@ from rich.text import Text
 from .._observe.events import (
     AttemptStarted,
     CircuitRejected,
+    CompensationFinished,
+    CompensationStarted,
     Event,
     Progress,
     RetryScheduled,
     RunEnded,
     RunStarted,
     StateEntered,
+    StepFinished,
     TaskFailed,
+    Waiting,
+    WindowFlushed,
 )
 from .._observe.status import RunStatus
-from .wording import count, elapsed, one_line, printable, seconds
+from .wording import count, elapsed, finished, one_line, printable, seconds, waiting
 
 FRAME_SECONDS = 0.1
 """Between two drawings."""
@@ -58,9 +63,11 @@ class Line:
         visit: how often the run has been here.
         retries: how many were made.
         note: what there is to say of it.
+        waits: what it waits for, while it does.
         bad: the note is of a failure.
         done: how much is done, if the task says so.
         total: of how much.
+        finished: how many of its steps or windows are.
     """
 
     state: str
@@ -70,9 +77,11 @@ class Line:
     visit: int = 1
     retries: int = 0
     note: str = ""
+    waits: str = ""
     bad: bool = False
     done: int | None = None
     total: int | None = None
+    finished: str = ""
 
 
 @final
@@ -126,6 +135,9 @@ class LiveProgress:
                 self._finish(event.time)
                 work = self._work.get(event.state, "")
                 self._present = Line(event.state.name, work, event.time, visit=event.visit)
+            case CompensationStarted():
+                self._finish(event.time)
+                self._present = Line(event.state.name, "undo", event.time, note="in doubt" if event.in_doubt else "")
             case _ if self._present is not None:
                 _note(self._present, event)
                 if isinstance(event, RunEnded):
@@ -207,13 +219,23 @@ def _note(line: Line, event: Event) -> None:
             line.bad = True
             onward = f"on to {event.next_state.name}: " if event.next_state else ""
             line.note = f"{onward}{one_line(event.error)}"
+        case Waiting():
+            line.waits = waiting(event)
+            return
+        case CompensationFinished():
+            line.bad = event.error is not None
+            line.note = "undone" if event.error is None else f"not undone: {one_line(event.error)}"
         case Progress():
             line.done, line.total = event.done, event.total
-        case RunEnded() if event.status is not RunStatus.COMPLETED and not line.bad:
+        case StepFinished() | WindowFlushed():
+            line.finished = finished(event)
+            line.note = ""
+        case RunEnded() if event.status is not RunStatus.COMPLETED and not line.bad and event.rollback is None:
             line.bad = True
             line.note = "interrupted" if isinstance(event.error, KeyboardInterrupt | None) else one_line(event.error)
         case _:
             pass
+    line.waits = ""
 
 
 def _remark(line: Line, bar_width: int) -> RenderableType:
@@ -221,11 +243,13 @@ def _remark(line: Line, bar_width: int) -> RenderableType:
     told = [f"visit {line.visit:,}"] if line.visit > 1 else []
     if line.done is not None:
         told.append(f"{line.done:,}" if line.total is None else f"{line.done:,}/{line.total:,}")
+    if line.finished:
+        told.append(line.finished)
     if line.retries:
         told.append(count(line.retries, "retry"))
     text = Text(", ".join(told), style="dim")
-    if line.note:
-        text.append(f"{', ' if told else ''}{printable(line.note)}", style="red" if line.bad else "yellow")
+    if note := line.waits or line.note:
+        text.append(f"{', ' if told else ''}{printable(note)}", style="red" if line.bad else "yellow")
     if line.left is not None or not line.total or line.done is None:
         return text
     bar = Table.grid(padding=(0, 1))

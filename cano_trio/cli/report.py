@@ -12,6 +12,7 @@ from .._engine.failure import failure_context
 from .._errors import DefinitionError, Problem
 from .._journal.codec import JsonCodec, codec_for
 from .._journal.difference import fields_of
+from .._observe.rollback import Rollback
 from .._runtime.workflow import Workflow
 from .running import Outcome
 from .wording import came_of, count, message_of, one_line, path_of, place, user_frame
@@ -45,6 +46,25 @@ def failure_text(error: Exception) -> str:
     return "\n".join([f"Error: {one_line(error)}", *(f"  {line}" for line in _failure_lines(error))])
 
 
+def rollback_text(rollback: Rollback) -> str:
+    """What was undone and what was not, a line for each kind.
+
+    >>> from enum import Enum
+    >>> Step = Enum("Step", "PAY SHIP")
+    >>> print(rollback_text(Rollback(undone=((Step.SHIP, None),), failed=((Step.PAY, OSError("no answer")),))))
+    undone: SHIP
+    not undone: PAY (OSError: no answer)
+    """
+    left = [state.name for state in rollback.left]
+    lines = {
+        "undone": [state.name for state, _ in rollback.undone],
+        "not undone": [f"{state.name} ({one_line(error)})" for state, error in rollback.failed],
+        "not undone, for want of time": left,
+        "in doubt": [state.name for state in rollback.in_doubt],
+    }
+    return "\n".join(f"{words}: {', '.join(names)}" for words, names in lines.items() if names)
+
+
 def _indented(error: DefinitionError) -> Iterator[str]:
     return (f"  {problem}" for problem in error.problems)
 
@@ -76,8 +96,19 @@ def document(workflow: Workflow[Any, Any], outcome: Outcome) -> str:
             "elapsed": course.elapsed,
             "data": None if outcome.result is None else _data(workflow.data, outcome.result.data),
             "error": None if outcome.error is None else _failure(outcome.error),
+            "rollback": course.rollback and _rollback(course.rollback),
         }
     )
+
+
+def _rollback(rollback: Rollback) -> dict[str, Any]:
+    return {
+        "undone": [state.name for state, _ in rollback.undone],
+        "failed": [{"state": state.name, **_named(error)} for state, error in rollback.failed],
+        "left": [state.name for state in rollback.left],
+        "in_doubt": [state.name for state in rollback.in_doubt],
+        "elapsed": rollback.elapsed,
+    }
 
 
 def _data(type_: Any, data: Any) -> Any:

@@ -15,6 +15,7 @@ import trio
 
 from .._observe.events import Event, RunEnded, RunStarted, StateEntered
 from .._observe.observer import Observer
+from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
 from .._runtime.workflow import RunResult, Workflow
 
@@ -27,22 +28,30 @@ KEPT = 1000
 
 @final
 class Course:
-    """An observer that remembers which way a run took: a run that fails has no result to tell it."""
+    """An observer that remembers which way a run took, not those of its child workflows: if it fails it has no result to tell that."""
 
     def __init__(self) -> None:
         self.run_id: str | None = None
+        self._inside = 0
+        """How many runs are going on: the run itself, and those of its child workflows."""
         self.path: deque[Enum] = deque(maxlen=KEPT)
         self.elapsed: float = 0.0
+        self.status: RunStatus = RunStatus.QUEUED
+        self.rollback: Rollback | None = None
 
     def on_event(self, event: Event, /) -> None:
         """Take note of an event."""
         match event:
             case RunStarted():
+                self._inside += 1
                 self.run_id = event.run_id
-            case StateEntered():
+            case StateEntered() if self._inside == 1:
                 self.path.append(event.state)
             case RunEnded():
+                self._inside -= 1
                 self.elapsed = event.elapsed
+                self.status = event.status
+                self.rollback = event.rollback
             case _:
                 pass
 
@@ -65,9 +74,10 @@ class Outcome:
     @property
     def status(self) -> RunStatus:
         """How it ended."""
-        if self.result is not None:
-            return RunStatus.COMPLETED
-        return RunStatus.CANCELLED if self.error is None else RunStatus.FAILED
+        told = self.course.status
+        if self.result is None and self.error is None and told is not RunStatus.ROLLBACK_FAILED:
+            return RunStatus.CANCELLED
+        return told if told.ended else RunStatus.FAILED  # it did not even begin
 
 
 def run_to_its_end(

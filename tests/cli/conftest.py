@@ -110,6 +110,26 @@ async def sleep() -> Literal[Step.DONE]:
     await trio.sleep(60)
     return Step.DONE
 
+async def pay() -> tuple[Literal[Step.LOST], int]:
+    return Step.LOST, 3
+
+async def refund(receipt: int) -> None:
+    print("refunding", receipt)
+
+async def refuse(receipt: int) -> None:
+    raise TypeError("no such account")
+
+async def ship() -> Literal[Step.DONE]:
+    print("shipping", flush=True)
+    await trio.sleep(60)
+    return Step.DONE
+
+def saga(name, undo, then):
+    made = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], name=name)
+    made.compensatable(Step.WORK)(pay).compensate(undo)
+    made.register(Step.LOST, then, retry=Retry.none())
+    return made
+
 async def spin() -> Literal[Step.DONE]:
     print("spinning", flush=True)
     while True:
@@ -136,6 +156,8 @@ spinning = workflow("spinning", spin)
 spinning_beside = workflow("spinning_beside", spin_beside)
 leaving = workflow("leaving", leave)
 leaving_together = workflow("leaving_together", leave_together)
+paying = saga("paying", refund, ship)
+owing = saga("owing", refuse, fail)
 """
 
 

@@ -166,3 +166,12 @@ def test_a_path_shows_its_latest_states() -> None:
     """A machine that loops does not fill the screen with its path."""
     assert path_of(map(str, range(1000)), 3) == "… > 997 > 998 > 999"
     assert (seconds(0.5), seconds(90)) == ("0.5 s", "1 min 30 s")
+
+
+def test_a_failure_tells_what_could_not_be_undone(command: Command) -> None:
+    """A rollback that failed is told by state and reason, in words and in the document."""
+    result = command("run", "small.py:owing")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "not undone: WORK (TypeError: no such account)")
+    answer = json.loads(command("run", "small.py:owing", "--json").stdout)
+    failed = [{"state": "WORK", "type": "TypeError", "message": "no such account"}]
+    assert (answer["status"], answer["rollback"]["failed"]) == ("rollback_failed", failed)

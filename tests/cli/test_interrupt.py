@@ -31,6 +31,18 @@ def test_ctrl_c_cancels_the_run(start: Start) -> None:
     assert (process.returncode, out) == (1, "")
 
 
+def test_ctrl_c_rolls_back_and_says_what_it_undid(start: Start) -> None:
+    """What the run has done is undone before the command ends, and named."""
+    process = start("run", "small.py:paying")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "shipping\n"
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=10)
+    assert (process.returncode, out) == (1, "refunding 3\n")
+    assert errors.splitlines()[-2:] == ["interrupted in LOST", "undone: WORK"]
+    assert [line.split("  ")[-1] for line in errors.splitlines()][2:4] == ["WORK: undoing", "WORK: undone"]
+
+
 def test_a_ctrl_c_that_comes_several_times_is_one(start: Start) -> None:
     """A wrapper hands on what the terminal has sent already: the line, the exit code, and no traceback."""
     process = start("run", "small.py:sleeping")

@@ -15,16 +15,21 @@ from trio.testing import MockClock
 from cano_trio import (
     AttemptStarted,
     CircuitRejected,
+    CompensationFinished,
+    CompensationStarted,
     Event,
     Progress,
     RetryScheduled,
+    Rollback,
     RunEnded,
     RunStarted,
     RunStatus,
     StateEntered,
+    StepFinished,
     TaskFailed,
     TaskSucceeded,
     TooManyTransitions,
+    Waiting,
 )
 from cano_trio.cli import progress, progress_plain
 from cano_trio.cli.progress_live import LINES_A_FRAME, LiveProgress
@@ -68,6 +73,46 @@ def lines_of(*events: Event) -> list[str]:
     return [line.strip() for line in stream.getvalue().splitlines()]
 
 
+def test_what_a_run_waits_for_is_a_line_if_it_waits_long() -> None:
+    """A wait without an end, or of a second or more, is told; short ones only now and then."""
+    assert lines_of(
+        entered(100.0),
+        Waiting("r", "w", Step.WORK, 100.0, "the next poll", 0.1),
+        Waiting("r", "w", Step.WORK, 100.5, "message Approved", None),
+        Waiting("r", "w", Step.WORK, 100.6, "the timer", 90.0),
+        Waiting("r", "w", Step.WORK, 101.5, "the next poll", 0.2),
+    )[1:] == [
+        "0.5 s  WORK: waits for message Approved",
+        "0.6 s  WORK: waits for the timer, 1 min 30 s at most",
+        "1.5 s  WORK: waits for the next poll, 0.2 s at most",
+    ]
+
+
+def test_the_drawn_line_tells_the_wait_while_it_lasts(live: LiveProgress) -> None:
+    """What a state waits for stands in its line, until something else happens."""
+    live.on_event(entered(1.0))
+    live.on_event(Waiting("r", "w", Step.WORK, 1.0, "the timer", 3.0))
+    assert "waits for the timer, 3.0 s at most" in drawn(live, 80)
+    live.on_event(TaskSucceeded("r", "w", Step.WORK, 2.0, "work", Step.DONE))
+    assert "waits" not in drawn(live, 80)
+
+
+def test_each_compensation_has_a_line_of_its_own(live: LiveProgress) -> None:
+    """What is undone is drawn under what was done, with its own mark."""
+    for event in (
+        entered(1.0),
+        TaskFailed("r", "w", Step.WORK, 1.0, "work", BUSY, None),
+        CompensationStarted("r", "w", Step.WORK, 1.0, "work.compensate", in_doubt=False),
+        CompensationFinished("r", "w", Step.WORK, 2.0, "work.compensate", None),
+        CompensationStarted("r", "w", Step.DONE, 2.0, "done.compensate_in_doubt", in_doubt=True),
+        CompensationFinished("r", "w", Step.DONE, 2.0, "done.compensate_in_doubt", BUSY),
+        RunEnded("r", "w", Step.WORK, 3.0, RunStatus.ROLLBACK_FAILED, BUSY, 2.0, Rollback()),
+    ):
+        live.on_event(event)
+    lines = [" ".join(line.split()) for line in drawn(live, 80).splitlines() if line.strip()]
+    assert lines[1:] == ["✓ WORK 1.0 s undo undone", "✗ DONE 1.0 s undo not undone: OSError: busy still"]
+
+
 def test_each_event_worth_telling_is_a_line() -> None:
     """Time since the start, state, and what happened; what says nothing new has no line."""
     assert lines_of(
@@ -99,6 +144,12 @@ def test_progress_is_told_once_a_second_and_at_its_end() -> None:
     assert told[1:] == ["1.0 s  WORK: 10 of 2,500", "2.0 s  WORK: 20 of 2,500"]
     assert lines_of(entered(100.0), progressed(100.1, 3, 3))[1:] == ["0.1 s  WORK: 3 of 3"]
     assert lines_of(entered(100.0), progressed(101.5, 3000, None))[1:] == ["1.5 s  WORK: 3,000"]
+
+
+def test_steps_are_told_once_a_second() -> None:
+    """Stepped work may make thousands of steps: a line a second says how many."""
+    steps = [StepFinished("r", "w", Step.WORK, 100 + number / 10, number) for number in range(1, 25)]
+    assert lines_of(entered(100.0), *steps)[1:] == ["1.0 s  WORK: 10 steps", "2.0 s  WORK: 20 steps"]
 
 
 def test_retries_of_items_are_told_once_a_second() -> None:
@@ -210,6 +261,8 @@ async def test_the_present_state_moves(live: LiveProgress, autojump_clock: MockC
     assert drawn(live, 80).rstrip().endswith("batch work 500, 1 retry")
     live.on_event(progressed(2.0, 1500, 3000))
     assert "batch work ━━━━━━━━━━           1,500/3,000, 1 retry" in drawn(live, 80)
+    live.on_event(StepFinished("r", "w", Step.WORK, 3.0, 12))
+    assert "1,500/3,000, 12 steps, 1 retry" in drawn(live, 90)
     assert "batch" not in drawn(live, 40)
     assert max(map(len, drawn(live, 40).splitlines())) <= 40
 

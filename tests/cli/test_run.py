@@ -41,6 +41,7 @@ def test_json_is_one_document_and_nothing_else(command: Command) -> None:
         "path": ["FETCH", "PARSE", "DONE"],
         "data": {"url": "a/bc", "words": ["a", "bc", "3"], "folder": "in"},
         "error": None,
+        "rollback": None,
     }
     assert "fetching a/bc\n" in result.stderr
 

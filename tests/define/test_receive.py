@@ -254,9 +254,9 @@ o NO
 
 
 def test_mermaid() -> None:
-    """Mermaid: a receive is a parallelogram, which takes something in."""
+    """Mermaid: a receive is a flag, into which a message comes."""
     lines = drawn("mermaid").splitlines()
-    assert '    ASK[/"ASK<br/><i>receive ask</i>"/]' in lines
+    assert '    ASK>"ASK<br/><i>receive ask</i>"]' in lines
     assert '    ASK -->|"timeout"| AGAIN' in lines
     assert "    AGAIN --> YES" in lines
 
@@ -264,5 +264,5 @@ def test_mermaid() -> None:
 def test_dot() -> None:
     """Graphviz: the same."""
     lines = drawn("dot").splitlines()
-    assert r'  "ASK" [label="ASK\nreceive ask", shape=parallelogram];' in lines
+    assert r'  "ASK" [label="ASK\nreceive ask", shape=cds];' in lines
     assert '  "ASK" -> "AGAIN" [label="timeout"];' in lines

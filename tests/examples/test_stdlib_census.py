@@ -104,10 +104,10 @@ def test_only_what_may_pass_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("def f(:\n")
     (tmp_path / "gone.py").symlink_to("nowhere")
     told = (
-        "from pathlib import Path; read = Path.read_bytes;"
-        "Path.read_bytes = lambda path: print('reading', path.name) or read(path);"
+        "import os; from pathlib import Path; read = Path.read_bytes;"
+        "Path.read_bytes = lambda path: os.write(1, f'reading {path.name};'.encode()) and read(path);"
     )
-    said = python("-c", told + RUN, CENSUS, tmp_path).stdout  # not its lines: two threads may print at once
+    said = python("-c", told + RUN, CENSUS, tmp_path).stdout  # written at once: print is not safe from two threads
     assert (said.count("reading bad.py"), said.count("reading gone.py")) == (1, 3)
 
 

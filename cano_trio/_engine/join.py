@@ -1,0 +1,182 @@
+"""How the branches of a split run at once and are joined: one verdict, given as soon as it is certain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, final
+
+import trio
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled
+
+from .._define.branch_results import BranchResults
+from .._define.join_rule import JoinRule
+from .._errors import SplitFailed
+from .._observe.events import BranchEnded, BranchStarted
+from .attempt import attempt
+from .rollback import undo_branches
+from .run import Run
+from .unit import Unit
+
+
+class Branch(NamedTuple):
+    """One branch, ready to be attempted."""
+
+    name: str
+    unit: Unit
+    args: tuple[object, ...]
+    part: str
+    undoable: bool = False
+
+
+@final
+class Join:
+    """The branches of one split while they run, and what they have come to.
+
+    Args:
+        run: the run whose state it is.
+        task: the split's name.
+        branches: the branches.
+        rule: when they have come to enough.
+    """
+
+    __slots__ = (
+        "branches",
+        "enough",
+        "failures",
+        "hopeless",
+        "nursery",
+        "passing",
+        "queued",
+        "rule",
+        "run",
+        "settled",
+        "successes",
+        "task",
+        "todo",
+    )
+
+    def __init__(self, run: Run, task: str, branches: Sequence[Branch], rule: JoinRule) -> None:
+        self.run = run
+        self.task = task
+        self.branches = branches
+        self.rule = rule
+        self.todo: Iterator[Branch] = iter(branches)
+        self.queued = False
+        """There are branches that wait for others to end."""
+        self.enough, self.hopeless = rule.limits(len(branches))
+        self.successes: dict[str, Any] = {}
+        self.failures: dict[str, BaseException] = {}
+        self.settled = self._is_certain()
+        self.passing: BaseException | None = None
+        """What is no `Exception`, and leaves the run as it is."""
+
+    async def results(self, timeout: float | None, bulkhead: int | None) -> BranchResults[Any]:
+        """Run the branches until the verdict; those that it cuts off have stopped before it is told.
+
+        Args:
+            timeout: seconds after which it is judged by what has finished.
+            bulkhead: how many branches at once.
+
+        Raises:
+            SplitFailed: they have not come to enough.
+        """
+        late = False
+        if self.settled or not self.branches:
+            await checkpoint()
+        else:
+            async with trio.open_nursery() as self.nursery:
+                # The nursery's own scope has the deadline and takes the verdict's cancel: a second one would cost as much
+                # as a branch, and what ended it is read from what has finished.
+                if timeout is not None:
+                    self.nursery.cancel_scope.deadline = trio.current_time() + timeout
+                self._begin(len(self.branches) if bulkhead is None else bulkhead)
+                self.queued = bulkhead is not None
+            late = not self.settled and self._finished() < len(self.branches)
+        if self.passing is not None:
+            raise self.passing
+        results = self._judged(timeout if late else None)
+        if any(branch.undoable for branch in self.branches):
+            await undo_branches(self.run, {branch.part for branch in self.branches if branch.name in self.successes})
+        return results
+
+    def _judged(self, timed_out: float | None) -> BranchResults[Any]:
+        total = len(self.branches)
+        met = self.rule.is_met(total, len(self.successes), self._finished())
+        # Taken out of this object, which the frames of the failures hold: else they would hold themselves.
+        failures, self.failures = self.failures, {}
+        results = BranchResults(self.successes, failures, names=[branch.name for branch in self.branches])
+        if met:
+            return results
+        raise SplitFailed(
+            self.task,
+            self.rule.text(total),
+            results=results,
+            failures=failures,
+            missing=results.missing,
+            timeout=timed_out,
+        ) from next(iter(failures.values()), None)
+
+    def _begin(self, count: int) -> None:
+        """Begin the next so many branches, each as a task: at the bulkhead, one that is over begins the next."""
+        start = self.nursery.start_soon
+        for branch in islice(self.todo, count):
+            start(self._branch, branch, name=branch.unit.label)
+
+    async def _branch(self, branch: Branch) -> None:
+        await checkpoint_if_cancelled()  # begun in the moment in which all were cut off, it must do nothing
+        run = self.run
+        name, unit, args, part, undoable = branch
+        if run.observers:
+            run.tell(BranchStarted, self.task, name)
+        try:
+            value = await attempt(run, unit, args, part, [1])
+        except Exception as error:
+            self.failures[name] = error  # here a failure becomes a fact
+            self._go_on(name, error)
+        except BaseException as error:
+            if run.observers:
+                run.tell(BranchEnded, self.task, name, "cancelled", None)
+            if _is_cancel(error):
+                raise
+            self._pass_on(error)
+        else:
+            if undoable and self.nursery.cancel_scope.cancel_called:
+                return  # held, it has come after the verdict: it is undone before the run goes on
+            self.successes[name] = value  # here a success becomes a fact
+            self._go_on(name, None)
+
+    def _go_on(self, name: str, error: Exception | None) -> None:
+        """A branch has finished: tell of it, and end them all if the verdict is certain, or begin the next."""
+        if self.run.observers:
+            self.run.tell(BranchEnded, self.task, name, "succeeded" if error is None else "failed", error)
+            self.run.report_progress(self._finished(), len(self.branches))
+        if self._is_certain():
+            self._settle()
+        elif self.queued:
+            self._begin(1)
+
+    def _settle(self) -> None:
+        if not self.settled:
+            self.settled = True
+            if self._finished() < len(self.branches):
+                self.nursery.cancel_scope.cancel(f"the verdict on {self.task} is certain")
+
+    def _finished(self) -> int:
+        return len(self.successes) + len(self.failures)
+
+    def _is_certain(self) -> bool:
+        return len(self.successes) >= self.enough or len(self.failures) >= self.hopeless
+
+    def _pass_on(self, error: BaseException) -> None:
+        """End all for something that is no `Exception`: raised in the nursery, it would leave in a group of ours."""
+        self.passing = self.passing or error
+        self.settled = True
+        self.nursery.cancel_scope.cancel(f"{type(error).__name__} passes through {self.task}")
+
+
+def _is_cancel(error: BaseException) -> bool:
+    """Whether there is a cancel in it, which only its scope may take."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[0] is not None
+    return isinstance(error, trio.Cancelled)

@@ -1,0 +1,150 @@
+"""How a split advances: its branches are joined, and the run goes on in the join state with what they came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, final
+
+from msgspec.structs import replace
+
+from .._define.blueprint import Plan
+from .._define.compensatable import COMPENSATABLE_BRANCH
+from .._define.fault import Fault
+from .._define.node import name_of
+from .._define.split import Over, Split
+from .._errors import DefinitionError
+from .._journal.codec import Codec, codec_for
+from .attempt import attempt
+from .compensatable import compensatable_unit
+from .join import Branch, Join
+from .layers import Call
+from .run import Run
+from .step import Step
+from .unit import Binder
+
+
+def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
+    """Make the state's step join the branches that were registered."""
+    split: Split[Any] = plan.node.split  # type: ignore[assignment]  # what this model is made with
+    branches = [_fixed_branch(step, name, branch, plan, binder) for name, branch in plan.branches.items()]
+
+    async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
+        join = Join(run, step.label, branches, split.rule)
+        run.joined = await join.results(split.timeout, split.bulkhead)
+        return split.then
+
+    step.advance = advance
+
+
+def _fixed_branch(step: Step, name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:
+    part = f"/b:{name}"
+    if branch.node.model is COMPENSATABLE_BRANCH:
+        unit = compensatable_unit(step, branch, binder, f"{plan.node.name}[{name}]", branch=True)
+        return Branch(name, unit, unit.args, part, undoable=True)
+    unit = binder.unit(
+        branch.methods["run"], config=branch.node.config, choosers=branch.plain, label=f"{plan.node.name}[{name}]"
+    )
+    return Branch(name, unit, unit.args, part)
+
+
+def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
+    """Make the state's step attempt the task, and join the branches that it returns."""
+    node = plan.node
+    unit = binder.unit(plan.methods["split"], writes=True, config=node.config, choosers=plan.plain)
+    made = {id(branch.node.functions["run"]): _ItemBranch(branch, plan, binder) for branch in plan.branches.values()}
+    plain = {id(edge.target) for edge in plan.edges if not edge.joins}
+    joining = {id(edge.target) for edge in plan.edges if edge.joins}
+
+    async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
+        split = await attempt(run, unit, unit.args)
+        if not isinstance(split, Split):
+            return split if id(split) in plain else step.after(split)
+        if id(split.then) not in joining:
+            step.after(split)
+        branches = _branches_over(split, plan, made, type(step.state))
+        # Here the choice becomes a fact: its items, and what the task wrote with them.
+        if unit.takes_draft:
+            run.keep_draft()
+        run.joined = await Join(run, step.label, branches, split.rule).results(split.timeout, split.bulkhead)
+        return split.then
+
+    step.unit = unit
+    step.writes = unit.takes_draft
+    step.advance = advance
+
+
+@final
+class _ItemBranch:
+    """A declared branch of which each attempt gets a fresh copy of its item."""
+
+    __slots__ = ("pack", "unit")
+
+    def __init__(self, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> None:
+        method = branch.methods["run"]
+        codec = codec_for(method.own[0])
+        self.pack = codec.pack
+        self.unit = binder.unit(
+            replace(method, function=_unpacking(method.function, codec)),
+            config=branch.node.config,
+            choosers=branch.plain,
+            label=f"{plan.node.name}[{branch.node.name}]",
+        )
+
+
+def _unpacking(function: Call, codec: Codec[Any]) -> Call:
+    """The function, given its first argument packed."""
+    unpack = codec.unpack
+
+    async def call(packed: Any, *args: object) -> Any:
+        return await function(unpack(packed), *args)
+
+    return call
+
+
+def _branches_over(
+    split: Split[Any], plan: Plan[Any], made: Mapping[int, _ItemBranch], states: type[Enum]
+) -> list[Branch]:
+    """The branches that a task returned, with their items packed.
+
+    Raises:
+        DefinitionError: the split is wrong in itself, or its branch is none that takes an item.
+        DataNotEncodable: an item can't be written down.
+    """
+    faults = list(split.faults(states))
+    over = split.branches
+    item_branch = made.get(id(over.branch)) if isinstance(over, Over) else None
+    if item_branch is None:
+        faults.append(_undeclared(over))
+    if not isinstance(over, Over) or item_branch is None or faults:
+        node = plan.node
+        raise DefinitionError([fault.problem(node.place, node.name, str(node.site)) for fault in faults])
+    pack, unit = item_branch.pack, item_branch.unit
+    return [Branch(name, unit, (pack(item), *unit.args), f"/b:{name}") for name, item in over.items.items()]
+
+
+def _undeclared(over: object) -> Fault:
+    if not isinstance(over, Over):
+        return Fault("E35", "it returned a split of fixed branches", "Return Split.over(...), or use register_split.")
+    return Fault(
+        "E35",
+        f"{name_of(over.branch)} is no branch that takes an item",
+        "Write @workflow.branch over it; a fixed split can't name it too.",
+    )
+
+
+def forget_results(step: Step) -> None:
+    """Let the outcomes of branches go when a state is finished to which they came; a router passes them on."""
+    advance = step.advance
+    if advance is None or not step.counts:
+        return
+
+    async def advance_and_forget(run: Run, unit: Any, args: tuple[object, ...]) -> Any:
+        joined = run.joined
+        try:
+            return await advance(run, unit, args)
+        finally:
+            if run.joined is joined:  # it may be a split itself
+                run.joined = None
+
+    step.advance = advance_and_forget
