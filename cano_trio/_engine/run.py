@@ -187,7 +187,7 @@ class Run:
         """Go on to no other state, and take no more messages."""
         self.status = status
         if self._mailbox is not None:
-            self._mailbox.close(status.value)
+            self._mailbox.close(status.value, self.letter)
             self._mailbox = self.letter = None
 
     def context(self, attempt: int, part: str) -> RunContext:

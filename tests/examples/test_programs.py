@@ -40,6 +40,16 @@ SAYS = {
         "  got 41.50 of yesterday, because of CircuitOpen",
         "7 requests in all; the breaker is closed",
     ],
+    "approval": [
+        "order-1: SHIPPED   cup, below the limit",
+        "<Run 'order-1' completed SHIPPED>",
+        "<Run 'order-2' running AWAIT_APPROVAL>",
+        "Mo's mail is news: True",
+        "Mo's mail is news: False",
+        "no state of run 'order-3' takes a message of type str: they take Approved, Rejected",
+        "order-3: DECLINED  yacht, Jo says it is too dear",
+        "order-4: DECLINED  sofa, nobody answered",
+    ],
     "bare": ["hello from a bare task", "the run ended in DONE"],
     "join_strategies": [
         "all:",
@@ -63,6 +73,15 @@ SAYS = {
         "second 121: ###",
         "tokens held 2 back",
         "minute held 0 back",
+    ],
+    "negotiation": [
+        "round 1: Ada is offered 40, and says 90",
+        "round 1: Bo is offered 90, and says 50",
+        "round 3: Bo is offered 70, and says 70",
+        "round 4: Ada takes 70",
+        "<Run 'Ada' completed AGREED> <Run 'Bo' completed AGREED>",
+        "round 2: Cy hangs up at 50",
+        "Di hears nothing more",
     ],
     "partial_results": [
         "12:00  41.75  by way of SETTLE",

@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator
 from enum import Enum, auto
 from typing import Literal
 
-from cano_trio import BatchResults, BatchTask, More, SteppedTask, Workflow
-from cano_trio import BatchResults, BatchTask, StreamTask, Workflow
+from cano_trio import BatchResults, BatchTask, More, ReceiveTask, SteppedTask, StreamTask, Workflow
 
 
 class Step(Enum):
@@ -76,4 +75,9 @@ class OtherArguments(StreamTask[Step, Page, Row, int]):
     async def flush_window(self, rows: list[Page]) -> None: ...  # type: ignore[override]
 
     async def on_close(self, reason: str) -> Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+class OtherMessage(ReceiveTask[Step, Page]):
+    async def on_message(self, message: Row) -> Literal[Step.DONE]:  # type: ignore[override]
         return Step.DONE
