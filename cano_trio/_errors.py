@@ -150,6 +150,8 @@ class AttemptTimeout(TaskError, TimeoutError):
 class CompensationTimeout(TaskError, TimeoutError):
     """A compensation was cut off, because the workflow's ``compensation_timeout`` for all of them was over.
 
+    ``__cause__`` is what its latest attempt failed with, if one has.
+
     Args:
         task: the compensation's name.
         limit: the timeout, in seconds.
