@@ -456,9 +456,9 @@ class RollbackFailed(RunError, ExceptionGroup[Exception]):
 
     @override
     def derive(self, excs: Any, /) -> Any:
-        """A part of it, as `split` makes one."""
+        """A part of it, as `split` makes one, and trio where a scope around it was cancelled; it tells the same."""
         part = type(self)(self.message, excs)
-        part.left = self.left
+        vars(part).update(vars(self))
         return part
 
     @property
