@@ -33,6 +33,10 @@ from ._define.split import SplitOptions as SplitOptions
 from ._define.split import SplitTask as SplitTask
 from ._define.stepped import More as More
 from ._define.stepped import SteppedTask as SteppedTask
+from ._define.stream import CloseReason as CloseReason
+from ._define.stream import StreamOptions as StreamOptions
+from ._define.stream import StreamTask as StreamTask
+from ._define.stream import Window as Window
 from ._define.task import Task as Task
 from ._define.timer import TimerTask as TimerTask
 from ._engine.failure import FailureContext as FailureContext
@@ -48,6 +52,7 @@ from ._errors import DataNotWritable as DataNotWritable
 from ._errors import DataTooLarge as DataTooLarge
 from ._errors import DataTypeMismatch as DataTypeMismatch
 from ._errors import DefinitionError as DefinitionError
+from ._errors import DrainTimeout as DrainTimeout
 from ._errors import IllegalTransition as IllegalTransition
 from ._errors import KeyNotFound as KeyNotFound
 from ._errors import MailboxFull as MailboxFull
@@ -68,6 +73,7 @@ from ._errors import RunAlreadyEnded as RunAlreadyEnded
 from ._errors import RunCancelled as RunCancelled
 from ._errors import RunError as RunError
 from ._errors import RunTimeout as RunTimeout
+from ._errors import SourceNotClosed as SourceNotClosed
 from ._errors import SplitFailed as SplitFailed
 from ._errors import StoreError as StoreError
 from ._errors import StoreTypeMismatch as StoreTypeMismatch
@@ -92,6 +98,7 @@ from ._observe.events import StepFinished as StepFinished
 from ._observe.events import TaskFailed as TaskFailed
 from ._observe.events import TaskSucceeded as TaskSucceeded
 from ._observe.events import Waiting as Waiting
+from ._observe.events import WindowFlushed as WindowFlushed
 from ._observe.observer import Observer as Observer
 from ._observe.rollback import Outstanding as Outstanding
 from ._observe.rollback import Rollback as Rollback
@@ -139,6 +146,7 @@ __all__ = [
     "CircuitRejected",
     "CircuitState",
     "CircuitStatistics",
+    "CloseReason",
     "CompensatableOptions",
     "CompensatableTask",
     "CompensationFinished",
@@ -151,6 +159,7 @@ __all__ = [
     "DataTooLarge",
     "DataTypeMismatch",
     "DefinitionError",
+    "DrainTimeout",
     "Event",
     "FailureContext",
     "HealthLevel",
@@ -209,6 +218,7 @@ __all__ = [
     "RunStatus",
     "RunTimeout",
     "Shared",
+    "SourceNotClosed",
     "Split",
     "SplitFailed",
     "SplitOptions",
@@ -218,6 +228,8 @@ __all__ = [
     "SteppedTask",
     "StoreError",
     "StoreTypeMismatch",
+    "StreamOptions",
+    "StreamTask",
     "Task",
     "TaskConfig",
     "TaskError",
@@ -229,6 +241,8 @@ __all__ = [
     "TimerTask",
     "TooManyTransitions",
     "Waiting",
+    "Window",
+    "WindowFlushed",
     "WindowedRateLimiter",
     "Workflow",
     "failure_context",

@@ -8,6 +8,8 @@
     |   |-- AttemptTimeout (TimeoutError)
     |   |   `-- PollTimeout
     |   |-- CompensationTimeout (TimeoutError)
+    |   |-- DrainTimeout (TimeoutError)
+    |   |-- SourceNotClosed
     |   |-- RetryExhausted
     |   |-- CircuitOpen
     |   |-- RateLimited
@@ -183,6 +185,39 @@ class PollTimeout(AttemptTimeout):
         )
         Exception.__init__(self, text)  # anew: it can say more than any timeout
         self.looks = looks
+
+
+@final
+class DrainTimeout(TaskError, TimeoutError):
+    """A cancelled stream was cut off: its ``drain_timeout`` was over before it had come to its end.
+
+    Args:
+        task: the name of the stream, or of its part.
+        limit: the timeout, in seconds.
+    """
+
+    def __init__(self, task: str, limit: float) -> None:
+        super().__init__(
+            f"{task} was cut off: the run was cancelled, and the stream's drain_timeout of {limit:g} s is over. Outputs "
+            "that were not flushed yet are dropped, and their cursor is not kept."
+        )
+        self.task = task
+        self.limit = limit
+
+
+@final
+class SourceNotClosed(TaskError):
+    """The source of a stream could not be closed.
+
+    Args:
+        task: the name of the stream's ``open``.
+        why: what it did instead.
+    """
+
+    def __init__(self, task: str, why: str) -> None:
+        super().__init__(f"the source that {task} opened could not be closed: {why}")
+        self.task = task
+        self.why = why
 
 
 @final

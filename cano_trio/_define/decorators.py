@@ -24,6 +24,7 @@ from .receive import RECEIVE, ReceiveDecorator, ReceiveFunction, ReceiveOptions
 from .router import ROUTER, RouterDecorator
 from .split import SPLIT, SplitDecorator
 from .stepped import STEPPED, SteppedDecorator
+from .stream import STREAM, StreamDecorator, StreamFunction, StreamOptions
 from .task import TASK, TaskDecorator
 from .timer import TIMER, TimerDecorator, TimerFunction
 
@@ -151,6 +152,20 @@ class Decorators(ABC, Generic[S]):
             DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
         """
         return cast("SplitDecorator[S]", self._decorator(state, SPLIT, options))
+
+    def stream(self, state: S, /, **options: Unpack[StreamOptions[S]]) -> StreamDecorator[S]:
+        """Decorate an async function that processes one item of a stream, and gives its output and its cursor.
+
+        Hang ``open``, ``flush_window`` and ``on_close`` on it, and ``dead_letter`` if items are to go there.
+
+        Args:
+            state: the state in which the stream is worked off.
+            options: see `StreamOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, the function is not async, or an option is wrong.
+        """
+        return cast("StreamDecorator[S]", self._decorator(state, STREAM, options, StreamFunction))
 
     @overload
     def branch(self, function: F, /) -> F: ...

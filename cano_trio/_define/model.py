@@ -27,9 +27,11 @@ class MethodRule(Struct, frozen=True, kw_only=True):
         writes: it may change the run's data.
         also: what it may return besides a state, as classes.
         needed_with: the knob that calls for it: with a value there it is required, and without one it is never called.
+        needed_for: the value that it must be, if not any will do.
         by_class: `isinstance` tells which values are given to it, so that its own arguments are annotated with classes.
         label: what stands at its edges in a drawing, where its annotation says nothing.
         receipt: it may return a pair of a state and a receipt.
+        source: it gives a source, and may be an async generator, or what a decorator has made of one.
     """
 
     name: str
@@ -39,9 +41,11 @@ class MethodRule(Struct, frozen=True, kw_only=True):
     writes: bool = False
     also: tuple[type, ...] = ()
     needed_with: str = ""
+    needed_for: Any = None
     by_class: bool = False
     label: str = ""
     receipt: bool = False
+    source: bool = False
 
 
 @final
@@ -56,6 +60,7 @@ class Model(Struct, frozen=True, kw_only=True):
         options: what it may be told besides its knobs.
         generics: what the class form's generics after the state stand for, in order.
         check: compares the annotations of the methods with each other; yields what disagrees.
+        plain: plain functions that it may be given, with injected parameters, and what the model gives them first.
         kept: what the model itself has to write down, such as a cursor: whose it is, its name, and its type.
     """
 
@@ -64,6 +69,7 @@ class Model(Struct, frozen=True, kw_only=True):
     knobs: Mapping[str, tuple[Any, Callable[[str, Any], None]]] = field(default_factory=dict[str, Any])
     retries: bool = True
     options: frozenset[str] = MODEL_OPTIONS
+    plain: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
     generics: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Method], Mapping[str, Any]], Iterator[tuple[Method, str]]] | None = None
     kept: Callable[[Mapping[str, Method]], Iterator[tuple[Method, str, Any]]] | None = None

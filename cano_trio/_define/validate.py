@@ -12,10 +12,10 @@ import attrs
 import msgspec
 
 from .._errors import Problem
-from .blueprint import Plan, joined_states, where_states_are_named
+from .blueprint import Plan, joined_states, result_type, where_states_are_named
 from .compatible import bare, compatible, has_instances, name_of
 from .edges import members, written
-from .method import Method, Parameter, Want
+from .method import UNKNOWN, Method, Parameter, Want
 
 S = TypeVar("S", bound=Enum)
 
@@ -71,9 +71,9 @@ def _results_of_another_type(plans: Mapping[S, Plan[S]]) -> Iterator[Problem]:
         if split.node.split is None or (then := split.node.split.then) not in plans:
             continue
         for method, parameter in _takers_of_results(plans[then]):
-            wanted = next(get_args(hint)[0] for hint in members(parameter.hint) if get_args(hint))
+            wanted = next((get_args(hint)[0] for hint in members(parameter.hint) if get_args(hint)), UNKNOWN)
             for name, branch in split.branches.items():
-                given = branch.methods["run"].returns
+                given = result_type(branch)
                 if not compatible(given, wanted):
                     yield Problem(
                         code="E17", place=then.name, site=str(method.site), hint="Make them agree.",

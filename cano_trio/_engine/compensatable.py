@@ -27,6 +27,14 @@ HOLD = 30.0
 
 def bind_compensatable(step: Any, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step attempt the work, and remember how it is undone."""
+    step.unit = compensatable_unit(step, plan, binder, plan.node.name)
+    step.args = step.unit.args
+    step.writes = step.unit.takes_draft
+    step.advance = attempt
+
+
+def compensatable_unit(step: Any, plan: Plan[Any], binder: Binder, label: str, *, branch: bool = False) -> Unit:
+    """The unit of work that can be undone: of a state, or of a branch, which may only read the run's data."""
     config, knobs, methods = plan.node.config, plan.node.knobs, plan.methods
     undoing = TaskConfig(
         retry=knobs["compensate_retry"],
@@ -40,19 +48,14 @@ def bind_compensatable(step: Any, plan: Plan[Any], binder: Binder) -> None:
         _unit(binder, compensate, _taking(compensate.function), undoing),
         None if in_doubt is None else _unit(binder, in_doubt, _in_doubt(in_doubt.function), undoing),
     )
-    step.unit = binder.unit(
+    return binder.unit(
         methods["run"],
-        writes=True,
+        writes=not branch,
         config=attrs.evolve(config, attempt_timeout=None),
-        choosers=plan.choosers,
-        label=plan.node.name,
-        around=lambda call: held(
-            recorded(call, undo), knobs["hold"] or config.limit or HOLD, config.limit, plan.node.name
-        ),
+        choosers=plan.plain,
+        label=label,
+        around=lambda call: held(recorded(call, undo), knobs["hold"] or config.limit or HOLD, config.limit, label),
     )
-    step.args = step.unit.args
-    step.writes = step.unit.takes_draft
-    step.advance = attempt
 
 
 def _unit(binder: Binder, method: Method, call: Call, config: TaskConfig) -> Unit:

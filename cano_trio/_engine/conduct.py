@@ -84,7 +84,7 @@ async def _undone(run: Run, workflow: Definition[Any, Any], error: BaseException
         _end(run, RunStatus.CANCELLED if stopped else RunStatus.FAILED, _told(error))
         return error
     run.stop(RunStatus.ROLLING_BACK)
-    rollback = await _rolled_back(run, workflow, error)
+    rollback = await _rolled_back(run, error)
     status = (
         RunStatus.ROLLBACK_FAILED if not rollback.clean else RunStatus.CANCELLED if stopped else RunStatus.ROLLED_BACK
     )
@@ -96,9 +96,9 @@ async def _undone(run: Run, workflow: Definition[Any, Any], error: BaseException
     return error
 
 
-async def _rolled_back(run: Run, workflow: Definition[Any, Any], error: BaseException) -> Rollback:
+async def _rolled_back(run: Run, error: BaseException) -> Rollback:
     try:
-        return await roll_back(run, workflow.compensation_timeout)
+        return await roll_back(run)
     except BaseException as broken:  # a second Ctrl-C: it replaces the error, which must not be lost with it
         _log.error("run %r: its rollback was broken off by %r", run.run_id, broken, exc_info=error)
         _end(run, RunStatus.ROLLBACK_FAILED, broken)

@@ -14,6 +14,7 @@ from .._define.join_rule import JoinRule
 from .._errors import SplitFailed
 from .._observe.events import BranchEnded, BranchStarted
 from .attempt import attempt
+from .rollback import undo_branches
 from .run import Run
 from .unit import Unit
 
@@ -25,6 +26,7 @@ class Branch(NamedTuple):
     unit: Unit
     args: tuple[object, ...]
     part: str
+    undoable: bool = False
 
 
 @final
@@ -93,7 +95,10 @@ class Join:
             late = not self.settled and self._finished() < len(self.branches)
         if self.passing is not None:
             raise self.passing
-        return self._judged(timeout if late else None)
+        results = self._judged(timeout if late else None)
+        if any(branch.undoable for branch in self.branches):
+            await undo_branches(self.run, {branch.part for branch in self.branches if branch.name in self.successes})
+        return results
 
     def _judged(self, timed_out: float | None) -> BranchResults[Any]:
         total = len(self.branches)
@@ -121,7 +126,7 @@ class Join:
     async def _branch(self, branch: Branch) -> None:
         await checkpoint_if_cancelled()  # begun in the moment in which all were cut off, it must do nothing
         run = self.run
-        name, unit, args, part = branch
+        name, unit, args, part, undoable = branch
         if run.observers:
             run.tell(BranchStarted, self.task, name)
         try:
@@ -136,6 +141,8 @@ class Join:
                 raise
             self._pass_on(error)
         else:
+            if undoable and self.nursery.cancel_scope.cancel_called:
+                return  # held, it has come after the verdict: it is undone before the run goes on
             self.successes[name] = value  # here a success becomes a fact
             self._go_on(name, None)
 

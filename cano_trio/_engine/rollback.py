@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum
 from typing import Any, Final, final
 
@@ -85,6 +86,11 @@ class Entry:
         """Its attempts began, and left no receipt."""
         return self.receipt is IN_DOUBT
 
+    @property
+    def unit(self) -> Unit | None:
+        """What undoes it, if anything does."""
+        return self.undo.in_doubt if self.in_doubt else self.undo.compensate
+
     def taken(self) -> Any:
         """The receipt, as its compensation gets it: each attempt a copy of its own."""
         return self.receipt.value if isinstance(self.receipt, _Live) else self.undo.codec.unpack(self.receipt)
@@ -119,10 +125,10 @@ def begun(run: Run, undo: Undo, part: str) -> Entry:
     return new
 
 
-async def roll_back(run: Run, limit: float) -> Rollback:
-    """Undo all that a run has done, last things first; shielded from every cancel, and no longer than `limit` seconds."""
+async def roll_back(run: Run) -> Rollback:
+    """Undo all that a run has done, last things first; shielded from every cancel, within its `compensation_timeout`."""
     begun_at = run.clock()
-    undoing = _Undoing(begun_at + limit, limit)
+    undoing = _Undoing(begun_at + run.compensation_timeout, run.compensation_timeout)
     run.error = None  # that of the state where the run has stopped, not of those that are undone
     await undoing.back_through(run)
     return Rollback(
@@ -133,6 +139,34 @@ async def roll_back(run: Run, limit: float) -> Rollback:
         outstanding=tuple(undoing.outstanding),
         elapsed=run.clock() - begun_at,
     )
+
+
+async def undo_branches(run: Run, kept: Collection[str]) -> None:
+    """Undo those branches of the present state without which it goes on: they failed halfway, or came too late.
+
+    Args:
+        run: the run.
+        kept: the parts of the branches that it goes on with.
+
+    Raises:
+        Exception: what a compensation failed with; it is tried again when the run is rolled back.
+    """
+    # What has no `compensate_in_doubt` can't be dealt with now; a rollback will name it.
+    superfluous = [
+        entry
+        for entry in run.done
+        if isinstance(entry, Entry) and entry.seq == run.seq and entry.part not in kept and entry.unit is not None
+    ]
+    undoing = _Undoing(run.clock() + run.compensation_timeout, run.compensation_timeout)
+    for entry in reversed(superfluous):
+        failed = len(undoing.outstanding)
+        await undoing.undo(run, entry)
+        if len(undoing.outstanding) == failed:
+            run.done.remove(entry)
+    if undoing.failed:
+        raise undoing.failed[0][1]
+    if undoing.left:
+        raise CompensationTimeout(run.step.label, run.compensation_timeout)
 
 
 @final
@@ -158,13 +192,14 @@ class _Undoing:
             else:
                 run.step, run.seq = entry.undo.step, entry.seq
                 run.visits[run.step.index] = entry.visit
-                await self._undo(run, entry)
+                await self.undo(run, entry)
             run.done.pop()  # only now: of a rollback that is broken off, the rest stays in the list
         run.step, run.seq, run.visits = place
 
-    async def _undo(self, run: Run, entry: Entry) -> None:
+    async def undo(self, run: Run, entry: Entry) -> None:
+        """Undo one piece of work, or note why not."""
         state = run.step.state
-        unit = entry.undo.in_doubt if entry.in_doubt else entry.undo.compensate
+        unit = entry.unit
         if unit is None:
             self.in_doubt.append(state)
             self._leave(run, entry, "in doubt")

@@ -41,6 +41,7 @@ class Run:
         "cancelled",
         "clock",
         "codec",
+        "compensation_timeout",
         "done",
         "draft",
         "elapsed",
@@ -53,6 +54,7 @@ class Run:
         "mistake",
         "observers",
         "packed",
+        "parent",
         "path",
         "reason",
         "resources",
@@ -80,12 +82,16 @@ class Run:
         observers: Sequence[Observer],
         resources: Resources,
         takes: Kinds,
+        compensation_timeout: float,
+        parent: Run | None = None,
     ) -> None:
         self.workflow = workflow
         self.run_id = run_id
         self.lineage = (*at_work.get(), next(_numbers))
         """The numbers of the runs whose tasks run it, the outermost first, and its own."""
-        self.key = run_id
+        self.parent = parent
+        """The run whose state's work it does."""
+        self.key: str = run_id if parent is None else f"{parent.key}/{parent.seq}"
         """What its idempotency keys begin with."""
         self.scope: trio.CancelScope | None = None
         """What a cancel or a timeout ends; None where neither can come."""
@@ -95,6 +101,8 @@ class Run:
         """Why it was cancelled."""
         self.done: list[Any] = []
         """What it has done that can be undone: entries for `roll_back`, and child runs that have done something."""
+        self.compensation_timeout = compensation_timeout
+        """Seconds that undoing may take."""
         self.step = start
         self.limit = limit
         """After how many transitions it fails."""
@@ -103,7 +111,7 @@ class Run:
         """The data as the last finished state left them."""
         self.draft: Any = None
         """The copy that the present attempt works on."""
-        self.observers = list(observers)
+        self.observers: list[Observer] = list(observers) if parent is None else parent.observers
         self.resources = resources
         """As this run sees them: with those that were made for it alone."""
         self.takes = takes
@@ -123,7 +131,7 @@ class Run:
         """What the branches came to that led to the present state."""
         self.attempts = 1
         """The number of the present state's latest attempt."""
-        self.seq = 0
+        self.seq: int = 0
         """How many states it has finished, not counting routers."""
         self.clock = trio.lowlevel.current_clock().current_time
         self.started = self.clock()
@@ -161,6 +169,8 @@ class Run:
         Raises:
             RunAlreadyEnded: it takes no more messages.
         """
+        if self.parent is not None:
+            return self.parent.mailbox()
         if self.status is not RunStatus.RUNNING:
             raise RunAlreadyEnded(self.run_id, self.status.value)
         if self._mailbox is None:
@@ -178,7 +188,7 @@ class Run:
         self.status = status
         if self._mailbox is not None:
             self._mailbox.close(status.value)
-            self._mailbox = None
+            self._mailbox = self.letter = None
 
     def context(self, attempt: int, part: str) -> RunContext:
         """The context of an attempt at a part of the present state."""

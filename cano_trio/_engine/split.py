@@ -9,12 +9,14 @@ from typing import Any, final
 from msgspec.structs import replace
 
 from .._define.blueprint import Plan
-from .._define.join_rule import Fault
+from .._define.compensatable import COMPENSATABLE_BRANCH
+from .._define.fault import Fault
 from .._define.node import name_of
 from .._define.split import Over, Split
 from .._errors import DefinitionError
 from .._journal.codec import Codec, codec_for
 from .attempt import attempt
+from .compensatable import compensatable_unit
 from .join import Branch, Join
 from .layers import Call
 from .run import Run
@@ -25,7 +27,7 @@ from .unit import Binder
 def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step join the branches that were registered."""
     split: Split[Any] = plan.node.split  # type: ignore[assignment]  # what this model is made with
-    branches = [_fixed_branch(name, branch, plan, binder) for name, branch in plan.branches.items()]
+    branches = [_fixed_branch(step, name, branch, plan, binder) for name, branch in plan.branches.items()]
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
         join = Join(run, step.label, branches, split.rule)
@@ -35,17 +37,21 @@ def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     step.advance = advance
 
 
-def _fixed_branch(name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:
+def _fixed_branch(step: Step, name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:
+    part = f"/b:{name}"
+    if branch.node.model is COMPENSATABLE_BRANCH:
+        unit = compensatable_unit(step, branch, binder, f"{plan.node.name}[{name}]", branch=True)
+        return Branch(name, unit, unit.args, part, undoable=True)
     unit = binder.unit(
-        branch.methods["run"], config=branch.node.config, choosers=branch.choosers, label=f"{plan.node.name}[{name}]"
+        branch.methods["run"], config=branch.node.config, choosers=branch.plain, label=f"{plan.node.name}[{name}]"
     )
-    return Branch(name, unit, unit.args, f"/b:{name}")
+    return Branch(name, unit, unit.args, part)
 
 
 def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step attempt the task, and join the branches that it returns."""
     node = plan.node
-    unit = binder.unit(plan.methods["split"], writes=True, config=node.config, choosers=plan.choosers)
+    unit = binder.unit(plan.methods["split"], writes=True, config=node.config, choosers=plan.plain)
     made = {id(branch.node.functions["run"]): _ItemBranch(branch, plan, binder) for branch in plan.branches.values()}
     plain = {id(edge.target) for edge in plan.edges if not edge.joins}
     joining = {id(edge.target) for edge in plan.edges if edge.joins}
@@ -81,7 +87,7 @@ class _ItemBranch:
         self.unit = binder.unit(
             replace(method, function=_unpacking(method.function, codec)),
             config=branch.node.config,
-            choosers=branch.choosers,
+            choosers=branch.plain,
             label=f"{plan.node.name}[{branch.node.name}]",
         )
 

@@ -225,6 +225,18 @@ class StepFinished(Event, frozen=True, gc=False):
     step: int
 
 
+class WindowFlushed(Event, frozen=True, gc=False):
+    """A stream has flushed a window, and where it goes on is kept.
+
+    Args:
+        window: how many windows are flushed since the state was entered.
+        outputs: how many outputs were in this one.
+    """
+
+    window: int
+    outputs: int
+
+
 class RunEnded(Event, frozen=True):
     """The run is over.
 

@@ -28,8 +28,15 @@ def shown_progress(workflow: Workflow[Any, Any]) -> AbstractContextManager[Obser
 
 
 def work_of(workflow: Workflow[Any, Any]) -> dict[Enum, str]:
-    """What is done in each state: its task's name, with its kind if it is no plain task."""
-    return {state: plan.node.work for state, plan in workflow.blueprint().items()}
+    """What is done in each state, its child workflows' included: its task's name, with its kind if it is no plain task."""
+    found: dict[Enum, str] = {}
+    seen: list[Any] = [workflow]
+    for one in seen:
+        for state, plan in one.blueprint().items():
+            found.setdefault(state, plan.node.work)
+            if plan.node.child is not None and plan.node.child not in seen:
+                seen.append(plan.node.child)
+    return found
 
 
 def _can_draw() -> bool:

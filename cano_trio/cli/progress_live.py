@@ -35,9 +35,10 @@ from .._observe.events import (
     StepFinished,
     TaskFailed,
     Waiting,
+    WindowFlushed,
 )
 from .._observe.status import RunStatus
-from .wording import count, elapsed, one_line, printable, seconds, waiting
+from .wording import count, elapsed, finished, one_line, printable, seconds, waiting
 
 FRAME_SECONDS = 0.1
 """Between two drawings."""
@@ -66,7 +67,7 @@ class Line:
         bad: the note is of a failure.
         done: how much is done, if the task says so.
         total: of how much.
-        steps: how many of its steps are finished.
+        finished: how many of its steps or windows are.
     """
 
     state: str
@@ -80,7 +81,7 @@ class Line:
     bad: bool = False
     done: int | None = None
     total: int | None = None
-    steps: int = 0
+    finished: str = ""
 
 
 @final
@@ -226,8 +227,8 @@ def _note(line: Line, event: Event) -> None:
             line.note = "undone" if event.error is None else f"not undone: {one_line(event.error)}"
         case Progress():
             line.done, line.total = event.done, event.total
-        case StepFinished():
-            line.steps = event.step
+        case StepFinished() | WindowFlushed():
+            line.finished = finished(event)
             line.note = ""
         case RunEnded() if event.status is not RunStatus.COMPLETED and not line.bad and event.rollback is None:
             line.bad = True
@@ -242,8 +243,8 @@ def _remark(line: Line, bar_width: int) -> RenderableType:
     told = [f"visit {line.visit:,}"] if line.visit > 1 else []
     if line.done is not None:
         told.append(f"{line.done:,}" if line.total is None else f"{line.done:,}/{line.total:,}")
-    if line.steps:
-        told.append(count(line.steps, "step"))
+    if line.finished:
+        told.append(line.finished)
     if line.retries:
         told.append(count(line.retries, "retry"))
     text = Text(", ".join(told), style="dim")

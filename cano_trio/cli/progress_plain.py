@@ -23,8 +23,9 @@ from .._observe.events import (
     StepFinished,
     TaskFailed,
     Waiting,
+    WindowFlushed,
 )
-from .wording import count, elapsed, one_line, printable, seconds, waiting
+from .wording import count, elapsed, finished, one_line, printable, seconds, waiting
 
 BACKLOG = 1000
 """Events that may wait for a slow reader before events are left out."""
@@ -33,7 +34,7 @@ PROGRESS_SECONDS = 1.0
 """Between two lines about the progress of one state."""
 
 _TOLD = (
-    StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Waiting, Progress, StepFinished, CompensationStarted, CompensationFinished,
+    StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Waiting, Progress, StepFinished, WindowFlushed, CompensationStarted, CompensationFinished,
     RunStarted, RunEnded,
 )  # fmt: skip
 
@@ -54,6 +55,7 @@ class PlainProgress:
         """Events; between them, how many were left out; None at the end."""
         self._left_out = 0
         self._started = 0.0
+        self._inside = 0
         self._told_at = 0.0
         self._writer = Thread(target=self._write_all, name="cano-trio progress", daemon=True)
 
@@ -73,7 +75,7 @@ class PlainProgress:
 
     def on_event(self, event: Event, /) -> None:
         """Take note of an event."""
-        if not isinstance(event, _TOLD):
+        if not isinstance(event, _TOLD) or self._is_of_a_child(event):
             return
         if self._events.qsize() >= BACKLOG and not isinstance(event, RunEnded):
             self._left_out += 1
@@ -82,6 +84,16 @@ class PlainProgress:
             self._events.put(self._left_out)
             self._left_out = 0
         self._events.put(event)
+
+    def _is_of_a_child(self, event: Event) -> bool:
+        """Whether it begins or ends a child workflow, which the state that it works for has told or will tell."""
+        if isinstance(event, RunStarted):
+            self._inside += 1
+            return self._inside > 1
+        if isinstance(event, RunEnded):
+            self._inside -= 1
+            return self._inside > 0
+        return False
 
     # -- in the writing thread
 
@@ -127,8 +139,8 @@ class PlainProgress:
         match event:
             case Progress() if event.done == event.total or self._is_due(event):
                 yield f"{event.done:,}" if event.total is None else f"{event.done:,} of {event.total:,}"
-            case StepFinished() if self._is_due(event):
-                yield count(event.step, "step")
+            case StepFinished() | WindowFlushed() if self._is_due(event):
+                yield finished(event)
             case Waiting() if event.seconds is None or event.seconds >= PROGRESS_SECONDS or self._is_due(event):
                 yield waiting(event)
             case _:

@@ -13,7 +13,7 @@ import outcome
 import trio
 
 from .._define.site import Site
-from .._observe.events import Waiting
+from .._observe.events import StepFinished, Waiting, WindowFlushed
 
 LONGEST = 300
 """What is shown of a message, in characters."""
@@ -97,6 +97,11 @@ def seconds(value: float) -> str:
 def waiting(event: Waiting) -> str:
     """What a run waits for, and how long at most."""
     return f"waits for {event.reason}{'' if event.seconds is None else f', {seconds(event.seconds)} at most'}"
+
+
+def finished(event: StepFinished | WindowFlushed) -> str:
+    """How many parts of a state's work are finished."""
+    return count(event.step, "step") if isinstance(event, StepFinished) else count(event.window, "window")
 
 
 def elapsed(value: float) -> str:

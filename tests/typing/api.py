@@ -8,9 +8,10 @@ reject: a suppression that is not needed is an error itself, of mypy (`warn_unus
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
 from typing import Annotated, Generic, Literal, TypeVar, assert_type
 
@@ -19,15 +20,24 @@ import trio
 
 from cano_trio import (
     AttemptFailed,
+    Backoff,
     BatchResults,
     BatchTask,
+    BranchResults,
+    BranchTask,
     CircuitBreaker,
+    CloseReason,
     DefinitionError,
     Event,
     ItemResult,
+    JoinRule,
     MemoryStore,
+    More,
     Observer,
+    Pending,
     PerRun,
+    PollTask,
+    PollTimeout,
     Problem,
     RateLimiter,
     Resources,
@@ -39,9 +49,16 @@ from cano_trio import (
     RunResult,
     RunStatus,
     Shared,
+    Split,
+    SplitFailed,
+    SplitTask,
+    SteppedTask,
+    StreamTask,
     Task,
     TaskConfig,
     TaskOptions,
+    TimerTask,
+    Window,
     Workflow,
     failure_context,
     is_transient,
@@ -163,6 +180,116 @@ async def shared_limiter(page: Page) -> Row:
     return Row()
 
 
+@workflow.poll(
+    Step.FETCH, backoff=Backoff(base=1), max_errors=3, error_backoff=Backoff(), on_error={PollTimeout: Step.FAILED}
+)
+async def look(http: Http) -> Literal[Step.PARSE] | Pending:
+    return Step.PARSE if http is http else Pending(delay=3, reset=True)
+
+
+@workflow.timer(Step.PARSE, attempt_timeout=60)
+async def pause(store: MemoryStore) -> float:
+    return 3
+
+
+@pause.after_wait
+async def go_on(http: Http) -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.timer(Step.PARSE)
+async def until() -> datetime:
+    return datetime.now()
+
+
+@workflow.timer(Step.PARSE)
+async def either() -> float | datetime:
+    return 3
+
+
+@workflow.stepped(Step.PARSE, retry=Retry.none())
+async def copy(cursor: Page | None, http: Http) -> More[Page] | Literal[Step.DONE]:
+    return Step.DONE if cursor else More(Page())
+
+
+class Look(PollTask[Step]):
+    backoff = Backoff(base=1)
+    max_errors = 3
+    error_backoff = Backoff(base=1)
+    attempt_timeout = 60.0
+
+    async def poll(self, http: Http) -> Literal[Step.PARSE] | Pending:
+        return Pending()
+
+
+class Pause(TimerTask[Step]):
+    async def wait(self, http: Http) -> float:
+        return 3
+
+    async def after_wait(self, store: MemoryStore) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
+class Until(TimerTask[Step]):
+    async def wait(self) -> datetime:
+        return datetime.now()
+
+    async def after_wait(self) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
+class Copy(SteppedTask[Step, Page]):
+    async def step(self, cursor: Page | None, /, http: Http) -> More[Page] | Literal[Step.DONE]:
+        return More(Page())
+
+
+@workflow.stream(
+    Step.REPORT, window=Window(count=100, seconds=1), on_item_error="dead_letter", max_errors=3, drain_timeout=5.0
+)
+async def consume(page: Page, http: Http) -> tuple[Row, int]:
+    return Row(), 1
+
+
+@consume.open
+async def opens_a_channel(cursor: int | None, http: Http) -> trio.MemoryReceiveChannel[Page]:
+    return trio.open_memory_channel[Page](0)[1]
+
+
+@consume.open
+async def is_a_generator(cursor: int | None, *, http: Http) -> AsyncIterator[Page]:
+    yield Page()
+
+
+@consume.open
+@asynccontextmanager
+async def is_a_context_manager(cursor: int | None) -> AsyncGenerator[trio.MemoryReceiveChannel[Page], None]:
+    yield trio.open_memory_channel[Page](0)[1]
+
+
+@consume.open
+@trio.as_safe_channel
+async def is_a_safe_channel(cursor: int | None, http: Http) -> AsyncGenerator[Page, None]:
+    yield Page()
+
+
+@consume.flush_window
+async def writes(rows: list[Row], store: MemoryStore) -> Literal[Step.DONE] | None:
+    return None
+
+
+@consume.flush_window
+async def writes_and_never_stops(rows: list[Row]) -> None: ...
+
+
+@consume.on_close
+async def closes(reason: CloseReason, http: Http) -> Literal[Step.DONE, Step.FAILED]:
+    return Step.DONE if reason is CloseReason.EXHAUSTED else Step.FAILED
+
+
+@consume.dead_letter
+async def keeps(page: Page, error: Exception, store: MemoryStore) -> None: ...
+
+
 class Fetch(Task[Step]):
     config = TaskConfig(retry=Retry.none())
     name = "fetch"
@@ -205,6 +332,38 @@ class Parse(BatchTask[Step, Page, Row]):
         return Step.REPORT
 
 
+class Consume(StreamTask[Step, Page, Row, int]):
+    window = Window(count=10)
+    on_item_error = "skip"
+    drain_timeout = 5
+
+    async def open(self, cursor: int | None, http: Http) -> AsyncIterator[Page]:
+        yield Page()
+
+    async def process_item(self, page: Page, http: Http) -> tuple[Row, int]:
+        return Row(), 1
+
+    async def flush_window(self, rows: list[Row], store: MemoryStore) -> None: ...
+
+    async def on_close(self, reason: CloseReason) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
+class FromChannel(StreamTask[Step, Page, Row, int]):
+    @asynccontextmanager
+    async def open(self, cursor: int | None) -> AsyncGenerator[trio.MemoryReceiveChannel[Page], None]:
+        yield trio.open_memory_channel[Page](0)[1]
+
+    async def process_item(self, page: Page) -> tuple[Row, int]:
+        return Row(), 1
+
+    async def flush_window(self, rows: list[Row]) -> Literal[Step.FAILED] | None:
+        return None
+
+    async def on_close(self, reason: CloseReason) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
 class Library(Task[S], Generic[S]):
     def __init__(self, target: S) -> None:
         self.target = target
@@ -222,6 +381,11 @@ workflow.register(Step.FETCH, Choose())
 workflow.register(Step.PARSE, Parse(), attempt_timeout=60.0)
 workflow.register(Step.PARSE, Parse(), concurrency=2, item_retry=Retry.none(), name="parse")
 workflow.register(Step.PARSE, Parse(), concurrency=trio.CapacityLimiter(3), item_retry_on=OSError, item_timeout=1.0)
+workflow.register(Step.PARSE, Look(), max_errors=3, backoff=Backoff(), name="look")
+workflow.register(Step.PARSE, Pause(), attempt_timeout=60.0)
+workflow.register(Step.PARSE, Until())
+workflow.register(Step.PARSE, Copy(), retry=Retry.none())
+workflow.register(Step.PARSE, Consume(), window=Window(seconds=1), on_item_error="fail", retry=Retry.fixed(1, delay=1))
 workflow.register(Step.PARSE, Library(Step.DONE))
 workflow.register(Step.PARSE, Named(Step.DONE))
 workflow.register(Step.PARSE, fetch, retry=Retry.none())
@@ -229,6 +393,74 @@ options: TaskOptions[Step] = {"retry": Retry.none(), "on_error": {OSError: Step.
 workflow.register(Step.PARSE, fetch, **options)
 assert_type(orders.with_tasks({Step.FETCH: fetch, Step.PARSE: Parse()}), Workflow[Step, Order])
 assert_type(workflow.problems(), tuple[Problem, ...])
+
+
+# ---- accepted: splits
+
+
+async def near(http: Http) -> Row:
+    return Row()
+
+
+async def far() -> int:
+    return 3
+
+
+@workflow.branch
+async def price(page: Page, http: Http) -> Row:
+    return Row()
+
+
+@workflow.branch(retry=Retry.none(), attempt_timeout=2.0, name="slow", breaker=CircuitBreaker())
+async def slow() -> Row:
+    return Row()
+
+
+class Bid(BranchTask[Row]):
+    retry = Retry.none()
+
+    async def run(self, http: Http) -> Row:
+        return Row()
+
+
+workflow.register_split(Step.FETCH, Split.all([near, far, slow, Bid(), Fetch()], Step.PARSE, timeout=5, bulkhead=2))
+workflow.register_split(
+    Step.FETCH, Split.any({"near": near, "bid": Bid()}, then=Step.PARSE), on_error={SplitFailed: Step.DONE}
+)
+workflow.register_split(Step.FETCH, Split.quorum((near, far), 1, Step.PARSE, collect=True), name="ask")
+workflow.register_split(Step.FETCH, Split.percentage((branch for branch in [near]), 0.5, Step.PARSE))
+workflow.register_split(Step.FETCH, Split.by_deadline([near, far], Step.PARSE, timeout=3, least=1))
+
+
+@workflow.split(Step.FETCH, retry=Retry.none())
+async def fan_out(store: MemoryStore) -> Literal[Step.DONE] | Split[Literal[Step.REPORT]]:
+    if store.get("many", bool):
+        return Split.over(price, [Page()], Step.REPORT, rule=JoinRule.quorum(1), timeout=3)
+    return Step.DONE
+
+
+@workflow.split(Step.FETCH)
+async def fan_out_only() -> Split[Step]:
+    return Split.over(price, {"first": Page()}, Step.REPORT)
+
+
+class FanOut(SplitTask[Step]):
+    attempt_timeout = 3.0
+
+    async def split(self, http: Http) -> Split[Literal[Step.REPORT]]:
+        return Split.over(price, [Page()], Step.REPORT)
+
+
+workflow.register(Step.FETCH, FanOut())
+
+
+@workflow.task(Step.REPORT)
+async def joined(results: BranchResults[Row]) -> Literal[Step.DONE]:
+    assert_type(results["near"], outcome.Maybe[Row])
+    assert_type(results.successes, dict[str, Row])
+    assert_type(results.failures, dict[str, BaseException])
+    assert_type(results.missing, tuple[str, ...])
+    return Step.DONE
 
 
 # ---- accepted: resources, observers
@@ -277,6 +509,18 @@ async def running() -> None:
     assert_type(await parse(Page(), Http()), Row)
     assert_type(await pages(MemoryStore()), Sequence[Page])
     assert_type(await choose(resources), Step)
+    assert_type(await look(Http()), Step | Pending)
+    assert_type(await pause(MemoryStore()), float)
+    assert_type(await until(), datetime)
+    assert_type(await go_on(Http()), Step)
+    assert_type(await copy(None, Http()), More[Page] | Step)
+    assert_type(await consume(Page(), Http()), tuple[Row, int])
+    assert_type(await writes([Row()], MemoryStore()), Step | None)
+    async for page in is_a_generator(None, http=Http()):
+        assert_type(page, Page)
+    async with is_a_safe_channel(3, Http()) as pages_of_it:
+        async for page in pages_of_it:
+            assert_type(page, Page)
     async with resources:
         await workflow.run(resources=resources)
     try:
@@ -402,6 +646,152 @@ async def finishes_elsewhere(results: BatchResults[Page, Row]) -> Literal[Pay.PA
     return Pay.PAID
 
 
+@workflow.poll(Step.FETCH)  # type: ignore[arg-type]
+async def looks_for_nothing() -> Pending | None: ...
+
+
+@workflow.poll(Step.FETCH)  # type: ignore[arg-type]
+async def looks_elsewhere() -> Literal[Pay.PAID] | Pending:
+    return Pay.PAID
+
+
+@workflow.poll(Step.FETCH, max_errors="3")  # type: ignore[arg-type]
+async def wrong_errors() -> Literal[Step.DONE] | Pending:
+    return Step.DONE
+
+
+@workflow.poll(Step.FETCH, backoff=3)  # type: ignore[arg-type]
+async def wrong_backoff() -> Literal[Step.DONE] | Pending:
+    return Step.DONE
+
+
+@workflow.task(Step.FETCH, max_errors=3)  # type: ignore[call-arg]
+async def option_of_a_poll() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.task(Step.FETCH)  # type: ignore[arg-type]
+async def pending_task() -> Literal[Step.DONE] | Pending:
+    return Step.DONE
+
+
+@workflow.timer(Step.FETCH)  # type: ignore[type-var]
+async def waits_for_a_word() -> str:
+    return "soon"
+
+
+@pause.after_wait  # type: ignore[arg-type]
+async def goes_nowhere() -> None: ...
+
+
+@pause.after_wait  # type: ignore[arg-type]
+async def goes_elsewhere() -> Literal[Pay.PAID]:
+    return Pay.PAID
+
+
+@workflow.stepped(Step.PARSE)  # type: ignore[arg-type]
+async def takes_no_cursor() -> More[int] | Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.stepped(Step.PARSE)  # type: ignore[misc]
+async def takes_another_cursor(cursor: str | None) -> More[int] | Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.stepped(Step.PARSE)  # type: ignore[arg-type]
+async def never_without_a_cursor(cursor: int) -> More[int] | Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.stepped(Step.PARSE)  # type: ignore[arg-type]
+async def steps_elsewhere(cursor: int | None) -> More[int] | Literal[Pay.PAID]:
+    return Pay.PAID
+
+
+@workflow.stepped(Step.PARSE)
+async def returns_another_cursor(cursor: int | None) -> More[int] | Literal[Step.DONE]:
+    return More("1")  # type: ignore[arg-type]
+
+
+class WrongLook(PollTask[Step]):
+    backoff = 3  # type: ignore[assignment]
+    max_errors = "3"  # type: ignore[assignment]
+
+    async def poll(self) -> Literal[Pay.PAID] | Pending:  # type: ignore[override]
+        return Pay.PAID
+
+
+class WrongPause(TimerTask[Step]):
+    async def wait(self) -> str:  # type: ignore[override]
+        return "soon"
+
+    async def after_wait(self) -> Pending:  # type: ignore[override]
+        return Pending()
+
+
+class WrongCopy(SteppedTask[Step, Page]):
+    async def step(self, cursor: Page | None, /) -> More[Row] | Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+@workflow.stream(Step.REPORT, window=3)  # type: ignore[arg-type]
+async def wrong_window(page: Page) -> tuple[Row, int]:
+    return Row(), 1
+
+
+@workflow.stream(Step.REPORT, on_item_error="retry")  # type: ignore[arg-type]
+async def unknown_policy(page: Page) -> tuple[Row, int]:
+    return Row(), 1
+
+
+@workflow.stream(Step.REPORT)  # type: ignore[arg-type]
+async def no_cursor(page: Page) -> Row:
+    return Row()
+
+
+@consume.open  # type: ignore[arg-type]
+async def other_cursor(cursor: str | None) -> trio.MemoryReceiveChannel[Page]:
+    return trio.open_memory_channel[Page](0)[1]
+
+
+@consume.open  # type: ignore[arg-type]
+async def always_a_cursor(cursor: int) -> trio.MemoryReceiveChannel[Page]:
+    return trio.open_memory_channel[Page](0)[1]
+
+
+@consume.open  # type: ignore[arg-type]
+async def other_items(cursor: int | None) -> AsyncIterator[str]:
+    yield ""
+
+
+@consume.open  # type: ignore[arg-type]
+async def no_source(cursor: int | None) -> list[Page]:
+    return []
+
+
+@consume.flush_window  # type: ignore[arg-type]
+async def other_outputs(rows: list[str]) -> None: ...
+
+
+@consume.flush_window  # type: ignore[arg-type]
+async def stops_elsewhere(rows: list[Row]) -> Literal[Pay.PAID] | None:
+    return None
+
+
+@consume.on_close  # type: ignore[arg-type]
+async def other_reason(reason: str) -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@consume.on_close  # type: ignore[arg-type]
+async def names_no_state(reason: CloseReason) -> None: ...
+
+
+@consume.dead_letter  # type: ignore[arg-type]
+async def buries_others(page: str, error: Exception) -> None: ...
+
+
 class OtherEnum(Task[Step]):
     async def run(self) -> Literal[Pay.PAID]:  # type: ignore[override]
         return Pay.PAID
@@ -448,6 +838,22 @@ class OtherOutput(BatchTask[Step, Page, Row]):
         return Step.DONE
 
 
+class OtherCursor(StreamTask[Step, Page, Row, int]):
+    window = 3  # type: ignore[assignment]
+
+    async def open(self, cursor: int | None) -> AsyncIterator[str]:  # type: ignore[override]
+        yield ""
+
+    async def process_item(self, page: Page) -> tuple[Row, str]:  # type: ignore[override]
+        return Row(), ""
+
+    async def flush_window(self, rows: list[Row]) -> Literal[Pay.PAID]:  # type: ignore[override]
+        return Pay.PAID
+
+    async def on_close(self, reason: CloseReason) -> None:  # type: ignore[override]
+        ...
+
+
 def blocking() -> Literal[Step.DONE]:
     return Step.DONE
 
@@ -467,6 +873,15 @@ workflow.register(Step.FETCH, Fetch(), item_retry=Retry.none())  # type: ignore[
 workflow.register(Step.PARSE, Parse(), item_retry=3)  # type: ignore[call-overload]
 workflow.register(Step.PARSE, Parse(), attempts=3)  # type: ignore[call-overload]
 workflow.register(Pay.PAID, Parse())  # type: ignore[call-overload]
+workflow.register(Step.PARSE, Look(), max_errors="3")  # type: ignore[call-overload]
+workflow.register(Step.PARSE, Pause(), max_errors=3)  # type: ignore[call-overload]
+workflow.register(Pay.PAID, Copy())  # type: ignore[call-overload]
+Pending(3)  # type: ignore[call-arg]
+Pending(delay="3")  # type: ignore[arg-type]
+More()  # type: ignore[call-arg]
+Backoff(1)  # type: ignore[call-arg]
+workflow.register(Step.PARSE, Consume(), window=3)  # type: ignore[call-overload]
+Window(3)  # type: ignore[call-arg]
 workflow.with_tasks({Pay.PAID: fetch})  # type: ignore[dict-item]
 workflow.with_tasks({Step.FETCH: blocking})  # type: ignore[dict-item]
 Retry(3)  # type: ignore[call-arg]
@@ -474,6 +889,61 @@ Retry.fixed(2)  # type: ignore[call-arg]
 TaskConfig(retry=3)  # type: ignore[arg-type]
 TaskConfig(timeout=3)  # type: ignore[call-arg]
 wrong_options: TaskOptions[Step] = {"retires": Retry.none()}  # type: ignore[typeddict-unknown-key]
+
+
+# ---- rejected: splits
+
+
+def sync_branch() -> int:
+    return 3
+
+
+workflow.register_split(Step.FETCH, Split.all([sync_branch], Step.DONE))  # type: ignore[list-item]
+workflow.register_split(Step.FETCH, Split.all([Bid], Step.DONE))  # type: ignore[list-item]
+workflow.register_split(Step.FETCH, Split.all(near, Step.DONE))  # type: ignore[arg-type]
+workflow.register_split(Step.FETCH, Split.all([near], Pay.PAID))  # type: ignore[arg-type]
+workflow.register_split(Step.FETCH, Split.quorum([near], Step.DONE))  # type: ignore[call-arg, arg-type]
+workflow.register_split(Step.FETCH, Split.quorum([near], "1", Step.DONE))  # type: ignore[arg-type]
+workflow.register_split(Step.FETCH, Split.by_deadline([near], Step.DONE))  # type: ignore[call-arg]
+workflow.register_split(Step.FETCH, Split.all([near], Step.DONE), retry=Retry.none())  # type: ignore[call-arg]
+workflow.register_split(Step.FETCH, [near])  # type: ignore[arg-type]
+workflow.register(Step.FETCH, Bid())  # type: ignore[arg-type]
+Split.over(price, ["page"], Step.REPORT)  # type: ignore[misc]
+Split.over(far, [Page()], Step.REPORT)  # type: ignore[arg-type]
+Split.over(price, [Page()], Step.REPORT, rule="any")  # type: ignore[arg-type]
+
+
+workflow.branch(on_error={OSError: Step.DONE})  # type: ignore[call-overload]
+
+
+@workflow.branch  # type: ignore[type-var]
+def sync_declared() -> Row:
+    return Row()
+
+
+@workflow.task(Step.FETCH)  # type: ignore[arg-type]
+async def task_splits() -> Split[Literal[Step.REPORT]]:
+    return Split.over(price, [Page()], Step.REPORT)
+
+
+@workflow.split(Step.FETCH)
+async def joins_elsewhere() -> Split[Literal[Step.REPORT]]:
+    return Split.over(price, [Page()], Step.DONE)  # type: ignore[arg-type]
+
+
+@workflow.split(Step.FETCH)  # type: ignore[arg-type]
+async def joins_in_another_enum() -> Split[Pay]:
+    return Split.over(price, [Page()], Pay.PAID)
+
+
+class OtherSplit(SplitTask[Step]):
+    async def split(self) -> Split[Literal[Pay.PAID]]:  # type: ignore[override]
+        return Split.over(price, [Page()], Pay.PAID)
+
+
+class OtherValue(BranchTask[Row]):
+    async def run(self) -> int:  # type: ignore[override]
+        return 3
 
 
 # ---- rejected: running

@@ -7,10 +7,12 @@ infers a return type where there is none. `validate` finds these at run time (E0
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from enum import Enum, auto
 from typing import Literal
 
-from cano_trio import BatchResults, BatchTask, Workflow
+from cano_trio import BatchResults, BatchTask, More, SteppedTask, Workflow
+from cano_trio import BatchResults, BatchTask, StreamTask, Workflow
 
 
 class Step(Enum):
@@ -43,6 +45,16 @@ class OtherItem(BatchTask[Step, Page, Row]):
         return Step.DONE
 
 
+class OtherCursor(SteppedTask[Step, Page]):
+    async def step(self, cursor: Row | None, /) -> More[Page] | Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+class NoCursor(SteppedTask[Step, Page]):
+    async def step(self) -> More[Page] | Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
 class PlainResults(BatchTask[Step, Page, Row]):
     async def load(self) -> list[Page]:
         return []
@@ -51,4 +63,17 @@ class PlainResults(BatchTask[Step, Page, Row]):
         return Row()
 
     async def finish(self, results: list[Row]) -> Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+class OtherArguments(StreamTask[Step, Page, Row, int]):
+    async def open(self, cursor: str | None) -> AsyncIterator[Page]:  # type: ignore[override]
+        yield Page()
+
+    async def process_item(self, page: Row) -> tuple[Row, int]:  # type: ignore[override]
+        return Row(), 1
+
+    async def flush_window(self, rows: list[Page]) -> None: ...  # type: ignore[override]
+
+    async def on_close(self, reason: str) -> Literal[Step.DONE]:  # type: ignore[override]
         return Step.DONE
