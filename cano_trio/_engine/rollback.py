@@ -231,16 +231,20 @@ async def _compensated(
 
     It is no method: the frame of one, which its failure holds, would hold the list in which the failure stands.
     """
-    cut = CompensationTimeout(unit.label, limit)
     try:
         with trio.CancelScope(deadline=deadline, shield=True):
             result = await attempt(run, unit, (entry, *unit.args), f"{entry.part}/undo")
             if unit.takes_draft:
                 run.keep_draft()
             return result, None
-        cut.__cause__ = entry.failure
+        return None, _cut_off(unit, limit, entry.failure)
     except Exception as error:  # outside the scope, which makes one of a group of errors and its own cancels
         return None, error
     finally:
         entry.failure = None
-    return None, cut
+
+
+def _cut_off(unit: Unit, limit: float, failure: Exception | None) -> CompensationTimeout:
+    timeout = CompensationTimeout(unit.label, limit)
+    timeout.__cause__ = failure
+    return timeout
