@@ -152,6 +152,8 @@ class AttemptTimeout(TaskError, TimeoutError):
 class CompensationTimeout(TaskError, TimeoutError):
     """A compensation was cut off, because the workflow's ``compensation_timeout`` for all of them was over.
 
+    ``__cause__`` is what its latest attempt failed with, if one has.
+
     Args:
         task: the compensation's name.
         limit: the timeout, in seconds.
@@ -492,9 +494,9 @@ class RollbackFailed(RunError, ExceptionGroup[Exception]):
 
     @override
     def derive(self, excs: Any, /) -> Any:
-        """A part of it, as `split` makes one."""
+        """A part of it, as `split` makes one, and trio where a scope around it was cancelled; it tells the same."""
         part = type(self)(self.message, excs)
-        part.left = self.left
+        vars(part).update(vars(self))
         return part
 
     @property

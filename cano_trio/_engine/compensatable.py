@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from .._define.blueprint import Plan
 from .._define.compensatable import kept_type
 from .._define.config import TaskConfig
+from .._define.method import Method
 from .._journal.codec import JsonCodec
 from .attempt import attempt
 from .layers import Call, timed
@@ -44,8 +45,8 @@ def compensatable_unit(step: Any, plan: Plan[Any], binder: Binder, label: str, *
     undo = Undo(
         step,
         JsonCodec(kept_type(methods["run"]), "receipt"),
-        binder.unit(replace(compensate, function=_taking(compensate.function)), writes=True, config=undoing),
-        None if in_doubt is None else binder.unit(in_doubt, writes=True, config=undoing),
+        _unit(binder, compensate, _taking(compensate.function), undoing),
+        None if in_doubt is None else _unit(binder, in_doubt, _in_doubt(in_doubt.function), undoing),
     )
     return binder.unit(
         methods["run"],
@@ -57,6 +58,12 @@ def compensatable_unit(step: Any, plan: Plan[Any], binder: Binder, label: str, *
     )
 
 
+def _unit(binder: Binder, method: Method, call: Call, config: TaskConfig) -> Unit:
+    """The unit of a compensation, which is given the entry of what it undoes."""
+    taking_entry = replace(method, function=call, own=(Entry,))
+    return binder.unit(taking_entry, writes=True, config=config, around=_noting)
+
+
 def _taking(compensate: Call) -> Call:
     """The compensation given a receipt of its own at each attempt: what a failed one did to it, the next must not see."""
 
@@ -64,6 +71,26 @@ def _taking(compensate: Call) -> Call:
         return await compensate(entry.taken(), *args, **named)
 
     return call
+
+
+def _in_doubt(compensate: Call) -> Call:
+    async def call(_: Entry, *args: object, **named: object) -> Any:
+        return await compensate(*args, **named)
+
+    return call
+
+
+def _noting(call: Call) -> Call:
+    """The call with its failure noted, which is not to be lost when time runs out before the next attempt."""
+
+    async def noted(_run: Run, _part: str, entry: Entry, *args: object) -> Any:
+        try:
+            return await call(entry, *args)
+        except Exception as error:
+            entry.failure = error
+            raise
+
+    return noted
 
 
 def recorded(call: Call, undo: Undo) -> Call:

@@ -196,6 +196,68 @@ def diverted_split(fail: Failing) -> Workflow[Step]:
     return failing_branches(fail, split, on_error={SplitFailed: Step.FAILED})
 
 
+def held_attempts(fail: Failing) -> Workflow[Step]:
+    """An attempt that is watched for a cancel fails, and so does the one after."""
+    work = workflow()
+
+    @work.compensatable(Step.WORK, retry=Retry.fixed(1, delay=1))
+    async def task() -> tuple[Literal[Step.DONE], int]:
+        fail(OSError)
+
+    @task.compensate
+    async def undo(receipt: int) -> None: ...
+
+    return work
+
+
+def failing_compensations(fail: Failing) -> Workflow[Step]:
+    """What was done can't be undone, at the second attempt neither."""
+    work = workflow()
+
+    @work.compensatable(Step.WORK, compensate_retry=Retry.fixed(1, delay=1))
+    async def task() -> tuple[Literal[Step.AFTER], int]:
+        return Step.AFTER, 1
+
+    @task.compensate
+    async def undo(receipt: int) -> None:
+        fail(OSError)
+
+    @work.task(Step.AFTER)
+    async def after() -> Literal[Step.DONE]:
+        fail(TypeError)
+
+    return work
+
+
+def compensations_cut_off(fail: Failing) -> Workflow[Step]:
+    """The time is over before the second attempt at undoing it."""
+    work = Workflow(Step, initial=Step.WORK, exits=[Step.DONE, Step.FAILED], compensation_timeout=5)
+
+    @work.compensatable(Step.WORK, retry=Retry.none(), compensate_retry=Retry.fixed(1, delay=60))
+    async def task() -> tuple[Literal[Step.DONE], int]:
+        fail(OSError)
+
+    @task.compensate
+    async def undo(receipt: int) -> None: ...
+
+    @task.compensate_in_doubt
+    async def look() -> None:
+        fail(OSError)
+
+    return work
+
+
+def timed_out(fail: Failing) -> Workflow[Step]:
+    """The run is over during the back-off."""
+    work = Workflow(Step, initial=Step.WORK, exits=[Step.DONE, Step.FAILED], timeout=5)
+
+    @work.task(Step.WORK, retry=Retry.fixed(1, delay=60))
+    async def task() -> Literal[Step.DONE]:
+        fail(OSError)
+
+    return work
+
+
 @pytest.fixture
 def no_collector() -> Iterator[None]:
     gc.collect()
@@ -219,6 +281,10 @@ def no_collector() -> Iterator[None]:
         (borne_at_an_exit, 2),
         (failing_split, 2),
         (diverted_split, 2),
+        (held_attempts, 2),
+        (failing_compensations, 3),
+        (compensations_cut_off, 2),
+        (timed_out, 1),
     ],
 )
 async def test_what_a_failed_attempt_held_goes_with_its_exception(
