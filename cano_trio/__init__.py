@@ -86,6 +86,7 @@ from ._observe.events import BranchEnded as BranchEnded
 from ._observe.events import BranchStarted as BranchStarted
 from ._observe.events import CircuitRejected as CircuitRejected
 from ._observe.events import CompensationFinished as CompensationFinished
+from ._observe.events import CompensationSkipped as CompensationSkipped
 from ._observe.events import CompensationStarted as CompensationStarted
 from ._observe.events import Event as Event
 from ._observe.events import Progress as Progress
@@ -99,6 +100,7 @@ from ._observe.events import TaskSucceeded as TaskSucceeded
 from ._observe.events import Waiting as Waiting
 from ._observe.events import WindowFlushed as WindowFlushed
 from ._observe.observer import Observer as Observer
+from ._observe.rollback import Outstanding as Outstanding
 from ._observe.rollback import Rollback as Rollback
 from ._observe.status import RunStatus as RunStatus
 from ._resilience import Backoff as Backoff
@@ -148,6 +150,7 @@ __all__ = [
     "CompensatableOptions",
     "CompensatableTask",
     "CompensationFinished",
+    "CompensationSkipped",
     "CompensationStarted",
     "CompensationTimeout",
     "DataError",
@@ -175,6 +178,7 @@ __all__ = [
     "MultiRateLimiter",
     "MultiStatistics",
     "Observer",
+    "Outstanding",
     "Pending",
     "PerRun",
     "Permit",

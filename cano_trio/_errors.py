@@ -64,6 +64,7 @@ class CanoError(Exception):
 
 def _rebuilt(kind: type[CanoError], args: tuple[Any, ...], fields: dict[str, Any]) -> CanoError:
     error = kind.__new__(kind, *args)
+    error.args = args  # an OSError leaves that to its __init__
     vars(error).update(fields)
     return error
 
@@ -461,7 +462,7 @@ class RollbackFailed(RunError, ExceptionGroup[Exception]):
     """A run failed, and not all that it had done could be undone: it needs an operator (cano SAG-8).
 
     Its exceptions are the failure of the run, then those of the compensations in the order in which they were tried.
-    `failure_context` of the first tells what was undone and what was left.
+    `failure_context` tells what was undone, and with which receipts what was not can be undone by hand.
     """
 
     left: tuple[Enum, ...] = ()
@@ -469,11 +470,21 @@ class RollbackFailed(RunError, ExceptionGroup[Exception]):
 
     @classmethod
     def of(cls, original: Exception, failures: Sequence[Exception], left: Sequence[Enum]) -> Self:
-        """The error of a run's failure, the failures of compensations, and the states that nobody came to."""
-        told = [f"{len(failures)} compensations failed"] if failures else []
+        """The error of a run's failure, the failures of compensations, and the states that nobody came to.
+
+        It never holds one of its own kind, such as that of a workflow which a task ran: it takes over what that one holds
+        (cano ERR-6).
+        """
+        number = len(failures)
+        told = [f"{number} compensation{'s' * (number > 1)} failed"] if failures else []
         told += [f"there was no time for {', '.join(state.name for state in left)}"] if left else []
-        error = cls(f"the run failed, and was not rolled back in full: {' and '.join(told)}", [original, *failures])
-        error.left = tuple(left)
+        flat = [
+            part
+            for error in (original, *failures)
+            for part in (error.exceptions if isinstance(error, cls) else [error])
+        ]
+        error = cls(f"the run failed, and was not rolled back in full: {' and '.join(told)}", flat)
+        error.left = (*(original.left if isinstance(original, cls) else ()), *left)
         return error
 
     @override

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from .._errors import Problem
 from .._journal.codec import unencodable_part
+from .child import Child, data_faults, route_faults
 from .compatible import bare, has_instances, name_of
 from .config import is_chooser
 from .edges import Returns, is_state, members, read_returns, written
@@ -50,7 +51,7 @@ class Plan(Struct, Generic[S], frozen=True, kw_only=True, eq=False):
     Args:
         node: what was registered.
         methods: its functions by the name of the model's method.
-        chooser: the functions that the options `breaker` and `limiter` may be.
+        plain: its plain functions, such as those that choose its `breaker` or `limiter`.
         edges: where it may lead.
         branches: the branches of a split, by name; of one that decides at run time, all that it may choose among.
         unread: its annotations could not be read in full, so that it may lead elsewhere, too.
@@ -58,7 +59,7 @@ class Plan(Struct, Generic[S], frozen=True, kw_only=True, eq=False):
 
     node: Node[S]
     methods: Mapping[str, Method]
-    choosers: Mapping[str, Method]
+    plain: Mapping[str, Method]
     edges: tuple[Edge[S], ...]
     branches: Mapping[str, Plan[S]] = field(default_factory=dict[str, "Plan[S]"])
     unread: bool = False
@@ -114,11 +115,13 @@ def read_plan(
     edges, unread = _returned_edges(node, methods, states, known, problems)
     if node.split is not None:
         edges = _joined_edge(node, node.split, states, problems)
+    if node.child is not None:
+        edges = _routed_edges(node, node.child, states, data, problems)
     branches = {name: read_plan(branch, states, known, data, problems) for name, branch in node.branches.items()}
     return Plan(
         node=node,
         methods=methods,
-        choosers=_choosers(node, data, problems),
+        plain=_plain_functions(node, data, problems),
         edges=(*edges, *_error_edges(node, states, problems)),
         branches=declared if node.model is SPLIT else branches,
         unread=unread,
@@ -222,6 +225,19 @@ def _joined_edge(node: Node[S], split: Split[S], states: type[S], problems: list
     return [Edge(target=split.then, joins=True)] if is_state(split.then, states) else []
 
 
+def _routed_edges(
+    node: Node[S], child: Child, states: type[S], data: type | None, problems: list[Problem]
+) -> list[Edge[S]]:
+    """The edges of a child workflow, labelled with its exits; what is wrong with it is added to `problems`."""
+    faults = [*route_faults(child, node.routes, states), *data_faults(child, data, node.plain)]
+    problems += [fault.problem(node.place, node.name, str(node.site)) for fault in faults]
+    labels: dict[S, list[str]] = {}
+    for exit_, target in node.routes.items():
+        if is_state(target, states):
+            labels.setdefault(target, []).append(getattr(exit_, "name", str(exit_)))
+    return [Edge(target=target, label=", ".join(names)) for target, names in labels.items()]
+
+
 def _check_returns(
     returns: Returns[S], method: Method, states: type[S], also: tuple[type, ...], place: str, problems: list[Problem]
 ) -> bool:
@@ -278,17 +294,17 @@ def _hidden(kind: type[Exception], caught: Iterable[type[Exception]], node: Node
             return
 
 
-def _choosers(node: Node[Any], data: type | None, problems: list[Problem]) -> dict[str, Method]:
-    """The options that are functions choosing a breaker or a limiter: they have injected parameters too."""
-    found: dict[str, Method] = {}
-    for option in ("breaker", "limiter"):
-        value = getattr(node.config, option)
-        if is_chooser(value):
-            found[option] = read_method(
-                value, Scope.capture(value), label=f"{node.name}'s {option}", place=node.place, takes=(), data=data,
-                problems=problems, lenient=True,
-            )  # fmt: skip
-    return found
+def _plain_functions(node: Node[Any], data: type | None, problems: list[Problem]) -> dict[str, Method]:
+    """Its plain functions, which have injected parameters too: those that choose a breaker or limiter, and a child's."""
+    given = {option: getattr(node.config, option) for option in ("breaker", "limiter")}
+    functions = {option: value for option, value in given.items() if is_chooser(value)} | dict(node.plain)
+    return {
+        name: read_method(
+            function, Scope.capture(function), label=f"{node.name}'s {name}", place=node.place,
+            takes=node.model.plain.get(name, ()), data=data, problems=problems, lenient=True,
+        )
+        for name, function in functions.items()
+    }  # fmt: skip
 
 
 def _arguments_at(node: Node[Any], method: str, arguments: Mapping[type, Arguments]) -> Arguments:

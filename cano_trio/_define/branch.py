@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
@@ -70,7 +70,7 @@ class BranchTask(TaskForm[Enum], Generic[Out_co]):
 BranchLike: TypeAlias = "Callable[..., Coroutine[Any, Any, object]] | TaskForm[Any]"
 """An async function, or a task object whose `run` is called."""
 
-Branches: TypeAlias = "Iterable[BranchLike] | Mapping[str, BranchLike]"
+Branches: TypeAlias = "Sequence[BranchLike] | Iterator[BranchLike] | Mapping[str, BranchLike]"
 """Branches by name, or in a row: these are named ``0``, ``1``, …"""
 
 

@@ -14,7 +14,7 @@ from .config import TaskOptions, check_retry
 from .edges import receipt_type
 from .form import S_co, TaskForm
 from .function import TaskFunction
-from .method import UNKNOWN, Method
+from .method import UNKNOWN, Method, is_any
 from .model import MethodRule, Model
 
 S = TypeVar("S", bound=Enum)
@@ -44,6 +44,17 @@ def _check_types(methods: Mapping[str, Method], generics: Mapping[str, Any]) -> 
         yield compensate, f"it takes a {name_of(compensate.own[0])}, but {run.label} gives a {name_of(given)}"
 
 
+def kept_type(run: Method) -> Any:
+    """The type that receipts are written down as: `Any` where the annotation tells none."""
+    given = receipt_type(run.returns)
+    return Any if given is None or is_any(given) else given
+
+
+def _kept(methods: Mapping[str, Method]) -> Iterator[tuple[Method, str, Any]]:
+    if run := methods.get("run"):
+        yield run, "receipt", kept_type(run)
+
+
 COMPENSATABLE = Model(
     name="compensatable",
     methods=(
@@ -58,6 +69,7 @@ COMPENSATABLE = Model(
     },
     generics=("receipt",),
     check=_check_types,
+    kept=_kept,
 )
 
 
@@ -82,6 +94,9 @@ class CompensatableTask(TaskForm[S_co], Generic[S_co, Receipt]):
     `run` names the next state and gives a receipt; when the run fails later, or is cancelled, `compensate` gets the
     receipt back. Compensations are called last things first, each to its end or its last retry, whatever the others come
     to (cano SAG-3, SAG-4). `run` may return a bare state when it has done nothing that could be undone.
+
+    A receipt is written down as JSON, whether there is a journal or not, and each attempt at its compensation gets a copy
+    of its own. One that can't be written fails the run, and what it stands for is undone with the receipt as it is.
 
     An attempt that failed, or outlived its timeout, may have had its effect and yet left no receipt: it is *in doubt*. If
     no later attempt settles it, the rollback calls `compensate_in_doubt`, which finds out by the idempotency key

@@ -15,8 +15,9 @@ from .batch import BatchOptions, BatchTask
 from .blueprint import Plan, read_plan
 from .branch import BRANCH, ITEM_BRANCH
 from .checks import check_seconds
+from .child import CHILD, ChildOptions
 from .compensatable import CompensatableOptions, CompensatableTask
-from .config import TaskConfig, TaskOptions, settle_config
+from .config import TaskConfig, TaskOptions, is_chooser, settle_config
 from .decorators import Decorators
 from .edges import is_state, written
 from .form import TaskForm
@@ -34,6 +35,8 @@ from .validate import find_problems
 
 S = TypeVar("S", bound=Enum)
 D = TypeVar("D", default=None)
+C = TypeVar("C", bound=Enum)
+E = TypeVar("E")
 
 
 OnFailure: TypeAlias = Literal["roll_back", "hold"]
@@ -258,6 +261,94 @@ class Definition(Decorators[S], Generic[S, D]):
         node.split = split
         node.branches = {str(name): self._branch_of(branch, state.name) for name, branch in split.branches.items()}
         self._add(state, node)
+
+    def register_child(
+        self,
+        state: S,
+        child: Definition[C, E],
+        routes: Mapping[C, S],
+        /,
+        *,
+        data: Callable[..., E] | None = None,
+        result: Callable[..., object] | None = None,
+        **options: Unpack[ChildOptions[S]],
+    ) -> None:
+        """Register another workflow to do the work of a state.
+
+        It runs as a part of this run, in the same task and with the same resources and observers: a cancel reaches it, a
+        message to the run finds its receiving states, and when this run is rolled back, what it did is undone in its turn.
+        A child that fails has undone what it did; its failure is the state's.
+
+        A child of the same data type works on a copy of this run's data, and what it makes of them is taken over. Else
+        `data` and `result` translate: plain functions, with injected parameters like a task's.
+
+        Args:
+            state: the state whose work it does.
+            child: the workflow.
+            routes: for each of its exits, the state in which this run goes on.
+            data: makes the child's data.
+            result: is given the child's data as they were left, and may write into this run's.
+            options: see `ChildOptions`.
+
+        Raises:
+            DefinitionError: the state is foreign or taken, or the child is no workflow.
+
+        >>> from dataclasses import dataclass
+        >>> from enum import Enum
+        >>> from typing import Literal
+        >>> import trio
+        >>> from cano_trio import Workflow
+        >>> Pay = Enum("Pay", "CHARGE PAID")
+        >>> Step = Enum("Step", "PAY DONE")
+        >>> @dataclass
+        ... class Payment:
+        ...     amount: int
+        ...     code: str = ""
+        >>> @dataclass
+        ... class Order:
+        ...     total: int
+        ...     paid_by: str = ""
+        >>> payment = Workflow(Pay, initial=Pay.CHARGE, exits=[Pay.PAID], data=Payment)
+        >>> @payment.task(Pay.CHARGE)
+        ... async def charge(payment: Payment) -> Literal[Pay.PAID]:
+        ...     payment.code = f"charged {payment.amount}"
+        ...     return Pay.PAID
+        >>> workflow = Workflow(Step, initial=Step.PAY, exits=[Step.DONE], data=Order)
+        >>> def keep(payment: Payment, order: Order) -> None:
+        ...     order.paid_by = payment.code
+        >>> workflow.register_child(
+        ...     Step.PAY, payment, {Pay.PAID: Step.DONE}, data=lambda order: Payment(order.total), result=keep
+        ... )
+        >>> trio.run(workflow.run, Order(3)).data
+        Order(total=3, paid_by='charged 3')
+        """
+        self._check_state(state, "register_child")
+        site = Site.here()
+        if not isinstance(child, Definition):
+            raise DefinitionError.one(
+                "E40", state.name, f"{child!r} is no workflow", hint="Pass the Workflow itself.", site=str(site)
+            )
+        if not isinstance(routes, Mapping):
+            raise DefinitionError.one(
+                "E40", state.name, f"routes is {routes!r}, not a mapping", site=str(site),
+                hint="Map the child's exits to states.",
+            )  # fmt: skip
+        node = self._made(state.name, CHILD, options, name=child.name, site=site)
+        node.child, node.routes = child, dict(routes)
+        node.plain = {
+            name: self._plain(function, name, state.name, site)
+            for name, function in (("data", data), ("result", result))
+            if function is not None
+        }
+        self._add(state, node)
+
+    def _plain(self, function: Any, name: str, place: str, site: Site) -> Callable[..., Any]:
+        if not is_chooser(function):
+            raise DefinitionError.one(
+                "E21", place, f"{name} is {function!r}: it takes a plain function", site=str(site),
+                hint="Write `def`, not `async def`: what takes time is a state of its own.",
+            )  # fmt: skip
+        return cast("Callable[..., Any]", function)
 
     def _branch_of(self, branch: Any, place: str) -> Node[S]:
         """A branch of a fixed split: a task object, a declared function, or a plain one with the workflow's defaults."""

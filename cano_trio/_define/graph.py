@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
@@ -127,6 +128,7 @@ _DOT_SHAPES = {
     "timer": "ellipse",
     "stepped": "trapezium",
     "receive": "cds",
+    "child": "component",
     "stream": "rarrow",
 }
 _RED = "#c0392b"
@@ -135,13 +137,19 @@ _MERMAID_WORDS = {"call", "class", "classdef", "click", "default", "direction", 
 }  # fmt: skip
 
 
-def _mermaid_ids(states: Sequence[Enum]) -> dict[Enum, str]:
+def _mermaid_ids(states: Sequence[Enum], prefix: str, taken: Collection[str]) -> dict[Enum, str]:
     """What stands for each state: its name, unless Mermaid would trip over that."""
+    plain = {
+        state: f"{prefix}{state.name}"
+        for state in states
+        if state.name.isascii() and state.name.isidentifier() and state.name.lower() not in _MERMAID_WORDS
+    }
+    reserved = {*taken, *plain.values(), *_MERMAID_WORDS}
     ids: dict[Enum, str] = {}
-    taken = {state.name for state in states} | _MERMAID_WORDS
     for number, state in enumerate(states):
-        plain = state.name.isascii() and state.name.isidentifier() and state.name.lower() not in _MERMAID_WORDS
-        ids[state] = state.name if plain else _free(f"state{number}", taken)
+        name = plain.get(state, f"{prefix}state{number}")
+        ids[state] = name if state in plain and name not in taken else _free(name, reserved)
+        reserved.add(ids[state])
     return ids
 
 
@@ -152,70 +160,123 @@ def _free(name: str, taken: Collection[str]) -> str:
 
 
 def _mermaid(workflow: Drawable) -> Iterator[str]:
+    lines = list(_mermaid_body(workflow, (), "", set(), itertools.count()))
+    yield "flowchart TD"
+    yield from (f"    {line}" for line in lines)
+    if any(line.endswith(":::bar") for line in lines):
+        yield "    classDef bar fill:#333,stroke:#333"
+
+
+def _mermaid_body(
+    workflow: Drawable, around: tuple[Drawable, ...], prefix: str, taken: set[str], links: Iterator[int]
+) -> Iterator[str]:
+    """A workflow's states and the lines between them, those of the child workflows in boxes of their own.
+
+    Args:
+        workflow: the workflow.
+        around: those whose child it is, the outermost first.
+        prefix: what its ids begin with.
+        taken: ids that are not free; it adds its own.
+        links: counts the lines, which are styled by their number.
+    """
     plans = workflow.blueprint()
     states = _states(workflow)
-    ids = _mermaid_ids(states)
-    yield "flowchart TD"
-    yield f"    {_free('START', ids.values())}(( )) --> {ids[workflow.initial]}"
-    number = 1
+    ids = _mermaid_ids(states, prefix, taken)
+    taken |= set(ids.values())
+    start = _free(f"{prefix}START", taken)
+    taken.add(start)
+    yield f"{start}(( )) --> {ids[workflow.initial]}"
+    next(links)
     for state in states:
         left, right = ("([", "])") if state in workflow.exits else ("[", "]")
         if state in plans:
             left, right = _MERMAID_SHAPES.get(plans[state].node.model.name, (left, right))
         title, work = _text(workflow, state)
         shown = f"{_escaped(title)}<br/><i>{_escaped(work)}</i>" if work else _escaped(title)
-        yield f'    {ids[state]}{left}"{shown}"{right}'
+        if (child := _child(workflow, state, around)) is None:
+            yield f'{ids[state]}{left}"{shown}"{right}'
+            continue
+        yield f'subgraph {ids[state]}["{shown}"]'
+        inside = _mermaid_body(child, (*around, workflow), f"{ids[state]}_", taken, links)
+        yield from (f"    {line}" for line in inside)
+        yield "end"
     bars = _all_bars(workflow, ids)
     for split in bars.values():
-        yield from (f'    {bar}[" "]:::bar' for bar in (split.fork, split.join))
-        yield from (f'    {box}("{_escaped(text)}")' for box, text in split.boxes.items())
+        yield from (f'{bar}[" "]:::bar' for bar in (split.fork, split.join))
+        yield from (f'{box}("{_escaped(text)}")' for box, text in split.boxes.items())
     for state, edge in _edges(workflow):
         arrow = "-.->" if edge.anywhere else "-->"
         label = f'|"{_escaped(edge.label)}"|' if edge.label else ""
-        yield f"    {bars[state].join if edge.joins else ids[state]} {arrow}{label} {ids[edge.target]}"
+        yield f"{bars[state].join if edge.joins else ids[state]} {arrow}{label} {ids[edge.target]}"
+        number = next(links)
         if edge.error:
-            yield f"    linkStyle {number} stroke:{_RED},color:{_RED}"
-        number += 1
+            yield f"linkStyle {number} stroke:{_RED},color:{_RED}"
     for state, split in bars.items():
-        yield from (f"    {start} --> {end}" for start, end in split.links(ids[state]))
-    if bars:
-        yield "    classDef bar fill:#333,stroke:#333"
+        for begin, end in split.links(ids[state]):
+            yield f"{begin} --> {end}"
+            next(links)
+
+
+def _child(workflow: Drawable, state: Enum, around: tuple[Drawable, ...]) -> Drawable | None:
+    """The workflow that does a state's work, unless it is drawn around it: a workflow may be its own child."""
+    plan = workflow.blueprint().get(state)
+    child: Any = None if plan is None else plan.node.child
+    return None if any(child is one for one in (*around, workflow)) else child
 
 
 def _dot(workflow: Drawable) -> Iterator[str]:
-    plans = workflow.blueprint()
     yield f"digraph {_quoted(workflow.name)} {{"
     yield '  node [fontname="Helvetica", shape=box, style=rounded]; edge [fontname="Helvetica", fontsize=10];'
-    yield f'  "" [shape=point]; "" -> {_quoted(workflow.initial.name)};'
-    for state in _states(workflow):
+    yield from (f"  {line}" for line in _dot_body(workflow, (), ""))
+    yield "}"
+
+
+def _dot_body(workflow: Drawable, around: tuple[Drawable, ...], prefix: str) -> Iterator[str]:
+    """A workflow's states and the lines between them; child workflows are clusters beside the states they work for."""
+    plans = workflow.blueprint()
+    ids = {state: f"{prefix}{state.name}" for state in _states(workflow)}
+    if not around:
+        yield f'"" [shape=point]; "" -> {_quoted(ids[workflow.initial])};'
+    for state, name in ids.items():
         shape = "doubleoctagon" if state in workflow.exits else "box"
         if state in plans:
             shape = _DOT_SHAPES.get(plans[state].node.model.name, shape)
         label = "\n".join(filter(None, _text(workflow, state)))
-        yield f"  {_quoted(state.name)} [label={_quoted(label)}, shape={shape}];"
-    bars = _all_bars(workflow, {state: state.name for state in _states(workflow)})
+        yield f"{_quoted(name)} [label={_quoted(label)}, shape={shape}];"
+        if (child := _child(workflow, state, around)) is not None:
+            yield f"subgraph {_quoted(f'cluster_{name}')} {{"
+            yield f"  label={_quoted(child.name)}; style=rounded;"
+            yield from (f"  {line}" for line in _dot_body(child, (*around, workflow), f"{name}/"))
+            yield "}"
+            yield f"{_quoted(name)} -> {_quoted(f'{name}/{child.initial.name}')} [style=dotted];"
+    bars = _all_bars(workflow, ids)
     for state, split in bars.items():
         for bar in (split.fork, split.join):
-            yield f'  {_quoted(bar)} [label="", shape=box, style=filled, fillcolor="#333333", height=0.05, width=1.5];'
-        yield from (f"  {_quoted(box)} [label={_quoted(text)}];" for box, text in split.boxes.items())
-        yield from (f"  {_quoted(start)} -> {_quoted(end)};" for start, end in split.links(state.name))
+            yield f'{_quoted(bar)} [label="", shape=box, style=filled, fillcolor="#333333", height=0.05, width=1.5];'
+        yield from (f"{_quoted(box)} [label={_quoted(text)}];" for box, text in split.boxes.items())
+        yield from (f"{_quoted(start)} -> {_quoted(end)};" for start, end in split.links(ids[state]))
     for state, edge in _edges(workflow):
         styles = [f"label={_quoted(edge.label)}"] if edge.label else []
         styles += [f'color="{_RED}", fontcolor="{_RED}"'] if edge.error else []
         styles += ["style=dashed"] if edge.anywhere else []
         attributes = f" [{', '.join(styles)}]" if styles else ""
-        origin = bars[state].join if edge.joins else state.name
-        yield f"  {_quoted(origin)} -> {_quoted(edge.target.name)}{attributes};"
-    yield "}"
+        origin = bars[state].join if edge.joins else ids[state]
+        yield f"{_quoted(origin)} -> {_quoted(ids[edge.target])}{attributes};"
 
 
 def _ascii(workflow: Drawable) -> Iterator[str]:
-    plans = workflow.blueprint()
     yield workflow.name
+    yield from _ascii_body(workflow, ())
+
+
+def _ascii_body(workflow: Drawable, around: tuple[Drawable, ...]) -> Iterator[str]:
+    plans = workflow.blueprint()
     for state in _states(workflow):
         mark = "*" if state is workflow.initial else "o" if state in workflow.exits else " "
         title, work = _text(workflow, state)
         yield f"{mark} {title}{f'  ({work})' if work else ''}"
+        if (child := _child(workflow, state, around)) is not None:
+            yield from (f"    | {line}" for line in _ascii_body(child, (*around, workflow)))
         yield from (f"    === {text}" for text in (_branches(plans[state]) if state in plans else ()))
         for edge in plans[state].edges if state in plans else ():
             arrow = "-x>" if edge.error else "..>" if edge.anywhere else "==>" if edge.joins else "-->"

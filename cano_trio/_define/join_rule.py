@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import attrs
 
-from .._errors import Problem
 from .checks import check_count
+from .fault import Fault
 
 ROUNDING = 1e-9
 """What a product may be too large by because 0.07 is no binary fraction: 7 % of 100 are 7, not 8."""
-
-
-class Fault(NamedTuple):
-    """What is wrong with a split, as a problem's code, message and hint."""
-
-    code: str
-    message: str
-    hint: str
-
-    def problem(self, place: str, name: str, site: str) -> Problem:
-        """It told of a split."""
-        return Problem(code=self.code, place=place, message=f"{name}: {self.message}", hint=self.hint, site=site)
 
 
 @final

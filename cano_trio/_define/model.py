@@ -60,6 +60,7 @@ class Model(Struct, frozen=True, kw_only=True):
         options: what it may be told besides its knobs.
         generics: what the class form's generics after the state stand for, in order.
         check: compares the annotations of the methods with each other; yields what disagrees.
+        plain: plain functions that it may be given, with injected parameters, and what the model gives them first.
         kept: what the model itself has to write down, such as a cursor: whose it is, its name, and its type.
     """
 
@@ -68,6 +69,7 @@ class Model(Struct, frozen=True, kw_only=True):
     knobs: Mapping[str, tuple[Any, Callable[[str, Any], None]]] = field(default_factory=dict[str, Any])
     retries: bool = True
     options: frozenset[str] = MODEL_OPTIONS
+    plain: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
     generics: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Method], Mapping[str, Any]], Iterator[tuple[Method, str]]] | None = None
     kept: Callable[[Mapping[str, Method]], Iterator[tuple[Method, str, Any]]] | None = None

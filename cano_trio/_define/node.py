@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from .._errors import DefinitionError
+from .child import Child
 from .config import OnError, TaskConfig
 from .form import TaskForm
 from .hints import Scope, underlying
@@ -43,6 +44,9 @@ class Node(Struct, Generic[S], eq=False):
         task: the task object, for a class form.
         split: for a fixed split, what it is.
         branches: its branches by name.
+        child: for a child workflow, what it is.
+        routes: the states by the child's exits.
+        plain: the plain functions that it was given, by name.
         changed: told when a function is added.
     """
 
@@ -58,6 +62,9 @@ class Node(Struct, Generic[S], eq=False):
     task: TaskForm[Any] | None = None
     split: Split[S] | None = None
     branches: Mapping[str, Node[S]] = field(default_factory=dict[str, "Node[S]"])
+    child: Child | None = None
+    routes: Mapping[Any, S] = field(default_factory=dict[Any, S])
+    plain: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
     changed: Callable[[], None] = lambda: None
 
     def add(self, method: str, function: Callable[..., Any], scope: Scope | None = None) -> None:

@@ -13,8 +13,9 @@ from typing_extensions import TypedDict
 from .branch import Branches, BranchLike
 from .checks import check_count, check_seconds
 from .edges import is_state
+from .fault import Fault
 from .form import S_co, TaskForm
-from .join_rule import Fault, JoinRule
+from .join_rule import JoinRule
 from .model import MethodRule, Model
 
 S = TypeVar("S", bound=Enum)

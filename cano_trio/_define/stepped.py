@@ -41,10 +41,9 @@ def _check_types(methods: Mapping[str, Method], generics: Mapping[str, Any]) -> 
     taken = step.own[0]
     if not compatible(None, taken):
         yield step, f"it takes a {name_of(taken)}, but its first call has no cursor: write {name_of(taken)} | None"
-    named = generics.get("cursor", UNKNOWN)
-    for given in [cursor_type(step.returns), named]:
+    for given, where in (cursor_type(step.returns), "it returns"), (generics.get("cursor", UNKNOWN), "the class names"):
         if not compatible(given, taken):
-            yield step, f"its cursor is a {name_of(given)}, but it takes {name_of(taken)}"
+            yield step, f"{where} {name_of(given)} as its cursor, but it takes {name_of(taken)}"
 
 
 def cursor_type(returns: Any) -> Any:

@@ -15,7 +15,7 @@ from .._errors import Problem
 from .blueprint import Plan, joined_states, where_states_are_named
 from .compatible import bare, compatible, has_instances, name_of
 from .edges import members, written
-from .method import Method, Parameter, Want
+from .method import UNKNOWN, Method, Parameter, Want
 
 S = TypeVar("S", bound=Enum)
 
@@ -71,7 +71,7 @@ def _results_of_another_type(plans: Mapping[S, Plan[S]]) -> Iterator[Problem]:
         if split.node.split is None or (then := split.node.split.then) not in plans:
             continue
         for method, parameter in _takers_of_results(plans[then]):
-            wanted = next(get_args(hint)[0] for hint in members(parameter.hint) if get_args(hint))
+            wanted = next((get_args(hint)[0] for hint in members(parameter.hint) if get_args(hint)), UNKNOWN)
             for name, branch in split.branches.items():
                 given = branch.methods["run"].returns
                 if not compatible(given, wanted):

@@ -38,17 +38,21 @@ async def conduct(run: Run, workflow: Definition[Any, Any], begun: Callable[[Run
     if run.observers:
         run.tell(RunStarted)
     outer = at_work.set(run.lineage)
+    failure: BaseException | None = None
     try:
-        if begun is not None:
-            run.scope = trio.CancelScope()
-            begun(run)
-        await _bounded(run, workflow.timeout)
-    except BaseException as error:
-        if (failure := await _undone(run, workflow, error)) is not None:
-            raise failure from error
-        raise
+        try:
+            if begun is not None:
+                run.scope = trio.CancelScope()
+                begun(run)
+            await _bounded(run, workflow.timeout)
+        except BaseException as error:
+            failure = error
+        if failure is not None:
+            # Outside `except`, so that what a compensation raises does not carry the run's failure as its context.
+            raise await _undone(run, workflow, failure)
     finally:
         at_work.reset(outer)
+        del failure  # it holds this frame by its traceback
     _end(run, RunStatus.COMPLETED)
 
 
@@ -70,36 +74,61 @@ async def _bounded(run: Run, timeout: float | None) -> None:
         )
 
 
-async def _undone(run: Run, workflow: Definition[Any, Any], error: BaseException) -> Exception | None:
-    """Undo what the run has done, and tell how it ended; what is to be raised instead of its failure, if anything is."""
+async def _undone(run: Run, workflow: Definition[Any, Any], error: BaseException) -> BaseException:
+    """Undo what the run has done, and tell how it ended; gives what is to be raised."""
     if isinstance(error, Exception):
         add_context(error, run)
     stopped = isinstance(error, RunCancelled) or _is_cancel(error)
-    if not run.done or isinstance(error, GeneratorExit) or (workflow.on_failure == "hold" and not stopped):
+    held = workflow.on_failure == "hold" and not (stopped or run.cancelled)
+    if not run.done or held or isinstance(error, GeneratorExit):
         _end(run, RunStatus.CANCELLED if stopped else RunStatus.FAILED, _told(error))
-        return None
+        return error
     run.stop(RunStatus.ROLLING_BACK)
-    rollback = await roll_back(run, workflow.compensation_timeout)
-    add_rollback(error, rollback)
-    if rollback.clean:
-        _end(run, RunStatus.CANCELLED if stopped else RunStatus.ROLLED_BACK, _told(error), rollback)
-        return None
-    return _failed(run, rollback, error)
-
-
-def _failed(run: Run, rollback: Rollback, error: BaseException) -> Exception | None:
-    """Tell of a rollback that failed: as the run's failure, or in the log where something else must leave the run."""
-    failures = [failure for _, failure in rollback.failed]
+    rollback = await _rolled_back(run, workflow, error)
+    status = (
+        RunStatus.ROLLBACK_FAILED if not rollback.clean else RunStatus.CANCELLED if stopped else RunStatus.ROLLED_BACK
+    )
     if isinstance(error, Exception):
-        failed = RollbackFailed.of(error, failures, rollback.left)
-        _end(run, RunStatus.ROLLBACK_FAILED, failed, rollback)
-        return failed
+        error = _reported(error, run, rollback)
+    else:
+        _log_outstanding(run, rollback)
+    _end(run, status, _told(error), rollback)
+    return error
+
+
+async def _rolled_back(run: Run, workflow: Definition[Any, Any], error: BaseException) -> Rollback:
+    try:
+        return await roll_back(run, workflow.compensation_timeout)
+    except BaseException as broken:  # a second Ctrl-C: it replaces the error, which must not be lost with it
+        _log.error("run %r: its rollback was broken off by %r", run.run_id, broken, exc_info=error)
+        _end(run, RunStatus.ROLLBACK_FAILED, broken)
+        raise
+
+
+def _reported(error: Exception, run: Run, rollback: Rollback) -> Exception:
+    """The run's failure with what the rollback came to, as a `RollbackFailed` if that has failed."""
+    add_rollback(error, run, rollback)
+    if rollback.clean:
+        return error
+    failed = RollbackFailed.of(error, [failure for _, failure in rollback.failed], rollback.left)
+    failed.__cause__ = error
+    add_context(failed, run)
+    add_rollback(failed, run, rollback)
+    return failed
+
+
+def _log_outstanding(run: Run, rollback: Rollback) -> None:
+    """Tell of what is not undone where something leaves the run that can't: a `Cancelled`, or a Ctrl-C."""
     for state, failure in rollback.failed:
         _log.error("run %r: %s could not be undone", run.run_id, state, exc_info=failure)
     if rollback.left:
         _log.error("run %r: there was no time to undo %s", run.run_id, ", ".join(map(str, rollback.left)))
-    _end(run, RunStatus.ROLLBACK_FAILED, _told(error), rollback)
-    return None
+    if rollback.in_doubt:
+        _log.warning(
+            "run %r: it is in doubt whether there is something to undo of %s",
+            run.run_id,
+            ", ".join(map(str, rollback.in_doubt)),
+        )
 
 
 def _told(error: BaseException) -> BaseException | None:

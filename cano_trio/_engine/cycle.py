@@ -29,6 +29,6 @@ def bind_cycle(
     """
     node = plan.node
     config = node.config if config is None else config
-    step.unit = layered(node.name, cycle, (), (), (give_run, give_number), config, binder.choices(plan.choosers))
+    step.unit = layered(node.name, cycle, (), (), (give_run, give_number), config, binder.choices(plan.plain))
     step.writes = writes
     step.advance = attempt

@@ -9,10 +9,10 @@ from typing import Any
 
 from .._define.definition import Definition
 from .._define.edges import is_state, written
-from .._errors import DataTypeMismatch, DefinitionError
-from .._journal.codec import forgets_subclasses
+from .._errors import DefinitionError
 from .._observe.observer import Observer, check_observers
 from .conduct import conduct
+from .data import check_data
 from .lifecycle import Resources
 from .program import Program
 from .run import Run
@@ -51,7 +51,7 @@ async def execute(
     else:
         program = Program.of(workflow, resources)
     _check_start(workflow, start)
-    _check_data(workflow, data)
+    check_data(workflow, data)
     if observers:
         check_observers(observers)
     if program is not None and not (resources.lives or resources.per_run):  # nothing to open
@@ -78,21 +78,3 @@ def _check_start(workflow: Definition[Any, Any], start: Enum) -> None:
         "no handler to start with" if known else f"the start {start!r} is no state of {workflow.states.__name__}",
         hint=f"Start in a state that has a task, such as {written(workflow.initial)}.",
     )
-
-
-def _check_data(workflow: Definition[Any, Any], data: object) -> None:
-    wanted, found = workflow.data, type(data)
-    if found is wanted or (wanted is None and data is None):
-        return
-    if wanted is None:
-        raise DataTypeMismatch(workflow.name, None, found.__name__)
-    if not isinstance(data, wanted):
-        raise DataTypeMismatch(workflow.name, *_names(wanted, found))
-    if forgets_subclasses(wanted):
-        raise DataTypeMismatch(workflow.name, *_names(wanted, found), subclass=True)
-
-
-def _names(*types: type) -> list[str]:
-    """The names of types, as short as they differ."""
-    names = [type_.__name__ for type_ in types]
-    return names if len(set(names)) > 1 else [f"{type_.__module__}.{type_.__qualname__}" for type_ in types]

@@ -14,7 +14,7 @@ from .run import Run
 
 _CONTEXT = "_cano_trio_context"
 _LINEAGE = "_cano_trio_lineage"
-_NOTE = "cano_trio: state="
+_NOTE = "cano_trio: "
 
 
 @final
@@ -42,7 +42,7 @@ class FailureContext:
         """One line, as it is added to tracebacks (PEP 678)."""
         path = ", ".join(state.name for state in self.path[-20:])
         return (
-            f"{_NOTE}{self.state.name} attempts={self.attempts} path=[{'…, ' * (len(self.path) > 20)}{path}] "
+            f"{_NOTE}state={self.state.name} attempts={self.attempts} path=[{'…, ' * (len(self.path) > 20)}{path}] "
             f"run={self.run_id}"
         )
 
@@ -93,11 +93,14 @@ def add_context(error: Exception, run: Run) -> None:
         error.add_note(str(context))
 
 
-def add_rollback(error: BaseException, rollback: Rollback) -> None:
-    """Have a run's failure tell what its rollback came to."""
+def add_rollback(error: Exception, run: Run, rollback: Rollback) -> None:
+    """Have a run's failure tell what its rollback came to.
+
+    In the context of a run inside it, which stands, stands that one's own rollback: this one is then told by its note alone.
+    """
     context = failure_context(error)
-    with suppress(Exception):
-        if context is not None:
+    if context is not None and getattr(error, _LINEAGE, ()) == run.lineage:
+        with suppress(Exception):
             setattr(error, _CONTEXT, attrs.evolve(context, rollback=rollback))
     with suppress(Exception):
         error.add_note(str(rollback))

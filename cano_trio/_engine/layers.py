@@ -19,14 +19,14 @@ KNOWN = 256
 """How many chosen breakers or limiters a task remembers."""
 
 
-def timed(call: Call, seconds: float, label: str) -> Call:
-    """The call under an attempt timeout (cano RET-8).
+def timed(call: Call, seconds: float, label: str, *, shield: bool = False) -> Call:
+    """The call under an attempt timeout (cano RET-8); with `shield`, nothing but that timeout cancels it.
 
     What it raised is looked at before the timeout: a failure that was on its way when the time ran out stays itself.
     """
 
     async def within(*args: object) -> Any:
-        with trio.move_on_after(seconds) as scope:
+        with trio.move_on_after(seconds, shield=shield) as scope:
             return await call(*args)
         assert scope.cancelled_caught  # noqa: S101  (the only way here)
         raise AttemptTimeout(label, seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import Any, final
 
 import outcome
@@ -77,13 +78,12 @@ class Mailbox:
         return self._put(self._letter(message, key))
 
     async def put(self, message: object, key: str | None) -> bool:
-        """Put a message in as soon as there is room; if this is cancelled, it has not come in.
+        """Put a message in as soon as there is room, behind a `checkpoint_if_cancelled`; if cancelled, it has not come in.
 
         Raises:
             MessageRejected: no state takes it.
             RunAlreadyEnded: the run has ended before there was room.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         letter = self._letter(message, key)
         try:
             fresh = self._put(letter)
@@ -173,9 +173,9 @@ class Mailbox:
         for task in self._senders:
             reschedule(task, outcome.Error(RunAlreadyEnded(self._run_id, status)))
         self._senders.clear()
-        if unread := [type(letter.message).__name__ for letter in self._letters if not letter.taken]:
-            kinds = ", ".join(sorted({*unread}))
-            _log.warning("run %r has ended (%s) with %d messages unread: %s", self._run_id, status, len(unread), kinds)
+        if unread := Counter(type(letter.message).__name__ for letter in self._letters if not letter.taken):
+            told = ", ".join(f"{number} {kind}" for kind, number in sorted(unread.items()))
+            _log.warning("run %r has ended (%s) and left messages unread: %s", self._run_id, status, told)
 
 
 async def _called(waiting: dict[Task, Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .._define.blueprint import Plan
 from .batch import bind_batch
+from .child import bind_child
 from .compensatable import bind_compensatable
 from .poll import bind_poll
 from .receive import bind_receive
@@ -24,6 +25,7 @@ ADVANCE: dict[str, Callable[[Any, Plan[Any], Binder], None]] = {
     "poll": bind_poll,
     "timer": bind_timer,
     "batch": bind_batch,
+    "child": bind_child,
     "compensatable": bind_compensatable,
     "stepped": bind_stepped,
     "receive": bind_receive,

@@ -25,15 +25,11 @@ KNOWN = 64
 
 @final
 class Program:
-    """A workflow over opened resources; made once, and shared by all runs of the two.
+    """A workflow over opened resources; made once, and shared by all runs of the two."""
 
-    Raises:
-        DefinitionError: resources are missing or ambiguous; all of them are told at once.
-    """
+    __slots__ = ("_takes", "codec", "limit", "name", "plans", "size", "steps", "workflow")
 
-    __slots__ = ("codec", "limit", "name", "plans", "size", "steps", "takes", "workflow")
-
-    def __init__(self, workflow: Definition[Any, Any], resources: Resources) -> None:
+    def __init__(self, workflow: Definition[Any, Any]) -> None:
         self.workflow = workflow
         self.plans = workflow.blueprint()
         self.name = workflow.name
@@ -41,7 +37,16 @@ class Program:
         self.codec: Any = None if workflow.data is None else codec_for(workflow.data)
         self.steps = {state: Step(state, index) for index, state in enumerate(cast("Iterable[Enum]", workflow.states))}
         self.size = len(self.steps)
-        binder = Binder(workflow.data, resources)
+        self._takes: Kinds | None = None
+
+    def bind(self, resources: Resources) -> None:
+        """Settle all that can be known before a run.
+
+        Raises:
+            DefinitionError: resources are missing or ambiguous; all of them are told at once.
+        """
+        workflow = self.workflow
+        binder = Binder(workflow.data, resources, lambda child: self.of(child, resources))
         problems: list[Problem] = []
         for state, plan in self.plans.items():
             if state not in workflow.exits:
@@ -50,8 +55,22 @@ class Program:
             forget_results(self.steps[state])
         if problems:
             raise DefinitionError(problems)
-        # In a dict, because a set would have no order.
-        self.takes: Kinds = tuple({kind: None for step in self.steps.values() for kind in step.takes})
+
+    @property
+    def takes(self) -> Kinds:
+        """The kinds of the messages that its states take, and those of its child workflows."""
+        if self._takes is None:
+            # In a dict, because a set would have no order.
+            steps = [step for program in self._family() for step in program.steps.values()]
+            self._takes = tuple({kind: None for step in steps for kind in step.takes})
+        return self._takes
+
+    def _family(self) -> list[Program]:
+        """Itself and the programs of its child workflows, each once: a workflow may be its own child."""
+        found = [self]
+        for program in found:
+            found += [step.child for step in program.steps.values() if step.child and step.child not in found]
+        return found
 
     @classmethod
     def of(cls, workflow: Definition[Any, Any], resources: Resources) -> Program:
@@ -65,10 +84,24 @@ class Program:
             workflow.validate()
             if len(resources.programs) >= KNOWN:  # workflows that are made anew each time must not all be kept
                 resources.programs.clear()
-            known = resources.programs[workflow] = cls(workflow, resources)
+            known = resources.programs[workflow] = cls(workflow)  # before it is bound: it may be its own child
+            try:
+                known.bind(resources)
+            except BaseException:
+                resources.programs.pop(workflow, None)
+                raise
         return known
 
-    def run(self, start: Enum, data: Any, *, run_id: str, observers: Sequence[Observer], resources: Resources) -> Run:
+    def run(
+        self,
+        start: Enum,
+        data: Any,
+        *,
+        run_id: str,
+        observers: Sequence[Observer],
+        resources: Resources,
+        parent: Run | None = None,
+    ) -> Run:
         """A run of it that has not begun.
 
         Args:
@@ -77,6 +110,7 @@ class Program:
             run_id: its id.
             observers: who is told of its events.
             resources: those of the program, with what was made for this run alone.
+            parent: the run whose present state's work it is.
 
         Raises:
             DataError: the data can't be written down.
@@ -84,7 +118,7 @@ class Program:
         return Run(
             self.name, run_id, self.steps[start], size=self.size, limit=self.limit, codec=self.codec,
             packed=None if self.codec is None else self.codec.pack(data), observers=observers, resources=resources,
-            takes=self.takes,
+            takes=self.takes, parent=parent,
         )  # fmt: skip
 
     def _bind(self, step: Step, plan: Plan[Any], binder: Binder, problems: list[Problem]) -> None:

@@ -20,7 +20,7 @@ def bind_receive(step: Any, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step wait outside of all attempts, for at most its timeout from being entered."""
 
     def unit(name: str) -> Unit:
-        return binder.unit(plan.methods[name], writes=True, config=plan.node.config, choosers=plan.choosers)
+        return binder.unit(plan.methods[name], writes=True, config=plan.node.config, choosers=plan.plain)
 
     kinds: Kinds = tuple(bare(hint) for hint in members(plan.methods["on_message"].own[0]))
     reason = f"message {' | '.join(map(name_of, kinds))}"

@@ -9,9 +9,9 @@ import attrs
 import trio
 
 from .._errors import CompensationTimeout
-from .._journal.codec import Codec
-from .._observe.events import CompensationFinished, CompensationStarted
-from .._observe.rollback import Rollback
+from .._journal.codec import JsonCodec
+from .._observe.events import CompensationFinished, CompensationSkipped, CompensationStarted
+from .._observe.rollback import Outstanding, Rollback
 from .attempt import attempt
 from .run import Run
 from .step import Step
@@ -39,7 +39,7 @@ class Undo:
 
     __slots__ = ("codec", "compensate", "in_doubt", "step")
 
-    def __init__(self, step: Step, codec: Codec[Any], compensate: Unit, in_doubt: Unit | None) -> None:
+    def __init__(self, step: Step, codec: JsonCodec[Any], compensate: Unit, in_doubt: Unit | None) -> None:
         self.step = step
         self.codec = codec
         self.compensate = compensate
@@ -65,14 +65,36 @@ class Entry:
         Raises:
             DataNotEncodable: the receipt can't be written down; the work is undone by the receipt as it is.
         """
-        run.done.remove(self)
-        run.done.append(self)
+        if run.done[-1] is not self:  # mostly it is: nothing to move, in a list that may be long
+            run.done.remove(self)
+            run.done.append(self)
         self.receipt = _Live(receipt)
         self.receipt = self.undo.codec.pack(receipt)
+
+    def strike(self, run: Run) -> None:
+        """Take it back: nothing was done."""
+        if run.done[-1] is self:
+            run.done.pop()
+        else:
+            run.done.remove(self)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Its attempts began, and left no receipt."""
+        return self.receipt is IN_DOUBT
 
     def taken(self) -> Any:
         """The receipt, as its compensation gets it: each attempt a copy of its own."""
         return self.receipt.value if isinstance(self.receipt, _Live) else self.undo.codec.unpack(self.receipt)
+
+    def outstanding(self, run: Run) -> Outstanding:
+        """What is needed to undo it by hand."""
+        return Outstanding(
+            state=self.undo.step.state,
+            key=f"{run.key}/{self.seq}{self.part}",
+            receipt=None if self.in_doubt else self.taken(),
+            in_doubt=self.in_doubt,
+        )
 
 
 @final
@@ -88,7 +110,7 @@ def begun(run: Run, undo: Undo, part: str) -> Entry:
     for entry in reversed(run.done):
         if not isinstance(entry, Entry) or entry.seq != run.seq:
             break
-        if entry.part == part and entry.receipt is IN_DOUBT:
+        if entry.part == part and entry.in_doubt:
             return entry
     new = Entry(undo, run, part)
     run.done.append(new)
@@ -97,14 +119,16 @@ def begun(run: Run, undo: Undo, part: str) -> Entry:
 
 async def roll_back(run: Run, limit: float) -> Rollback:
     """Undo all that a run has done, last things first; shielded from every cancel, and no longer than `limit` seconds."""
-    undoing = _Undoing(run.clock() + limit, limit)
     begun_at = run.clock()
+    undoing = _Undoing(begun_at + limit, limit)
+    run.error = None  # that of the state where the run has stopped, not of those that are undone
     await undoing.back_through(run)
     return Rollback(
         undone=tuple(undoing.undone),
         failed=tuple(undoing.failed),
         left=tuple(undoing.left),
         in_doubt=tuple(undoing.in_doubt),
+        outstanding=tuple(undoing.outstanding),
         elapsed=run.clock() - begun_at,
     )
 
@@ -120,47 +144,63 @@ class _Undoing:
         self.failed: list[tuple[Enum, Exception]] = []
         self.left: list[Enum] = []
         self.in_doubt: list[Enum] = []
+        self.outstanding: list[Outstanding] = []
 
     async def back_through(self, run: Run) -> None:
         """Undo what a run has done, and where it ran a child workflow, what that did."""
         place = run.step, run.seq, run.visits[:]
         while run.done:
-            entry = run.done.pop()
+            entry = run.done[-1]
             if isinstance(entry, Run):
                 await self.back_through(entry)
             else:
                 run.step, run.seq = entry.undo.step, entry.seq
                 run.visits[run.step.index] = entry.visit
                 await self._undo(run, entry)
+            run.done.pop()  # only now: of a rollback that is broken off, the rest stays in the list
         run.step, run.seq, run.visits = place
 
     async def _undo(self, run: Run, entry: Entry) -> None:
         state = run.step.state
-        doubtful = entry.receipt is IN_DOUBT
-        unit = entry.undo.in_doubt if doubtful else entry.undo.compensate
+        unit = entry.undo.in_doubt if entry.in_doubt else entry.undo.compensate
         if unit is None:
             self.in_doubt.append(state)
+            self._leave(run, entry, "in doubt")
         elif run.clock() >= self.deadline:
             self.left.append(state)
+            self._leave(run, entry, "no time")
         else:
             if run.observers:
-                run.tell(CompensationStarted, unit.label, doubtful)
-            result, failure = await self._bounded(run, unit, entry)
+                run.tell(CompensationStarted, unit.label, entry.in_doubt)
+            result, failure = await _compensated(run, unit, entry, self.deadline, self.limit)
             if failure is None:
                 self.undone.append((state, result))
             else:
                 self.failed.append((state, failure))
+                self.outstanding.append(entry.outstanding(run))
             if run.observers:
                 run.tell(CompensationFinished, unit.label, failure)
 
-    async def _bounded(self, run: Run, unit: Unit, entry: Entry) -> tuple[object, Exception | None]:
-        with trio.CancelScope(deadline=self.deadline, shield=True):
-            try:
-                args = unit.args if entry.receipt is IN_DOUBT else (entry.taken(), *unit.args)
-                result = await attempt(run, unit, args, f"{entry.part}/undo")
-                if unit.takes_draft:
-                    run.keep_draft()
-            except Exception as error:
-                return None, error
+    def _leave(self, run: Run, entry: Entry, reason: str) -> None:
+        self.outstanding.append(entry.outstanding(run))
+        if run.observers:
+            run.tell(CompensationSkipped, run.step.label, reason)
+
+
+async def _compensated(
+    run: Run, unit: Unit, entry: Entry, deadline: float, limit: float
+) -> tuple[object, Exception | None]:
+    """What a compensation returned, or failed with.
+
+    It is no method: the frame of one, which its failure holds, would hold the list in which the failure stands.
+    """
+    try:
+        with trio.CancelScope(deadline=deadline, shield=True):
+            args = unit.args if entry.in_doubt else (entry, *unit.args)
+            result = await attempt(run, unit, args, f"{entry.part}/undo")
+            if unit.takes_draft:
+                run.keep_draft()
             return result, None
-        return None, CompensationTimeout(unit.label, self.limit)
+    except Exception as error:  # outside the scope, which makes one of a group of errors and its own cancels
+        return None, error
+    return None, CompensationTimeout(unit.label, limit)

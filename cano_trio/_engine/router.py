@@ -11,7 +11,7 @@ from .unit import Binder
 
 def bind_router(step: Any, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step attempt the router."""
-    step.unit = binder.unit(plan.methods["route"], config=plan.node.config, choosers=plan.choosers)
+    step.unit = binder.unit(plan.methods["route"], config=plan.node.config, choosers=plan.plain)
     step.args = step.unit.args
     step.counts = False
     step.advance = attempt

@@ -53,6 +53,7 @@ class Run:
         "mistake",
         "observers",
         "packed",
+        "parent",
         "path",
         "reason",
         "resources",
@@ -80,12 +81,15 @@ class Run:
         observers: Sequence[Observer],
         resources: Resources,
         takes: Kinds,
+        parent: Run | None = None,
     ) -> None:
         self.workflow = workflow
         self.run_id = run_id
         self.lineage = (*at_work.get(), next(_numbers))
         """The numbers of the runs whose tasks run it, the outermost first, and its own."""
-        self.key = run_id
+        self.parent = parent
+        """The run whose state's work it does."""
+        self.key: str = run_id if parent is None else f"{parent.key}/{parent.seq}"
         """What its idempotency keys begin with."""
         self.scope: trio.CancelScope | None = None
         """What a cancel or a timeout ends; None where neither can come."""
@@ -103,7 +107,7 @@ class Run:
         """The data as the last finished state left them."""
         self.draft: Any = None
         """The copy that the present attempt works on."""
-        self.observers = list(observers)
+        self.observers: list[Observer] = list(observers) if parent is None else parent.observers
         self.resources = resources
         """As this run sees them: with those that were made for it alone."""
         self.takes = takes
@@ -123,7 +127,7 @@ class Run:
         """What the branches came to that led to the present state."""
         self.attempts = 1
         """The number of the present state's latest attempt."""
-        self.seq = 0
+        self.seq: int = 0
         """How many states it has finished, not counting routers."""
         self.clock = trio.lowlevel.current_clock().current_time
         self.started = self.clock()
@@ -161,6 +165,8 @@ class Run:
         Raises:
             RunAlreadyEnded: it takes no more messages.
         """
+        if self.parent is not None:
+            return self.parent.mailbox()
         if self.status is not RunStatus.RUNNING:
             raise RunAlreadyEnded(self.run_id, self.status.value)
         if self._mailbox is None:
@@ -178,7 +184,7 @@ class Run:
         self.status = status
         if self._mailbox is not None:
             self._mailbox.close(status.value)
-            self._mailbox = None
+            self._mailbox = self.letter = None
 
     def context(self, attempt: int, part: str) -> RunContext:
         """The context of an attempt at a part of the present state."""

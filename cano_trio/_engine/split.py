@@ -9,7 +9,7 @@ from typing import Any, final
 from msgspec.structs import replace
 
 from .._define.blueprint import Plan
-from .._define.join_rule import Fault
+from .._define.fault import Fault
 from .._define.node import name_of
 from .._define.split import Over, Split
 from .._errors import DefinitionError
@@ -37,7 +37,7 @@ def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
 
 def _fixed_branch(name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:
     unit = binder.unit(
-        branch.methods["run"], config=branch.node.config, choosers=branch.choosers, label=f"{plan.node.name}[{name}]"
+        branch.methods["run"], config=branch.node.config, choosers=branch.plain, label=f"{plan.node.name}[{name}]"
     )
     return Branch(name, unit, unit.args, f"/b:{name}")
 
@@ -45,7 +45,7 @@ def _fixed_branch(name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder)
 def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step attempt the task, and join the branches that it returns."""
     node = plan.node
-    unit = binder.unit(plan.methods["split"], writes=True, config=node.config, choosers=plan.choosers)
+    unit = binder.unit(plan.methods["split"], writes=True, config=node.config, choosers=plan.plain)
     made = {id(branch.node.functions["run"]): _ItemBranch(branch, plan, binder) for branch in plan.branches.values()}
     plain = {id(edge.target) for edge in plan.edges if not edge.joins}
     joining = {id(edge.target) for edge in plan.edges if edge.joins}
@@ -81,7 +81,7 @@ class _ItemBranch:
         self.unit = binder.unit(
             replace(method, function=_unpacking(method.function, codec)),
             config=branch.node.config,
-            choosers=branch.choosers,
+            choosers=branch.plain,
             label=f"{plan.node.name}[{branch.node.name}]",
         )
 

@@ -25,7 +25,7 @@ def bind_stepped(step: Any, plan: Plan[Any], binder: Binder) -> None:
     codec: JsonCodec[Any] = JsonCodec(kept_type(method), "cursor")
     function = _unpacking(method.function, codec.unpack)
     unit = binder.unit(
-        msgspec.structs.replace(method, function=function), writes=True, config=plan.node.config, choosers=plan.choosers
+        msgspec.structs.replace(method, function=function), writes=True, config=plan.node.config, choosers=plan.plain
     )
     writes = unit.takes_draft
 

@@ -40,7 +40,7 @@ def bind_stream(step: Any, plan: Plan[Any], binder: Binder) -> None:
     parts = Parts(
         label=node.name,
         open=binder.unit(replace(opening, function=_awaited(opening.function)), config=alone),
-        item=binder.unit(methods["process_item"], config=config, choosers=plan.choosers, bare=tolerant),
+        item=binder.unit(methods["process_item"], config=config, choosers=plan.plain, bare=tolerant),
         flush=binder.unit(replace(flushing, function=_on_a_copy(flushing.function)), config=alone, writes=True),
         close=binder.unit(methods["on_close"], config=once, writes=True),
         dead_letter=binder.unit(methods["dead_letter"], config=alone) if "dead_letter" in methods else None,

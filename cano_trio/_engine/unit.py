@@ -100,9 +100,11 @@ def _filler(
 class Binder:
     """Makes units of a workflow's methods over a set of resources."""
 
-    def __init__(self, data: type | None, resources: Resources) -> None:
+    def __init__(self, data: type | None, resources: Resources, program_of: Callable[[Any], Any]) -> None:
         self._data = data
         self._resources = resources
+        self.program_of = program_of
+        """Gives the program of a child workflow over the same resources."""
 
     def unit(
         self,
@@ -140,25 +142,26 @@ class Binder:
 
     def choices(self, choosers: Mapping[str, Method]) -> dict[str, Give]:
         """What gives the breaker and the limiter that functions choose, by option."""
-        return {option: self._chooser(method) for option, method in choosers.items()}
+        return {option: self.plain(method) for option, method in choosers.items()}
 
-    def _chooser(self, method: Method) -> Give:
-        args, varying, named = self._arguments(method.parameters, 0, writes=False)
+    def plain(self, method: Method, *, writes: bool = False) -> Callable[..., Any]:
+        """A plain function, that gets the run, the attempt's number and the part; then what the model gives it."""
+        args, varying, named = self._arguments(method.parameters, len(method.own), writes=writes)
         function = method.function
         names = tuple(named)
         read = [at for at, give in varying if give is _give_reading]
 
-        def choose(run: Run, number: int, part: str) -> object:
-            filled = [*args]
+        def call(run: Run, number: int, part: str, *given: object) -> object:
+            filled = [*given, *args]
             for at, give in varying:
                 filled[at] = give(run, number, part)
             split = len(filled) - len(names)
-            choice = function(*filled[:split], **dict(zip(names, filled[split:], strict=True)))
+            result = function(*filled[:split], **dict(zip(names, filled[split:], strict=True)))
             for at in read:
                 run.refuse_change(filled[at], method.label)
-            return choice
+            return result
 
-        return choose
+        return call
 
     def _arguments(
         self, parameters: Sequence[Parameter], own: int, *, writes: bool
@@ -187,7 +190,7 @@ class Binder:
             case Want.DATA:
                 return None, _give_draft if writes else _give_reading
             case Want.NAMED if self._data is not None and not self._has(parameter):
-                return None, _give_reading
+                return None, _give_draft if writes else _give_reading
             case _:
                 return self._resource(parameter)
 

@@ -190,6 +190,19 @@ class CompensationFinished(Event, frozen=True):
     error: Exception | None
 
 
+class CompensationSkipped(Event, frozen=True, gc=False):
+    """Something that the run did in `state`, or may have done, is not undone, and nobody has tried to.
+
+    Args:
+        task: the name of the task whose work it is.
+        reason: ``in doubt``: its attempts left no receipt, and there is no ``compensate_in_doubt``; or ``no time``: the
+            ``compensation_timeout`` was over.
+    """
+
+    task: str
+    reason: str
+
+
 class Progress(Event, frozen=True, gc=False):
     """A task says how far it is.
 

@@ -10,6 +10,24 @@ import attrs
 
 @final
 @attrs.frozen(kw_only=True)
+class Outstanding:
+    """Something that a rollback has not undone, with what is needed to undo it by hand (cano SAG-6).
+
+    Args:
+        state: the state that did it.
+        key: the idempotency key under which it was done.
+        receipt: its receipt; None if it left none.
+        in_doubt: nobody knows whether it was done: an attempt began and left no receipt.
+    """
+
+    state: Enum
+    key: str
+    receipt: object = None
+    in_doubt: bool = False
+
+
+@final
+@attrs.frozen(kw_only=True)
 class Rollback:
     """What a rollback came to, each state in the order in which it was undone: last things first.
 
@@ -18,6 +36,7 @@ class Rollback:
         failed: those whose compensation failed, each with its failure.
         left: those that were not tried, because the ``compensation_timeout`` was over.
         in_doubt: those that may have had an effect and left no receipt, and have no ``compensate_in_doubt``.
+        outstanding: all that is still to be undone, with its receipts: what failed, what was left, what is in doubt.
         elapsed: seconds it took.
     """
 
@@ -25,6 +44,7 @@ class Rollback:
     failed: tuple[tuple[Enum, Exception], ...] = ()
     left: tuple[Enum, ...] = ()
     in_doubt: tuple[Enum, ...] = ()
+    outstanding: tuple[Outstanding, ...] = ()
     elapsed: float = 0.0
 
     @property

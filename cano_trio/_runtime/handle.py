@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Generic, cast, final
 
+import trio
 from typing_extensions import TypeVar
 
 from .._engine.run import Run as EngineRun
@@ -105,6 +106,8 @@ class Run(Generic[S_co, D_co]):
             RunAlreadyEnded: the run is over, or it ended before there was room.
             ValueError: the key is empty or no string.
         """
+        # First: who is cancelled together with the run must not be told of the run's end instead.
+        await trio.lowlevel.checkpoint_if_cancelled()
         return await self._run.mailbox().put(message, key)
 
     def send_nowait(self, message: object, /, *, key: str | None = None) -> bool:

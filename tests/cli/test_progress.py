@@ -25,6 +25,7 @@ from cano_trio import (
     RunStarted,
     RunStatus,
     StateEntered,
+    StepFinished,
     TaskFailed,
     TaskSucceeded,
     TooManyTransitions,
@@ -145,6 +146,12 @@ def test_progress_is_told_once_a_second_and_at_its_end() -> None:
     assert lines_of(entered(100.0), progressed(101.5, 3000, None))[1:] == ["1.5 s  WORK: 3,000"]
 
 
+def test_steps_are_told_once_a_second() -> None:
+    """Stepped work may make thousands of steps: a line a second says how many."""
+    steps = [StepFinished("r", "w", Step.WORK, 100 + number / 10, number) for number in range(1, 25)]
+    assert lines_of(entered(100.0), *steps)[1:] == ["1.0 s  WORK: 10 steps", "2.0 s  WORK: 20 steps"]
+
+
 def test_retries_of_items_are_told_once_a_second() -> None:
     """A batch may retry thousands of items; the retries of a task itself are all told."""
     items = [retried(100 + number / 10, "work.process_item") for number in range(1, 25)]
@@ -254,6 +261,8 @@ async def test_the_present_state_moves(live: LiveProgress, autojump_clock: MockC
     assert drawn(live, 80).rstrip().endswith("batch work 500, 1 retry")
     live.on_event(progressed(2.0, 1500, 3000))
     assert "batch work ━━━━━━━━━━           1,500/3,000, 1 retry" in drawn(live, 80)
+    live.on_event(StepFinished("r", "w", Step.WORK, 3.0, 12))
+    assert "1,500/3,000, 12 steps, 1 retry" in drawn(live, 90)
     assert "batch" not in drawn(live, 40)
     assert max(map(len, drawn(live, 40).splitlines())) <= 40
 

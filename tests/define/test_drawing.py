@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from cano_trio import BatchResults, Workflow
+from cano_trio import BatchResults, More, Pending, PollTimeout, Split, SplitFailed, Workflow
 
 
 class Step(Enum):
@@ -246,3 +246,194 @@ def test_notebooks() -> None:
         "text/plain": f"{work:ascii}",
         "text/vnd.mermaid": f"{work:mermaid}",
     }
+
+
+def waiting() -> Workflow[Step]:
+    """A workflow that waits, counts and waits again."""
+    patient = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE, Step.FAILED], name="patient")
+
+    @patient.poll(Step.FETCH, attempt_timeout=60, on_error={PollTimeout: Step.FAILED})
+    async def look() -> Annotated[Literal[Step.PARSE], "there"] | Pending:
+        return Step.PARSE
+
+    @patient.stepped(Step.PARSE)
+    async def copy(cursor: int | None) -> More[int] | Literal[Step.JUMP]:
+        return Step.JUMP
+
+    @patient.timer(Step.JUMP)
+    async def rest() -> float:
+        return 60
+
+    @rest.after_wait
+    async def wake() -> Literal[Step.FETCH, Step.DONE]:
+        return Step.DONE
+
+    return patient
+
+
+def test_waiting_in_mermaid() -> None:
+    """Mermaid: a poll is a parallelogram, stepped work a trapezium, a timer a circle."""
+    assert (
+        f"{waiting():mermaid}"
+        == """\
+flowchart TD
+    START(( )) --> FETCH
+    FETCH[/"FETCH<br/><i>poll look</i>"/]
+    PARSE[/"PARSE<br/><i>stepped copy</i>"\\]
+    FAILED(["FAILED"])
+    JUMP(("JUMP<br/><i>timer rest</i>"))
+    DONE(["DONE"])
+    FETCH -->|"there"| PARSE
+    FETCH -->|"PollTimeout"| FAILED
+    linkStyle 2 stroke:#c0392b,color:#c0392b
+    PARSE --> JUMP
+    JUMP --> FETCH
+    JUMP --> DONE"""
+    )
+
+
+def test_waiting_in_dot() -> None:
+    """Graphviz: the same shapes, the circle drawn out for its text."""
+    lines = f"{waiting():dot}".splitlines()
+    assert lines[3:8] == [
+        r'  "FETCH" [label="FETCH\npoll look", shape=parallelogram];',
+        r'  "PARSE" [label="PARSE\nstepped copy", shape=trapezium];',
+        '  "FAILED" [label="FAILED", shape=doubleoctagon];',
+        r'  "JUMP" [label="JUMP\ntimer rest", shape=ellipse];',
+        '  "DONE" [label="DONE", shape=doubleoctagon];',
+    ]
+
+
+def test_waiting_in_plain_text() -> None:
+    """Plain text says what works in each state, and how."""
+    assert (
+        f"{waiting():ascii}"
+        == """\
+patient
+* FETCH  (poll look)
+    --> PARSE  there
+    -x> FAILED  PollTimeout
+  PARSE  (stepped copy)
+    --> JUMP
+o FAILED
+  JUMP  (timer rest)
+    --> FETCH
+    --> DONE
+o DONE"""
+    )
+
+
+def fanning() -> Workflow[Step]:
+    """A fixed split with an error edge, and a split decided at run time."""
+    fan = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE, Step.FAILED], name="fan")
+
+    async def near() -> int:
+        return 1
+
+    @fan.branch
+    async def price(item: int) -> int:
+        return item
+
+    branches = {"eu": near, "us": near}
+    fan.register_split(
+        Step.FETCH,
+        Split.any(branches, Step.PICK, timeout=5, bulkhead=2),
+        name="ask",
+        on_error={SplitFailed: Step.FAILED},
+    )
+
+    @fan.split(Step.PICK)
+    async def plan() -> Literal[Step.DONE] | Split[Literal[Step.PARSE]]:
+        return Split.over(price, [1], Step.PARSE)
+
+    @fan.task(Step.PARSE)
+    async def total() -> Literal[Step.DONE]:
+        return Step.DONE
+
+    return fan
+
+
+def test_splits_in_mermaid() -> None:
+    """Mermaid: a split's branches stand between two bars, of which the second leads to the join state."""
+    assert (
+        f"{fanning():mermaid}"
+        == """\
+flowchart TD
+    START(( )) --> FETCH
+    FETCH["FETCH<br/><i>split ask: any of 2 branches within 5 s, 2 at once</i>"]
+    PICK["PICK<br/><i>split plan</i>"]
+    FAILED(["FAILED"])
+    DONE(["DONE"])
+    PARSE["PARSE<br/><i>total</i>"]
+    FETCH_fork[" "]:::bar
+    FETCH_join[" "]:::bar
+    FETCH_branch0("eu near")
+    FETCH_branch1("us near")
+    PICK_fork[" "]:::bar
+    PICK_join[" "]:::bar
+    PICK_branch0("price, once per item")
+    FETCH_join --> PICK
+    FETCH -->|"SplitFailed"| FAILED
+    linkStyle 2 stroke:#c0392b,color:#c0392b
+    PICK --> DONE
+    PICK_join --> PARSE
+    PARSE --> DONE
+    FETCH --> FETCH_fork
+    FETCH_fork --> FETCH_branch0
+    FETCH_branch0 --> FETCH_join
+    FETCH_fork --> FETCH_branch1
+    FETCH_branch1 --> FETCH_join
+    PICK --> PICK_fork
+    PICK_fork --> PICK_branch0
+    PICK_branch0 --> PICK_join
+    classDef bar fill:#333,stroke:#333"""
+    )
+
+
+def test_splits_in_dot() -> None:
+    """Graphviz: the same bars."""
+    lines = f"{fanning():dot}".splitlines()
+    assert '  "FETCH_fork" [label="", shape=box, style=filled, fillcolor="#333333", height=0.05, width=1.5];' in lines
+    assert '  "FETCH_branch1" [label="us near"];' in lines
+    assert [line for line in lines if "->" in line and "PICK" in line] == [
+        '  "PICK" -> "PICK_fork";',
+        '  "PICK_fork" -> "PICK_branch0";',
+        '  "PICK_branch0" -> "PICK_join";',
+        '  "FETCH_join" -> "PICK";',
+        '  "PICK" -> "DONE";',
+        '  "PICK_join" -> "PARSE";',
+    ]
+
+
+def test_splits_in_text() -> None:
+    """Plain text: branches, and a double arrow to the join state."""
+    assert (
+        f"{fanning():ascii}"
+        == """\
+fan
+* FETCH  (split ask: any of 2 branches within 5 s, 2 at once)
+    === eu near
+    === us near
+    ==> PICK
+    -x> FAILED  SplitFailed
+  PICK  (split plan)
+    === price, once per item
+    --> DONE
+    ==> PARSE
+o FAILED
+o DONE
+  PARSE  (total)
+    --> DONE"""
+    )
+
+
+def test_many_branches_are_counted() -> None:
+    """Of many branches the first are drawn, and how many more there are."""
+    many = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE])
+
+    async def near() -> int:
+        return 1
+
+    many.register_split(Step.FETCH, Split.all([near] * 1000, Step.DONE))
+    drawn_branches = [line for line in f"{many:ascii}".splitlines() if "===" in line]
+    assert (len(drawn_branches), drawn_branches[-1]) == (8, "    === 993 more")

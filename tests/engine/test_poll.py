@@ -455,6 +455,30 @@ async def test_tolerated_failures_are_let_go(autojump_clock: MockClock) -> None:
         gc.enable()
 
 
+async def test_the_timeout_is_let_go_with_its_cause(autojump_clock: MockClock) -> None:
+    """What the last look held when it failed is let go with the PollTimeout that stands on its failure."""
+
+    class Page: ...
+
+    work = workflow()
+    pages: list[weakref.ref[Page]] = []
+
+    @work.poll(Step.AWAIT, max_errors=9, error_backoff=STEADY, attempt_timeout=3.5)
+    async def look() -> Literal[Step.DONE] | Pending:
+        page = Page()
+        pages.append(weakref.ref(page))
+        raise OSError
+
+    gc.disable()
+    try:
+        with suppress(PollTimeout):
+            await work.orchestrate()
+        await trio.lowlevel.checkpoint()  # trio itself holds the cancel, and so its frames, until the task's next step
+        assert [page() for page in pages] == [None] * 4
+    finally:
+        gc.enable()
+
+
 class World:
     """A poll that is the one trial call of a half-open breaker, and has something open while it looks."""
 

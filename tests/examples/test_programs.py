@@ -40,12 +40,30 @@ SAYS = {
         "tokens held 2 back",
         "minute held 0 back",
     ],
+    "poll_courier": [
+        "  N-17 after   0.0 h: 'in the shop'",
+        "  N-17 after   3.0 h: ConnectionError('reset')",
+        "  N-17 after   3.5 h: Busy()",  # asks for five hours itself
+        "  N-17 after   8.5 h: 'in Bergen'",  # it has moved: the backoff begins anew
+        "  N-17 after   9.5 h: 'in Bergen'",
+        "N-17: ARRIVED after 0.5 days, taken in by the neighbour",
+        "N-18: OVERDUE after 3.0 days",
+    ],
     "routing": [
         " 40 kg to JP: BY_WEIGHT -> FREIGHT -> SENT for 90",
         "  5 kg to SE: BY_WEIGHT -> BY_PLACE -> TRUCK -> SENT for 10",
         "  2 kg to JP: BY_WEIGHT -> BY_PLACE -> PLANE -> SENT for 19",
     ],
     "shared_limiter": ["sent by ", "8 messages in 0.", "the limit was kept"],
+    "stepped_migration": [
+        "page 1 is moved",
+        "  once more in 0.05 s: AttemptTimeout",
+        "page 2 is moved",
+        "page 3 is moved",
+        "  once more in 0.05 s: ConnectionError",
+        "page 4 is moved",
+        "DONE: 1100 rows, the longest name is 'customer 1000'",
+    ],
     "stdlib_census": [
         "files          5 in ",
         "lines ",
@@ -54,6 +72,15 @@ SAYS = {
         "docstrings ",
         "most imported ",
         "slowest ",
+    ],
+    "timer_newsletter": [
+        "  on time in GRACE waits 0.1 s",
+        "  on time in STROKE waits 0.",
+        "on time: SENT, 0 s from the stroke",
+        "  late in STROKE waits 0.0 s",  # an instant that has passed
+        "late: SENT, 6",
+        "  regretted in GRACE waits 0.1 s",
+        "regretted: TAKEN_BACK",
     ],
     "transform": ["5 rows became 3 totals", "Kyoto  30.00 euros", "Lima    8.00 euros", "Oslo   15.75 euros"],
     "two_tasks": [

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
 from typing import Annotated, Generic, Literal, TypeVar, assert_type
 
@@ -19,16 +20,24 @@ import trio
 
 from cano_trio import (
     AttemptFailed,
+    Backoff,
     BatchResults,
     BatchTask,
+    BranchResults,
+    BranchTask,
     CircuitBreaker,
     CloseReason,
     DefinitionError,
     Event,
     ItemResult,
+    JoinRule,
     MemoryStore,
+    More,
     Observer,
+    Pending,
     PerRun,
+    PollTask,
+    PollTimeout,
     Problem,
     RateLimiter,
     Resources,
@@ -40,10 +49,15 @@ from cano_trio import (
     RunResult,
     RunStatus,
     Shared,
+    Split,
+    SplitFailed,
+    SplitTask,
+    SteppedTask,
     StreamTask,
     Task,
     TaskConfig,
     TaskOptions,
+    TimerTask,
     Window,
     Workflow,
     failure_context,
@@ -164,6 +178,69 @@ async def report(results: BatchResults[Page, Row], store: MemoryStore) -> Litera
 @workflow.batch(Step.PARSE, concurrency=trio.CapacityLimiter(3))
 async def shared_limiter(page: Page) -> Row:
     return Row()
+
+
+@workflow.poll(
+    Step.FETCH, backoff=Backoff(base=1), max_errors=3, error_backoff=Backoff(), on_error={PollTimeout: Step.FAILED}
+)
+async def look(http: Http) -> Literal[Step.PARSE] | Pending:
+    return Step.PARSE if http is http else Pending(delay=3, reset=True)
+
+
+@workflow.timer(Step.PARSE, attempt_timeout=60)
+async def pause(store: MemoryStore) -> float:
+    return 3
+
+
+@pause.after_wait
+async def go_on(http: Http) -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.timer(Step.PARSE)
+async def until() -> datetime:
+    return datetime.now()
+
+
+@workflow.timer(Step.PARSE)
+async def either() -> float | datetime:
+    return 3
+
+
+@workflow.stepped(Step.PARSE, retry=Retry.none())
+async def copy(cursor: Page | None, http: Http) -> More[Page] | Literal[Step.DONE]:
+    return Step.DONE if cursor else More(Page())
+
+
+class Look(PollTask[Step]):
+    backoff = Backoff(base=1)
+    max_errors = 3
+    error_backoff = Backoff(base=1)
+    attempt_timeout = 60.0
+
+    async def poll(self, http: Http) -> Literal[Step.PARSE] | Pending:
+        return Pending()
+
+
+class Pause(TimerTask[Step]):
+    async def wait(self, http: Http) -> float:
+        return 3
+
+    async def after_wait(self, store: MemoryStore) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
+class Until(TimerTask[Step]):
+    async def wait(self) -> datetime:
+        return datetime.now()
+
+    async def after_wait(self) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
+class Copy(SteppedTask[Step, Page]):
+    async def step(self, cursor: Page | None, /, http: Http) -> More[Page] | Literal[Step.DONE]:
+        return More(Page())
 
 
 @workflow.stream(
@@ -304,6 +381,10 @@ workflow.register(Step.FETCH, Choose())
 workflow.register(Step.PARSE, Parse(), attempt_timeout=60.0)
 workflow.register(Step.PARSE, Parse(), concurrency=2, item_retry=Retry.none(), name="parse")
 workflow.register(Step.PARSE, Parse(), concurrency=trio.CapacityLimiter(3), item_retry_on=OSError, item_timeout=1.0)
+workflow.register(Step.PARSE, Look(), max_errors=3, backoff=Backoff(), name="look")
+workflow.register(Step.PARSE, Pause(), attempt_timeout=60.0)
+workflow.register(Step.PARSE, Until())
+workflow.register(Step.PARSE, Copy(), retry=Retry.none())
 workflow.register(Step.PARSE, Consume(), window=Window(seconds=1), on_item_error="fail", retry=Retry.fixed(1, delay=1))
 workflow.register(Step.PARSE, Library(Step.DONE))
 workflow.register(Step.PARSE, Named(Step.DONE))
@@ -312,6 +393,74 @@ options: TaskOptions[Step] = {"retry": Retry.none(), "on_error": {OSError: Step.
 workflow.register(Step.PARSE, fetch, **options)
 assert_type(orders.with_tasks({Step.FETCH: fetch, Step.PARSE: Parse()}), Workflow[Step, Order])
 assert_type(workflow.problems(), tuple[Problem, ...])
+
+
+# ---- accepted: splits
+
+
+async def near(http: Http) -> Row:
+    return Row()
+
+
+async def far() -> int:
+    return 3
+
+
+@workflow.branch
+async def price(page: Page, http: Http) -> Row:
+    return Row()
+
+
+@workflow.branch(retry=Retry.none(), attempt_timeout=2.0, name="slow", breaker=CircuitBreaker())
+async def slow() -> Row:
+    return Row()
+
+
+class Bid(BranchTask[Row]):
+    retry = Retry.none()
+
+    async def run(self, http: Http) -> Row:
+        return Row()
+
+
+workflow.register_split(Step.FETCH, Split.all([near, far, slow, Bid(), Fetch()], Step.PARSE, timeout=5, bulkhead=2))
+workflow.register_split(
+    Step.FETCH, Split.any({"near": near, "bid": Bid()}, then=Step.PARSE), on_error={SplitFailed: Step.DONE}
+)
+workflow.register_split(Step.FETCH, Split.quorum((near, far), 1, Step.PARSE, collect=True), name="ask")
+workflow.register_split(Step.FETCH, Split.percentage((branch for branch in [near]), 0.5, Step.PARSE))
+workflow.register_split(Step.FETCH, Split.by_deadline([near, far], Step.PARSE, timeout=3, least=1))
+
+
+@workflow.split(Step.FETCH, retry=Retry.none())
+async def fan_out(store: MemoryStore) -> Literal[Step.DONE] | Split[Literal[Step.REPORT]]:
+    if store.get("many", bool):
+        return Split.over(price, [Page()], Step.REPORT, rule=JoinRule.quorum(1), timeout=3)
+    return Step.DONE
+
+
+@workflow.split(Step.FETCH)
+async def fan_out_only() -> Split[Step]:
+    return Split.over(price, {"first": Page()}, Step.REPORT)
+
+
+class FanOut(SplitTask[Step]):
+    attempt_timeout = 3.0
+
+    async def split(self, http: Http) -> Split[Literal[Step.REPORT]]:
+        return Split.over(price, [Page()], Step.REPORT)
+
+
+workflow.register(Step.FETCH, FanOut())
+
+
+@workflow.task(Step.REPORT)
+async def joined(results: BranchResults[Row]) -> Literal[Step.DONE]:
+    assert_type(results["near"], outcome.Maybe[Row])
+    assert_type(results.successes, dict[str, Row])
+    assert_type(results.failures, dict[str, BaseException])
+    assert_type(results.missing, tuple[str, ...])
+    return Step.DONE
 
 
 # ---- accepted: resources, observers
@@ -360,6 +509,11 @@ async def running() -> None:
     assert_type(await parse(Page(), Http()), Row)
     assert_type(await pages(MemoryStore()), Sequence[Page])
     assert_type(await choose(resources), Step)
+    assert_type(await look(Http()), Step | Pending)
+    assert_type(await pause(MemoryStore()), float)
+    assert_type(await until(), datetime)
+    assert_type(await go_on(Http()), Step)
+    assert_type(await copy(None, Http()), More[Page] | Step)
     assert_type(await consume(Page(), Http()), tuple[Row, int])
     assert_type(await writes([Row()], MemoryStore()), Step | None)
     async for page in is_a_generator(None, http=Http()):
@@ -490,6 +644,95 @@ async def plain_results(results: list[Row]) -> Literal[Step.DONE]:
 @parse.finish  # type: ignore[arg-type]
 async def finishes_elsewhere(results: BatchResults[Page, Row]) -> Literal[Pay.PAID]:
     return Pay.PAID
+
+
+@workflow.poll(Step.FETCH)  # type: ignore[arg-type]
+async def looks_for_nothing() -> Pending | None: ...
+
+
+@workflow.poll(Step.FETCH)  # type: ignore[arg-type]
+async def looks_elsewhere() -> Literal[Pay.PAID] | Pending:
+    return Pay.PAID
+
+
+@workflow.poll(Step.FETCH, max_errors="3")  # type: ignore[arg-type]
+async def wrong_errors() -> Literal[Step.DONE] | Pending:
+    return Step.DONE
+
+
+@workflow.poll(Step.FETCH, backoff=3)  # type: ignore[arg-type]
+async def wrong_backoff() -> Literal[Step.DONE] | Pending:
+    return Step.DONE
+
+
+@workflow.task(Step.FETCH, max_errors=3)  # type: ignore[call-arg]
+async def option_of_a_poll() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.task(Step.FETCH)  # type: ignore[arg-type]
+async def pending_task() -> Literal[Step.DONE] | Pending:
+    return Step.DONE
+
+
+@workflow.timer(Step.FETCH)  # type: ignore[type-var]
+async def waits_for_a_word() -> str:
+    return "soon"
+
+
+@pause.after_wait  # type: ignore[arg-type]
+async def goes_nowhere() -> None: ...
+
+
+@pause.after_wait  # type: ignore[arg-type]
+async def goes_elsewhere() -> Literal[Pay.PAID]:
+    return Pay.PAID
+
+
+@workflow.stepped(Step.PARSE)  # type: ignore[arg-type]
+async def takes_no_cursor() -> More[int] | Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.stepped(Step.PARSE)  # type: ignore[misc]
+async def takes_another_cursor(cursor: str | None) -> More[int] | Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.stepped(Step.PARSE)  # type: ignore[arg-type]
+async def never_without_a_cursor(cursor: int) -> More[int] | Literal[Step.DONE]:
+    return Step.DONE
+
+
+@workflow.stepped(Step.PARSE)  # type: ignore[arg-type]
+async def steps_elsewhere(cursor: int | None) -> More[int] | Literal[Pay.PAID]:
+    return Pay.PAID
+
+
+@workflow.stepped(Step.PARSE)
+async def returns_another_cursor(cursor: int | None) -> More[int] | Literal[Step.DONE]:
+    return More("1")  # type: ignore[arg-type]
+
+
+class WrongLook(PollTask[Step]):
+    backoff = 3  # type: ignore[assignment]
+    max_errors = "3"  # type: ignore[assignment]
+
+    async def poll(self) -> Literal[Pay.PAID] | Pending:  # type: ignore[override]
+        return Pay.PAID
+
+
+class WrongPause(TimerTask[Step]):
+    async def wait(self) -> str:  # type: ignore[override]
+        return "soon"
+
+    async def after_wait(self) -> Pending:  # type: ignore[override]
+        return Pending()
+
+
+class WrongCopy(SteppedTask[Step, Page]):
+    async def step(self, cursor: Page | None, /) -> More[Row] | Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
 
 
 @workflow.stream(Step.REPORT, window=3)  # type: ignore[arg-type]
@@ -630,6 +873,13 @@ workflow.register(Step.FETCH, Fetch(), item_retry=Retry.none())  # type: ignore[
 workflow.register(Step.PARSE, Parse(), item_retry=3)  # type: ignore[call-overload]
 workflow.register(Step.PARSE, Parse(), attempts=3)  # type: ignore[call-overload]
 workflow.register(Pay.PAID, Parse())  # type: ignore[call-overload]
+workflow.register(Step.PARSE, Look(), max_errors="3")  # type: ignore[call-overload]
+workflow.register(Step.PARSE, Pause(), max_errors=3)  # type: ignore[call-overload]
+workflow.register(Pay.PAID, Copy())  # type: ignore[call-overload]
+Pending(3)  # type: ignore[call-arg]
+Pending(delay="3")  # type: ignore[arg-type]
+More()  # type: ignore[call-arg]
+Backoff(1)  # type: ignore[call-arg]
 workflow.register(Step.PARSE, Consume(), window=3)  # type: ignore[call-overload]
 Window(3)  # type: ignore[call-arg]
 workflow.with_tasks({Pay.PAID: fetch})  # type: ignore[dict-item]
@@ -639,6 +889,61 @@ Retry.fixed(2)  # type: ignore[call-arg]
 TaskConfig(retry=3)  # type: ignore[arg-type]
 TaskConfig(timeout=3)  # type: ignore[call-arg]
 wrong_options: TaskOptions[Step] = {"retires": Retry.none()}  # type: ignore[typeddict-unknown-key]
+
+
+# ---- rejected: splits
+
+
+def sync_branch() -> int:
+    return 3
+
+
+workflow.register_split(Step.FETCH, Split.all([sync_branch], Step.DONE))  # type: ignore[list-item]
+workflow.register_split(Step.FETCH, Split.all([Bid], Step.DONE))  # type: ignore[list-item]
+workflow.register_split(Step.FETCH, Split.all(near, Step.DONE))  # type: ignore[arg-type]
+workflow.register_split(Step.FETCH, Split.all([near], Pay.PAID))  # type: ignore[arg-type]
+workflow.register_split(Step.FETCH, Split.quorum([near], Step.DONE))  # type: ignore[call-arg, arg-type]
+workflow.register_split(Step.FETCH, Split.quorum([near], "1", Step.DONE))  # type: ignore[arg-type]
+workflow.register_split(Step.FETCH, Split.by_deadline([near], Step.DONE))  # type: ignore[call-arg]
+workflow.register_split(Step.FETCH, Split.all([near], Step.DONE), retry=Retry.none())  # type: ignore[call-arg]
+workflow.register_split(Step.FETCH, [near])  # type: ignore[arg-type]
+workflow.register(Step.FETCH, Bid())  # type: ignore[arg-type]
+Split.over(price, ["page"], Step.REPORT)  # type: ignore[misc]
+Split.over(far, [Page()], Step.REPORT)  # type: ignore[arg-type]
+Split.over(price, [Page()], Step.REPORT, rule="any")  # type: ignore[arg-type]
+
+
+workflow.branch(on_error={OSError: Step.DONE})  # type: ignore[call-overload]
+
+
+@workflow.branch  # type: ignore[type-var]
+def sync_declared() -> Row:
+    return Row()
+
+
+@workflow.task(Step.FETCH)  # type: ignore[arg-type]
+async def task_splits() -> Split[Literal[Step.REPORT]]:
+    return Split.over(price, [Page()], Step.REPORT)
+
+
+@workflow.split(Step.FETCH)
+async def joins_elsewhere() -> Split[Literal[Step.REPORT]]:
+    return Split.over(price, [Page()], Step.DONE)  # type: ignore[arg-type]
+
+
+@workflow.split(Step.FETCH)  # type: ignore[arg-type]
+async def joins_in_another_enum() -> Split[Pay]:
+    return Split.over(price, [Page()], Pay.PAID)
+
+
+class OtherSplit(SplitTask[Step]):
+    async def split(self) -> Split[Literal[Pay.PAID]]:  # type: ignore[override]
+        return Split.over(price, [Page()], Pay.PAID)
+
+
+class OtherValue(BranchTask[Row]):
+    async def run(self) -> int:  # type: ignore[override]
+        return 3
 
 
 # ---- rejected: running

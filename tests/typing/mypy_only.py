@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from enum import Enum, auto
 from typing import Literal
 
+from cano_trio import BatchResults, BatchTask, More, SteppedTask, Workflow
 from cano_trio import BatchResults, BatchTask, StreamTask, Workflow
 
 
@@ -41,6 +42,16 @@ class OtherItem(BatchTask[Step, Page, Row]):
         return Row()
 
     async def finish(self, results: BatchResults[Row, Row]) -> Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+class OtherCursor(SteppedTask[Step, Page]):
+    async def step(self, cursor: Row | None, /) -> More[Page] | Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+class NoCursor(SteppedTask[Step, Page]):
+    async def step(self) -> More[Page] | Literal[Step.DONE]:  # type: ignore[override]
         return Step.DONE
 
 

@@ -1,0 +1,98 @@
+"""What a user writes to have another workflow do the work of a state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeVar
+
+from typing_extensions import TypedDict
+
+from .edges import is_state, written
+from .fault import Fault
+from .model import Model
+
+S = TypeVar("S", bound=Enum)
+
+CHILD = Model(
+    name="child",
+    methods=(),
+    retries=False,
+    options=frozenset({"name", "on_error"}),
+    plain={"data": (), "result": ("result",)},
+)
+"""Another workflow as the work of a state."""
+
+
+class ChildOptions(TypedDict, Generic[S], total=False):
+    """What `Workflow.register_child` takes besides: a child is not tried again, and has a timeout of its own.
+
+    Args:
+        name: its name in events and errors; by default the child workflow's.
+        on_error: where its failure leads; what it had done has been undone by then.
+    """
+
+    name: str
+    on_error: Mapping[type[Exception], S]
+
+
+class Child(Protocol):
+    """What a definition asks of another that is its child."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def states(self) -> type[Enum]:
+        """Its states."""
+        ...
+
+    @property
+    def initial(self) -> Any:
+        """Where it begins."""
+
+    @property
+    def exits(self) -> frozenset[Any]:
+        """Where it ends."""
+        ...
+
+    @property
+    def data(self) -> Any:
+        """The type of its runs' data."""
+
+    def blueprint(self) -> Mapping[Any, Any]:
+        """Its states."""
+        ...
+
+
+def route_faults(child: Child, routes: Mapping[Any, Any], states: type[Enum]) -> Iterator[Fault]:
+    """What is wrong with the ways that lead from a child's exits back to its parent."""
+    for exit_, target in routes.items():
+        if not is_state(exit_, child.states) or exit_ not in child.exits:
+            yield Fault(
+                "E40", f"its routes begin at {exit_!r}, which is no exit of {child.name}", "Name the child's exits."
+            )
+        elif not is_state(target, states):
+            yield Fault(
+                "E40", f"its routes lead from {exit_.name} to {target!r}, which is no state of {states.__name__}",
+                f"Name a state, such as {written(next(iter(states)))}.",
+            )  # fmt: skip
+    for exit_ in child.states:
+        if exit_ in child.exits and exit_ not in routes:
+            yield Fault(
+                "E41", f"no route leads on from the child's exit {exit_.name}",
+                f"Add {written(exit_)}: ... to its routes.",
+            )  # fmt: skip
+
+
+def data_faults(child: Child, data: type | None, plain: Mapping[str, Any]) -> Iterator[Fault]:
+    """What is wrong with how the child gets its data."""
+    if child.data is None and "data" in plain:
+        yield Fault("E42", f"it is given data, but {child.name} takes none", "Leave `data` out.")
+    elif child.data is not None and child.data is not data and "data" not in plain:
+        yield Fault(
+            "E42", f"{child.name} takes data of type {child.data.__name__}, and nothing gives it any",
+            f"Pass data=, a function that makes a {child.data.__name__} of what it takes.",
+        )  # fmt: skip

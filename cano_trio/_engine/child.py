@@ -1,0 +1,48 @@
+"""How a child workflow advances: as a run inside the run, with its resources, its observers and its mailbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._define.blueprint import Plan
+from .conduct import conduct
+from .data import check_data
+from .run import Run
+from .step import Step
+from .unit import Binder
+
+
+def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
+    """Make the state's step run the child to one of its exits."""
+    child: Any = plan.node.child
+    routes = plan.node.routes
+    step.child = binder.program_of(child)
+    makes = binder.plain(plan.plain["data"]) if "data" in plan.plain else None
+    takes = binder.plain(plan.plain["result"], writes=True) if "result" in plan.plain else None
+    shares = child.data is not None and makes is None and takes is None
+
+    def given(run: Run) -> Any:
+        if makes is None:
+            return None if child.data is None else run.data()
+        made = makes(run, 1, "")
+        check_data(child, made)
+        return made
+
+    async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
+        inner = binder.program_of(child).run(
+            child.initial, given(run), run_id=run.run_id, observers=(), resources=run.resources, parent=run
+        )
+        await conduct(inner, child)
+        # Here the child becomes a fact: its exit, what it made of its data, and that it can be undone.
+        if inner.done:
+            run.done.append(inner)
+        if takes is not None:
+            run.draft = None
+            takes(run, 1, "", inner.data())
+            if run.draft is not None:
+                run.keep_draft()
+        elif shares:
+            run.packed = inner.packed
+        return routes[inner.step.state]
+
+    step.advance = advance
