@@ -33,6 +33,7 @@ class Source:
         "_answer",
         "_asking",
         "_channel",
+        "_dropped",
         "_label",
         "_life",
         "_opening",
@@ -62,6 +63,8 @@ class Source:
         self._readers = ParkingLot()
         self._channel: trio.MemoryReceiveChannel[Any] | None = None
         self._answer: object = NOTHING
+        self._dropped = False
+        """It was given up while it was opened."""
         self._released = False
         self.opened = False
         self.asked = False
@@ -115,7 +118,7 @@ class Source:
     def interrupt(self) -> None:
         """Give up opening it, or waiting for an item; what it has at hand it keeps."""
         if not self.opened:
-            self.interrupted = True
+            self.interrupted = self._dropped = True
             self._life.cancel()
         elif self.asked:
             self.interrupted = True
@@ -152,7 +155,7 @@ class Source:
         try:
             if failure is not None:
                 raise failure
-            if self.opened and self._life.cancelled_caught:
+            if self._life.cancelled_caught and not self._dropped:
                 raise SourceNotClosed(self._label, f"it took more than {limit:g} s and was cut off")
         finally:
             del failure  # it holds this frame by its traceback
