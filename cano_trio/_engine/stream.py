@@ -212,7 +212,7 @@ class Stream:
             if first is None or (isinstance(first, Exception) and not isinstance(error, Exception)):
                 self.failure = error
             elif error is not first:
-                first.add_note(f"cano_trio: while {self.parts.label} was closed: {type(error).__name__}: {error}")
+                first.add_note(f"while {self.parts.label} was closed: {type(error).__name__}: {error}")
         return None
 
     def _let_go(self) -> BaseException:

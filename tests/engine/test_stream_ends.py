@@ -71,7 +71,7 @@ async def test_the_first_failure_wins(autojump_clock: MockClock, fails: list[str
     with pytest.raises(OSError, match=fails[0]) as caught:
         await work_off(stream)
     notes = [note for note in caught.value.__notes__ if "while Failing was closed" in note]
-    assert notes == [f"cano_trio: while Failing was closed: OSError: {where}" for where in fails[1:]]
+    assert notes == [f"while Failing was closed: OSError: {where}" for where in fails[1:]]
     assert stream.closed == [CloseReason.EXHAUSTED if fails[0] == "on_close" else CloseReason.FAILED]
     assert not stream.source_open
 
