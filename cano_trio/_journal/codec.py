@@ -61,7 +61,7 @@ class JsonCodec(Generic[D]):
     """
 
     def __init__(self, type_: type[D], name: str | None = None) -> None:
-        self._name: str = name or getattr(type_, "__name__", str(type_))  # a union has no name
+        self._name: str = getattr(type_, "__name__", str(type_)) if name is None else name  # a union has no name
         self._encode = msgspec.json.Encoder(enc_hook=_encode_other).encode
         self._decode = msgspec.json.Decoder(type_, dec_hook=_decode_other).decode
 

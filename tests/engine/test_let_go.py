@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from enum import Enum, auto
 from typing import Literal, NoReturn
@@ -12,7 +12,7 @@ from typing import Literal, NoReturn
 import pytest
 from trio.testing import MockClock
 
-from cano_trio import BatchResults, CircuitBreaker, CircuitPolicy, Retry, Workflow
+from cano_trio import BatchResults, CircuitBreaker, CircuitPolicy, CloseReason, Retry, Workflow
 
 
 class Step(Enum):
@@ -141,6 +141,51 @@ def failing_items(fail: Failing) -> Workflow[Step]:
     return work
 
 
+def failing_stream(fail: Failing) -> Workflow[Step]:
+    """An item of a stream fails."""
+    work = workflow()
+
+    @work.stream(Step.WORK)
+    async def item(number: int) -> tuple[int, int]:
+        fail(OSError)
+
+    @item.open
+    async def numbers(cursor: int | None) -> AsyncIterator[int]:
+        yield 1
+
+    @item.flush_window
+    async def flush(outputs: list[int]) -> None: ...
+
+    @item.on_close
+    async def close(reason: CloseReason) -> Literal[Step.DONE]:
+        return Step.DONE
+
+    return work
+
+
+def failing_source(fail: Failing) -> Workflow[Step]:
+    """A stream's source fails."""
+    work = workflow()
+
+    @work.stream(Step.WORK)
+    async def item(number: int) -> tuple[int, int]:
+        return number, number
+
+    @item.open
+    async def numbers(cursor: int | None) -> AsyncIterator[int]:
+        yield 1
+        fail(OSError)
+
+    @item.flush_window
+    async def flush(outputs: list[int]) -> None: ...
+
+    @item.on_close
+    async def close(reason: CloseReason) -> Literal[Step.DONE]:
+        return Step.DONE
+
+    return work
+
+
 @pytest.fixture
 def no_collector() -> Iterator[None]:
     gc.collect()
@@ -160,6 +205,8 @@ def no_collector() -> Iterator[None]:
         (diverted, 1),
         (diverted_and_failing, 2),
         (failing_items, 3),
+        (failing_stream, 1),
+        (failing_source, 1),
     ],
 )
 async def test_what_a_failed_attempt_held_goes_with_its_exception(
