@@ -13,12 +13,13 @@ from .._define.compensatable import COMPENSATABLE_BRANCH
 from .._define.fault import Fault
 from .._define.node import name_of
 from .._define.split import Over, Split
-from .._errors import DefinitionError
+from .._errors import DefinitionError, SplitFailed
 from .._journal.codec import Codec, codec_for
 from .attempt import attempt
 from .compensatable import compensatable_unit
 from .join import Branch, Join
 from .layers import Call
+from .rollback import undo_branches
 from .run import Run
 from .step import Step
 from .unit import Binder
@@ -37,7 +38,12 @@ def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
 
 async def _join(run: Run, step: Step, branches: Sequence[Branch], split: Split[Any]) -> Any:
     """Join the branches, and name the state that is given what they came to; an exit has no task to give it to."""
-    results = await Join(run, step.label, branches, split.rule).results(split.timeout, split.bulkhead)
+    try:
+        results = await Join(run, step.label, branches, split.rule).results(split.timeout, split.bulkhead)
+    except SplitFailed as failure:
+        if step.diverted(failure) is not None:  # else the whole run is rolled back, and they with it
+            await undo_branches(run, ())
+        raise
     run.joined = None if step.edges[id(split.then)].advance is None else results
     return split.then
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from enum import Enum, auto
 from typing import Any, Literal, NoReturn
@@ -18,6 +18,7 @@ from cano_trio import (
     BranchTask,
     CircuitBreaker,
     CircuitPolicy,
+    CloseReason,
     Retry,
     Split,
     SplitFailed,
@@ -255,6 +256,49 @@ def timed_out(fail: Failing) -> Workflow[Step]:
     async def task() -> Literal[Step.DONE]:
         fail(OSError)
 
+
+def failing_stream(fail: Failing) -> Workflow[Step]:
+    """An item of a stream fails."""
+    work = workflow()
+
+    @work.stream(Step.WORK)
+    async def item(number: int) -> tuple[int, int]:
+        fail(OSError)
+
+    @item.open
+    async def numbers(cursor: int | None) -> AsyncIterator[int]:
+        yield 1
+
+    @item.flush_window
+    async def flush(outputs: list[int]) -> None: ...
+
+    @item.on_close
+    async def close(reason: CloseReason) -> Literal[Step.DONE]:
+        return Step.DONE
+
+    return work
+
+
+def failing_source(fail: Failing) -> Workflow[Step]:
+    """A stream's source fails."""
+    work = workflow()
+
+    @work.stream(Step.WORK)
+    async def item(number: int) -> tuple[int, int]:
+        return number, number
+
+    @item.open
+    async def numbers(cursor: int | None) -> AsyncIterator[int]:
+        yield 1
+        fail(OSError)
+
+    @item.flush_window
+    async def flush(outputs: list[int]) -> None: ...
+
+    @item.on_close
+    async def close(reason: CloseReason) -> Literal[Step.DONE]:
+        return Step.DONE
+
     return work
 
 
@@ -285,6 +329,8 @@ def no_collector() -> Iterator[None]:
         (failing_compensations, 3),
         (compensations_cut_off, 2),
         (timed_out, 1),
+        (failing_stream, 1),
+        (failing_source, 1),
     ],
 )
 async def test_what_a_failed_attempt_held_goes_with_its_exception(

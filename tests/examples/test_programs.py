@@ -130,6 +130,16 @@ SAYS = {
         "most imported ",
         "slowest ",
     ],
+    "stream_manual": [
+        "Looking for nothing:",
+        "   50 lines, ",
+        "  exhausted, with ",
+        "  most common: ",
+        "  a dead letter: ",
+        "Looking for Lambda:",
+        "  stopped, with ",
+        "  there is one in ",
+    ],
     "timer_newsletter": [
         "  on time in GRACE waits 0.1 s",
         "  on time in STROKE waits 0.",
