@@ -77,6 +77,20 @@ def _text_of(error: BaseException) -> str:
         return f"{type(error).__name__}, which has no text"
 
 
+SHOWN = 20
+"""How many states a line tells by their names."""
+
+
+def names_of(states: Sequence[Enum]) -> str:
+    """The names of states in one line, the first of them.
+
+    >>> names_of(list(Enum("Step", "A B C")))
+    'A, B, C'
+    """
+    shown = ", ".join(state.name for state in states[:SHOWN])
+    return f"{shown} and {len(states) - SHOWN:,} more" if len(states) > SHOWN else shown
+
+
 @final
 @attrs.frozen(kw_only=True)
 class Problem:
@@ -482,7 +496,7 @@ class RollbackFailed(RunError, ExceptionGroup[Exception]):
         """
         number = len(failures)
         told = [f"{number} compensation{'s' * (number > 1)} failed"] if failures else []
-        told += [f"there was no time for {', '.join(state.name for state in left)}"] if left else []
+        told += [f"there was no time for {names_of(left)}"] if left else []
         flat = [
             part
             for error in (original, *failures)

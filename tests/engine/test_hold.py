@@ -303,9 +303,9 @@ async def test_a_failed_rollback_under_a_cancel_is_logged(
     with caplog.at_level(logging.WARNING, logger="cano_trio"):
         await cancelled_at(4, workflow, run_id="r", observers=[recorder])
     assert [record.getMessage() for record in caplog.records] == [
-        "run 'r': Step.C could not be undone",
-        "run 'r': there was no time to undo Step.B, Step.A",
-        "run 'r': it is in doubt whether there is something to undo of Step.D",
+        "run 'r': C could not be undone",
+        "run 'r': there was no time to undo B, A",
+        "run 'r': nobody knows whether these are to be undone: D",
     ]
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR", "WARNING"]
     (ended,) = recorder.of(RunEnded)

@@ -256,6 +256,8 @@ def timed_out(fail: Failing) -> Workflow[Step]:
     async def task() -> Literal[Step.DONE]:
         fail(OSError)
 
+    return work
+
 
 def failing_stream(fail: Failing) -> Workflow[Step]:
     """An item of a stream fails."""

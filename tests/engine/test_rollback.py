@@ -624,6 +624,12 @@ async def test_a_failed_rollback_splits_and_pickles() -> None:
     assert part.__notes__ == error.__notes__
 
 
+def test_a_long_rollback_in_one_line() -> None:
+    """A note names the first 20 states of a kind, and counts the others."""
+    undone = ((Step.A, None),) * 1234
+    assert str(Rollback(undone=undone)) == f"cano_trio: rolled back {', '.join('A' * 20)} and 1,214 more"
+
+
 def test_the_shape_of_a_report() -> None:
     """A rollback of nothing says so."""
     assert (str(Rollback()), Rollback().clean) == ("cano_trio: nothing to roll back", True)

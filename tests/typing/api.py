@@ -27,6 +27,7 @@ from cano_trio import (
     BranchTask,
     CircuitBreaker,
     CloseReason,
+    CompensatableTask,
     DefinitionError,
     Event,
     ItemResult,
@@ -44,6 +45,8 @@ from cano_trio import (
     Resources,
     Retry,
     RetryScheduled,
+    Rollback,
+    RollbackFailed,
     RouterTask,
     Run,
     RunContext,
@@ -254,6 +257,46 @@ async def copy(cursor: Page | None, http: Http) -> More[Page] | Literal[Step.DON
     return Step.DONE if cursor else More(Page())
 
 
+@workflow.compensatable(
+    Step.PARSE, compensate_retry=Retry.fixed(5, delay=1), compensate_timeout=3.0, hold=2.0, attempt_timeout=1.0
+)
+async def charge(http: Http, ctx: RunContext) -> tuple[Literal[Step.REPORT], Row]:
+    assert_type(ctx.forward_key, str | None)
+    return Step.REPORT, Row()
+
+
+@charge.compensate
+async def refund(receipt: Row, http: Http, *, ctx: RunContext) -> None: ...
+
+
+@charge.compensate_in_doubt
+async def look_for_it(ctx: RunContext) -> bool:
+    return True
+
+
+@workflow.compensatable(Step.PARSE)
+async def maybe() -> tuple[Annotated[Literal[Step.REPORT], "sold"], int] | Literal[Step.DONE]:
+    return Step.DONE
+
+
+@maybe.compensate
+async def take_back(receipt: int) -> str:
+    return ""
+
+
+class Charge(CompensatableTask[Step, Row]):
+    compensate_retry = Retry.none()
+    compensate_timeout = 3.0
+    hold = 2.0
+
+    async def run(self, http: Http) -> tuple[Literal[Step.REPORT], Row] | Literal[Step.DONE]:
+        return Step.REPORT, Row()
+
+    async def compensate(self, receipt: Row, /, http: Http) -> None: ...
+
+    async def compensate_in_doubt(self, ctx: RunContext) -> None: ...
+
+
 class Look(PollTask[Step]):
     backoff = Backoff(base=1)
     max_errors = 3
@@ -429,6 +472,7 @@ workflow.register(Step.PARSE, Look(), max_errors=3, backoff=Backoff(), name="loo
 workflow.register(Step.PARSE, Pause(), attempt_timeout=60.0)
 workflow.register(Step.PARSE, Until())
 workflow.register(Step.PARSE, Copy(), retry=Retry.none())
+workflow.register(Step.PARSE, Charge(), hold=3.0, compensate_timeout=1.0, retry=Retry.none())
 workflow.register(Step.PARSE, Consume(), window=Window(seconds=1), on_item_error="fail", retry=Retry.fixed(1, delay=1))
 workflow.register(Step.PARSE, Library(Step.DONE))
 workflow.register(Step.PARSE, Named(Step.DONE))
@@ -580,9 +624,13 @@ async def running() -> None:
         await workflow.run()
     except DefinitionError as error:
         assert_type(error.problems, tuple[Problem, ...])
+    except RollbackFailed as failed:
+        assert_type(failed.original, Exception)
+        assert_type(failed.left, tuple[Enum, ...])
     except Exception as error:
         if context := failure_context(error):
             assert_type(context.attempts, int)
+            assert_type(context.rollback, Rollback | None)
 
 
 # ---- rejected: definitions
@@ -806,6 +854,64 @@ async def returns_another_cursor(cursor: int | None) -> More[int] | Literal[Step
     return More("1")  # type: ignore[arg-type]
 
 
+@workflow.compensatable(Step.PARSE)  # type: ignore[arg-type]
+async def sells_elsewhere() -> tuple[Literal[Pay.PAID], int]:
+    return Pay.PAID, 1
+
+
+@workflow.compensatable(Step.PARSE)
+async def another_receipt() -> tuple[Literal[Step.DONE], int]:
+    return Step.DONE, "1"  # type: ignore[return-value]
+
+
+@workflow.compensatable(Step.PARSE)
+async def another_state() -> tuple[Literal[Step.DONE], int]:
+    return Step.REPORT, 1  # type: ignore[return-value]
+
+
+@workflow.compensatable(Step.PARSE, hold="3")  # type: ignore[arg-type]
+async def wrong_hold() -> tuple[Literal[Step.DONE], int]:
+    return Step.DONE, 1
+
+
+@workflow.compensatable(Step.PARSE, compensate_retries=3)  # type: ignore[call-arg]
+async def wrong_word() -> tuple[Literal[Step.DONE], int]:
+    return Step.DONE, 1
+
+
+@charge.compensate  # type: ignore[arg-type]
+async def takes_another_receipt(receipt: int) -> None: ...
+
+
+@charge.compensate  # type: ignore[arg-type]
+async def takes_no_receipt() -> None: ...
+
+
+@charge.compensate  # type: ignore[arg-type]
+def undoes_at_once(receipt: Row) -> None: ...
+
+
+class WrongCharge(CompensatableTask[Step, Row]):
+    hold = "3"  # type: ignore[assignment]
+
+    async def run(self) -> tuple[Literal[Pay.PAID], Row]:  # type: ignore[override]
+        return Pay.PAID, Row()
+
+    async def compensate(self, receipt: Row) -> None: ...
+
+
+class OtherReceipt(CompensatableTask[Step, Row]):
+    async def run(self) -> tuple[Literal[Step.DONE], int]:  # type: ignore[override]
+        return Step.DONE, 1
+
+    async def compensate(self, receipt: Row) -> None: ...
+
+
+class NoCompensation(CompensatableTask[Step, Row]):
+    async def run(self) -> tuple[Literal[Step.DONE], Row]:
+        return Step.DONE, Row()
+
+
 class WrongLook(PollTask[Step]):
     backoff = 3  # type: ignore[assignment]
     max_errors = "3"  # type: ignore[assignment]
@@ -971,6 +1077,9 @@ workflow.register(Pay.PAID, Parse())  # type: ignore[call-overload]
 workflow.register(Step.PARSE, Look(), max_errors="3")  # type: ignore[call-overload]
 workflow.register(Step.PARSE, Pause(), max_errors=3)  # type: ignore[call-overload]
 workflow.register(Pay.PAID, Copy())  # type: ignore[call-overload]
+workflow.register(Pay.PAID, Charge())  # type: ignore[call-overload]
+workflow.register(Step.PARSE, Charge(), holds=3.0)  # type: ignore[call-overload]
+workflow.register(Step.PARSE, NoCompensation())  # type: ignore[abstract]
 Pending(3)  # type: ignore[call-arg]
 Pending(delay="3")  # type: ignore[arg-type]
 More()  # type: ignore[call-arg]
