@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, final
 
 from .._resilience import Retry
+from .branch import BRANCH_OPTIONS
 from .checks import check_seconds
 from .compatible import compatible, name_of
 from .config import TaskOptions, check_retry
@@ -73,6 +74,18 @@ COMPENSATABLE = Model(
 )
 
 
+COMPENSATABLE_BRANCH = Model(
+    name="branch",
+    methods=(MethodRule(name="run", receipt=True), *COMPENSATABLE.methods[1:]),
+    knobs=COMPENSATABLE.knobs,
+    options=BRANCH_OPTIONS,
+    generics=COMPENSATABLE.generics,
+    check=_check_types,
+    kept=_kept,
+)
+"""The same as a branch of a split, where it names no state."""
+
+
 class CompensatableOptions(TaskOptions[S], total=False):
     """What `Workflow.compensatable` takes as keywords: `TaskOptions`, which hold for ``run``, and these.
 
@@ -101,6 +114,9 @@ class CompensatableTask(TaskForm[S_co], Generic[S_co, Receipt]):
     An attempt that failed, or outlived its timeout, may have had its effect and yet left no receipt: it is *in doubt*. If
     no later attempt settles it, the rollback calls `compensate_in_doubt`, which finds out by the idempotency key
     (`RunContext.forward_key`); a task without that method is named in the `Rollback` report.
+
+    It may be a branch of a split: what it pairs with the receipt is then the branch's result. If the join does without
+    that, it is undone before the run goes on.
 
     >>> from enum import Enum
     >>> from typing import Literal

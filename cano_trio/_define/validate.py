@@ -12,7 +12,7 @@ import attrs
 import msgspec
 
 from .._errors import Problem
-from .blueprint import Plan, joined_states, where_states_are_named
+from .blueprint import Plan, joined_states, result_type, where_states_are_named
 from .compatible import bare, compatible, has_instances, name_of
 from .edges import members, written
 from .method import UNKNOWN, Method, Parameter, Want
@@ -73,7 +73,7 @@ def _results_of_another_type(plans: Mapping[S, Plan[S]]) -> Iterator[Problem]:
         for method, parameter in _takers_of_results(plans[then]):
             wanted = next((get_args(hint)[0] for hint in members(parameter.hint) if get_args(hint)), UNKNOWN)
             for name, branch in split.branches.items():
-                given = branch.methods["run"].returns
+                given = result_type(branch)
                 if not compatible(given, wanted):
                     yield Problem(
                         code="E17", place=then.name, site=str(method.site), hint="Make them agree.",

@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from .._define.definition import Definition
-from .._errors import RollbackFailed, RunCancelled, RunTimeout
+from .._errors import RollbackFailed, RunCancelled, RunTimeout, names_of
 from .._observe.events import RunEnded, RunStarted
 from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
@@ -80,14 +80,14 @@ async def _undone(run: Run, workflow: Definition[Any, Any], error: BaseException
         add_context(error, run)
     stopped = isinstance(error, RunCancelled) or _is_cancel(error)
     held = workflow.on_failure == "hold" and not (stopped or run.cancelled)
-    if not run.done or held or isinstance(error, GeneratorExit):
-        _end(run, RunStatus.CANCELLED if stopped else RunStatus.FAILED, _told(error))
+    # What stops a child workflow stops its parent, too, which then undoes all in one rollback, within its own bound.
+    stopped_within = run.parent is not None and not isinstance(error, Exception)
+    if not run.done or held or stopped_within or isinstance(error, GeneratorExit):
+        _end(run, _status(error, None, stopped=stopped), _told(error))
         return error
     run.stop(RunStatus.ROLLING_BACK)
-    rollback = await _rolled_back(run, workflow, error)
-    status = (
-        RunStatus.ROLLBACK_FAILED if not rollback.clean else RunStatus.CANCELLED if stopped else RunStatus.ROLLED_BACK
-    )
+    rollback = await _rolled_back(run, error)
+    status = _status(error, rollback, stopped=stopped)
     if isinstance(error, Exception):
         error = _reported(error, run, rollback)
     else:
@@ -96,9 +96,18 @@ async def _undone(run: Run, workflow: Definition[Any, Any], error: BaseException
     return error
 
 
-async def _rolled_back(run: Run, workflow: Definition[Any, Any], error: BaseException) -> Rollback:
+def _status(error: BaseException, rollback: Rollback | None, *, stopped: bool) -> RunStatus:
+    """How a run has ended that was rolled back, or not; a child of it may have failed to be undone already."""
+    if isinstance(error, RollbackFailed) or not (rollback is None or rollback.clean):
+        return RunStatus.ROLLBACK_FAILED
+    if stopped:
+        return RunStatus.CANCELLED
+    return RunStatus.FAILED if rollback is None else RunStatus.ROLLED_BACK
+
+
+async def _rolled_back(run: Run, error: BaseException) -> Rollback:
     try:
-        return await roll_back(run, workflow.compensation_timeout)
+        return await roll_back(run)
     except BaseException as broken:  # a second Ctrl-C: it replaces the error, which must not be lost with it
         _log.error("run %r: its rollback was broken off by %r", run.run_id, broken, exc_info=error)
         _end(run, RunStatus.ROLLBACK_FAILED, broken)
@@ -107,28 +116,24 @@ async def _rolled_back(run: Run, workflow: Definition[Any, Any], error: BaseExce
 
 def _reported(error: Exception, run: Run, rollback: Rollback) -> Exception:
     """The run's failure with what the rollback came to, as a `RollbackFailed` if that has failed."""
-    add_rollback(error, run, rollback)
+    whole = add_rollback(error, run, rollback)
     if rollback.clean:
         return error
     failed = RollbackFailed.of(error, [failure for _, failure in rollback.failed], rollback.left)
     failed.__cause__ = error
     add_context(failed, run)
-    add_rollback(failed, run, rollback)
+    add_rollback(failed, run, whole)
     return failed
 
 
 def _log_outstanding(run: Run, rollback: Rollback) -> None:
     """Tell of what is not undone where something leaves the run that can't: a `Cancelled`, or a Ctrl-C."""
     for state, failure in rollback.failed:
-        _log.error("run %r: %s could not be undone", run.run_id, state, exc_info=failure)
+        _log.error("run %r: %s could not be undone", run.run_id, state.name, exc_info=failure)
     if rollback.left:
-        _log.error("run %r: there was no time to undo %s", run.run_id, ", ".join(map(str, rollback.left)))
+        _log.error("run %r: there was no time to undo %s", run.run_id, names_of(rollback.left))
     if rollback.in_doubt:
-        _log.warning(
-            "run %r: it is in doubt whether there is something to undo of %s",
-            run.run_id,
-            ", ".join(map(str, rollback.in_doubt)),
-        )
+        _log.warning("run %r: nobody knows whether these are to be undone: %s", run.run_id, names_of(rollback.in_doubt))
 
 
 def _told(error: BaseException) -> BaseException | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum
 from typing import Any, Final, final
 
@@ -34,7 +35,7 @@ class Undo:
         step: its step.
         codec: for its receipts.
         compensate: the unit that gets the receipt.
-        in_doubt: the unit for work that left none.
+        in_doubt: the unit for work that left none. Both are given the entry.
     """
 
     __slots__ = ("codec", "compensate", "in_doubt", "step")
@@ -50,7 +51,7 @@ class Undo:
 class Entry:
     """A piece of work of a run that can be undone, or that may have to be."""
 
-    __slots__ = ("part", "receipt", "seq", "undo", "visit")
+    __slots__ = ("failure", "part", "receipt", "seq", "undo", "visit")
 
     def __init__(self, undo: Undo, run: Run, part: str) -> None:
         self.undo = undo
@@ -58,6 +59,8 @@ class Entry:
         self.seq = run.seq
         self.part = part
         self.receipt: Any = IN_DOUBT
+        self.failure: Exception | None = None
+        """What the latest attempt at its compensation failed with."""
 
     def settle(self, run: Run, receipt: object) -> None:
         """Take its receipt: what is undone first is what was done last.
@@ -82,6 +85,11 @@ class Entry:
     def in_doubt(self) -> bool:
         """Its attempts began, and left no receipt."""
         return self.receipt is IN_DOUBT
+
+    @property
+    def unit(self) -> Unit | None:
+        """What undoes it, if anything does."""
+        return self.undo.in_doubt if self.in_doubt else self.undo.compensate
 
     def taken(self) -> Any:
         """The receipt, as its compensation gets it: each attempt a copy of its own."""
@@ -117,10 +125,10 @@ def begun(run: Run, undo: Undo, part: str) -> Entry:
     return new
 
 
-async def roll_back(run: Run, limit: float) -> Rollback:
-    """Undo all that a run has done, last things first; shielded from every cancel, and no longer than `limit` seconds."""
+async def roll_back(run: Run) -> Rollback:
+    """Undo all that a run has done, last things first; shielded from every cancel, within its `compensation_timeout`."""
     begun_at = run.clock()
-    undoing = _Undoing(begun_at + limit, limit)
+    undoing = _Undoing(begun_at + run.compensation_timeout, run.compensation_timeout)
     run.error = None  # that of the state where the run has stopped, not of those that are undone
     await undoing.back_through(run)
     return Rollback(
@@ -131,6 +139,34 @@ async def roll_back(run: Run, limit: float) -> Rollback:
         outstanding=tuple(undoing.outstanding),
         elapsed=run.clock() - begun_at,
     )
+
+
+async def undo_branches(run: Run, kept: Collection[str]) -> None:
+    """Undo those branches of the present state without which it goes on: they failed halfway, or came too late.
+
+    Args:
+        run: the run.
+        kept: the parts of the branches that it goes on with.
+
+    Raises:
+        Exception: what a compensation failed with; it is tried again when the run is rolled back.
+    """
+    # What has no `compensate_in_doubt` can't be dealt with now; a rollback will name it.
+    superfluous = [
+        entry
+        for entry in run.done
+        if isinstance(entry, Entry) and entry.seq == run.seq and entry.part not in kept and entry.unit is not None
+    ]
+    undoing = _Undoing(run.clock() + run.compensation_timeout, run.compensation_timeout)
+    for entry in reversed(superfluous):
+        failed = len(undoing.outstanding)
+        await undoing.undo(run, entry)
+        if len(undoing.outstanding) == failed:
+            run.done.remove(entry)
+    if undoing.failed:
+        raise undoing.failed[0][1]
+    if undoing.left:
+        raise CompensationTimeout(run.step.label, run.compensation_timeout)
 
 
 @final
@@ -156,13 +192,14 @@ class _Undoing:
             else:
                 run.step, run.seq = entry.undo.step, entry.seq
                 run.visits[run.step.index] = entry.visit
-                await self._undo(run, entry)
+                await self.undo(run, entry)
             run.done.pop()  # only now: of a rollback that is broken off, the rest stays in the list
         run.step, run.seq, run.visits = place
 
-    async def _undo(self, run: Run, entry: Entry) -> None:
+    async def undo(self, run: Run, entry: Entry) -> None:
+        """Undo one piece of work, or note why not."""
         state = run.step.state
-        unit = entry.undo.in_doubt if entry.in_doubt else entry.undo.compensate
+        unit = entry.unit
         if unit is None:
             self.in_doubt.append(state)
             self._leave(run, entry, "in doubt")
@@ -196,11 +233,18 @@ async def _compensated(
     """
     try:
         with trio.CancelScope(deadline=deadline, shield=True):
-            args = unit.args if entry.in_doubt else (entry, *unit.args)
-            result = await attempt(run, unit, args, f"{entry.part}/undo")
+            result = await attempt(run, unit, (entry, *unit.args), f"{entry.part}/undo")
             if unit.takes_draft:
                 run.keep_draft()
             return result, None
+        return None, _cut_off(unit, limit, entry.failure)
     except Exception as error:  # outside the scope, which makes one of a group of errors and its own cancels
         return None, error
-    return None, CompensationTimeout(unit.label, limit)
+    finally:
+        entry.failure = None
+
+
+def _cut_off(unit: Unit, limit: float, failure: Exception | None) -> CompensationTimeout:
+    timeout = CompensationTimeout(unit.label, limit)
+    timeout.__cause__ = failure
+    return timeout

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, final
 
 from msgspec.structs import replace
 
 from .._define.blueprint import Plan
+from .._define.compensatable import COMPENSATABLE_BRANCH
 from .._define.fault import Fault
 from .._define.node import name_of
 from .._define.split import Over, Split
-from .._errors import DefinitionError
+from .._errors import DefinitionError, SplitFailed
 from .._journal.codec import Codec, codec_for
 from .attempt import attempt
+from .compensatable import compensatable_unit
 from .join import Branch, Join
 from .layers import Call
+from .rollback import undo_branches
 from .run import Run
 from .step import Step
 from .unit import Binder
@@ -25,21 +28,35 @@ from .unit import Binder
 def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step join the branches that were registered."""
     split: Split[Any] = plan.node.split  # type: ignore[assignment]  # what this model is made with
-    branches = [_fixed_branch(name, branch, plan, binder) for name, branch in plan.branches.items()]
+    branches = [_fixed_branch(step, name, branch, plan, binder) for name, branch in plan.branches.items()]
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
-        join = Join(run, step.label, branches, split.rule)
-        run.joined = await join.results(split.timeout, split.bulkhead)
-        return split.then
+        return await _join(run, step, branches, split)
 
     step.advance = advance
 
 
-def _fixed_branch(name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:
+async def _join(run: Run, step: Step, branches: Sequence[Branch], split: Split[Any]) -> Any:
+    """Join the branches, and name the state that is given what they came to; an exit has no task to give it to."""
+    try:
+        results = await Join(run, step.label, branches, split.rule).results(split.timeout, split.bulkhead)
+    except SplitFailed as failure:
+        if step.diverted(failure) is not None:  # else the whole run is rolled back, and they with it
+            await undo_branches(run, ())
+        raise
+    run.joined = None if step.edges[id(split.then)].advance is None else results
+    return split.then
+
+
+def _fixed_branch(step: Step, name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:
+    part = f"/b:{name}"
+    if branch.node.model is COMPENSATABLE_BRANCH:
+        unit = compensatable_unit(step, branch, binder, f"{plan.node.name}[{name}]", branch=True)
+        return Branch(name, unit, unit.args, part, undoable=True)
     unit = binder.unit(
         branch.methods["run"], config=branch.node.config, choosers=branch.plain, label=f"{plan.node.name}[{name}]"
     )
-    return Branch(name, unit, unit.args, f"/b:{name}")
+    return Branch(name, unit, unit.args, part)
 
 
 def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
@@ -60,8 +77,7 @@ def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
         # Here the choice becomes a fact: its items, and what the task wrote with them.
         if unit.takes_draft:
             run.keep_draft()
-        run.joined = await Join(run, step.label, branches, split.rule).results(split.timeout, split.bulkhead)
-        return split.then
+        return await _join(run, step, branches, split)
 
     step.unit = unit
     step.writes = unit.takes_draft

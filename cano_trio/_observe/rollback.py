@@ -7,6 +7,8 @@ from typing import final
 
 import attrs
 
+from .._errors import names_of
+
 
 @final
 @attrs.frozen(kw_only=True)
@@ -52,10 +54,15 @@ class Rollback:
         """Every compensation succeeded."""
         return not self.failed and not self.left
 
+    def followed_by(self, later: Rollback) -> Rollback:
+        """This rollback and a later one of the same run told as one: a child workflow that fails is undone first."""
+        names = [field.name for field in attrs.fields(Rollback)]
+        return Rollback(**{name: getattr(self, name) + getattr(later, name) for name in names})
+
     def __str__(self) -> str:
         """One line, as it is added to tracebacks (PEP 678)."""
         parts = [
-            f"{words} {', '.join(state.name for state in states)}"
+            f"{words} {names_of(states)}"
             for words, states in (
                 ("rolled back", [state for state, _ in self.undone]),
                 ("failed to undo", [state for state, _ in self.failed]),

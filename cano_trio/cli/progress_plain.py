@@ -55,6 +55,7 @@ class PlainProgress:
         """Events; between them, how many were left out; None at the end."""
         self._left_out = 0
         self._started = 0.0
+        self._inside = 0
         self._told_at = 0.0
         self._writer = Thread(target=self._write_all, name="cano-trio progress", daemon=True)
 
@@ -74,7 +75,7 @@ class PlainProgress:
 
     def on_event(self, event: Event, /) -> None:
         """Take note of an event."""
-        if not isinstance(event, _TOLD):
+        if not isinstance(event, _TOLD) or self._is_of_a_child(event):
             return
         if self._events.qsize() >= BACKLOG and not isinstance(event, RunEnded):
             self._left_out += 1
@@ -83,6 +84,16 @@ class PlainProgress:
             self._events.put(self._left_out)
             self._left_out = 0
         self._events.put(event)
+
+    def _is_of_a_child(self, event: Event) -> bool:
+        """Whether it begins or ends a child workflow, which the state that it works for has told or will tell."""
+        if isinstance(event, RunStarted):
+            self._inside += 1
+            return self._inside > 1
+        if isinstance(event, RunEnded):
+            self._inside -= 1
+            return self._inside > 0
+        return False
 
     # -- in the writing thread
 

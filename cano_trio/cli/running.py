@@ -28,10 +28,12 @@ KEPT = 1000
 
 @final
 class Course:
-    """An observer that remembers which way a run took: a run that fails has no result to tell it."""
+    """An observer that remembers which way a run took, not those of its child workflows: if it fails it has no result to tell that."""
 
     def __init__(self) -> None:
         self.run_id: str | None = None
+        self._inside = 0
+        """How many runs are going on: the run itself, and those of its child workflows."""
         self.path: deque[Enum] = deque(maxlen=KEPT)
         self.elapsed: float = 0.0
         self.status: RunStatus = RunStatus.QUEUED
@@ -41,13 +43,18 @@ class Course:
         """Take note of an event."""
         match event:
             case RunStarted():
+                self._inside += 1
                 self.run_id = event.run_id
-            case StateEntered():
+            case StateEntered() if self._inside == 1:
                 self.path.append(event.state)
             case RunEnded():
+                self._inside -= 1
                 self.elapsed = event.elapsed
                 self.status = event.status
-                self.rollback = event.rollback
+                if event.rollback is not None:
+                    self.rollback = (
+                        event.rollback if self.rollback is None else self.rollback.followed_by(event.rollback)
+                    )
             case _:
                 pass
 

@@ -19,6 +19,7 @@ FAMILIES = [
     "poll",
     "stepped",
     "stream",
+    "saga",
     "retry",
     "breaker",
     "limiter",

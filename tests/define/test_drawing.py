@@ -196,7 +196,7 @@ def test_odd_names() -> None:
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 def test_graphviz_accepts_it() -> None:
     """Graphviz itself reads what we write."""
-    for chain in (work, drawn(["a b", 'say "x"', "<b>&\n", "end", "back\\slash", "1"])):
+    for chain in (work, undoable(), drawn(["a b", 'say "x"', "<b>&\n", "end", "back\\slash", "1"])):
         subprocess.run(["dot", "-Tsvg"], input=f"{chain:dot}", check=True, capture_output=True, text=True)
 
 
@@ -386,6 +386,45 @@ o PARSE
 o DONE
 o FAILED"""
     )
+
+
+def undoable() -> Workflow[Step]:
+    """A saga of one step that can be undone, and one that can't."""
+    saga = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE, Step.FAILED], name="saga")
+
+    @saga.compensatable(Step.FETCH, on_error={OSError: Step.FAILED})
+    async def charge() -> tuple[Annotated[Literal[Step.PARSE], "paid"], int] | Literal[Step.DONE]:
+        return Step.DONE
+
+    @charge.compensate
+    async def refund(receipt: int) -> None: ...
+
+    @saga.task(Step.PARSE)
+    async def ship() -> Literal[Step.DONE]:
+        return Step.DONE
+
+    return saga
+
+
+def test_a_saga_drawn() -> None:
+    """Work that can be undone: an upturned trapezium, an arrow back, and its own word; edges with and without a receipt."""
+    saga = undoable()
+    mermaid = f"{saga:mermaid}".splitlines()
+    assert mermaid[2] == '    FETCH[\\"FETCH<br/><i>compensatable charge</i>"/]'
+    assert mermaid[6:] == [
+        '    FETCH -->|"paid"| PARSE',
+        "    FETCH --> DONE",
+        '    FETCH -->|"OSError"| FAILED',
+        "    linkStyle 3 stroke:#c0392b,color:#c0392b",
+        "    PARSE --> DONE",
+    ]
+    assert r'  "FETCH" [label="FETCH\ncompensatable charge", shape=larrow];' in f"{saga:dot}".splitlines()
+    assert f"{saga:ascii}".splitlines()[1:5] == [
+        "* FETCH  (compensatable charge)",
+        "    --> PARSE  paid",
+        "    --> DONE",
+        "    -x> FAILED  OSError",
+    ]
 
 
 def fanning() -> Workflow[Step]:
