@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from . import batch, breaker, data, imports, limiter, linear, poll, retry, runs, saga, split, stepped
+from . import batch, breaker, data, imports, limiter, linear, poll, retry, runs, saga, split, stepped, stream
 from .measure import Case, Result, measure
 from .table import show
 
@@ -21,6 +21,7 @@ FAMILIES: dict[str, Callable[[], Sequence[Case]]] = {
     "split": split.cases,
     "poll": poll.cases,
     "stepped": stepped.cases,
+    "stream": stream.cases,
     "saga": saga.cases,
     "retry": retry.cases,
     "breaker": breaker.cases,

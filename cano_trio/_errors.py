@@ -322,6 +322,7 @@ class SplitFailed(TaskError):
         task: the split's name.
         rule: what had to be reached, in words.
         results: what the branches came to, as `BranchResults`.
+        successes: what branches returned, by name.
         failures: what branches failed with, by name, in the order in which they failed.
         missing: the branches that did not finish.
         timeout: seconds after which the others were cut off; None if they were not.
@@ -333,6 +334,7 @@ class SplitFailed(TaskError):
         rule: str,
         *,
         results: Mapping[str, Any],
+        successes: Mapping[str, Any],
         failures: Mapping[str, BaseException],
         missing: Sequence[str],
         timeout: float | None,
@@ -340,11 +342,12 @@ class SplitFailed(TaskError):
         self.task = task
         self.rule = rule
         self.results = results
+        self.successes: dict[str, Any] = dict(successes)
         self.failures: dict[str, BaseException] = dict(failures)
         self.missing: tuple[str, ...] = tuple(missing)
         self.timeout = timeout
         late = "" if timeout is None else f" within {timeout:g} s"
-        told = [f"{len(results) - len(failures)} succeeded{late}"]
+        told = [f"{len(successes)} succeeded{late}"]
         told += [f"{name} failed with {_text_of(failure)}" for name, failure in list(self.failures.items())[:_SHOWN]]
         told += [f"{more} more failed"] if (more := len(failures) - _SHOWN) > 0 else []
         told += [f"{len(missing)} did not finish"] if missing else []

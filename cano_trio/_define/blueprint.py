@@ -117,13 +117,15 @@ def read_plan(
     edges, unread = _returned_edges(node, methods, states, known, problems)
     if node.split is not None:
         edges = _joined_edge(node, node.split, states, problems)
+    plain = _plain_functions(node, data, problems)
     if node.child is not None:
-        edges = _routed_edges(node, node.child, states, data, problems)
+        edges = _routed_edges(node, node.child, states, problems)
+        problems += [fault.problem(place, node.name, str(node.site)) for fault in data_faults(node.child, data, plain)]
     branches = {name: read_plan(branch, states, known, data, problems) for name, branch in node.branches.items()}
     return Plan(
         node=node,
         methods=methods,
-        plain=_plain_functions(node, data, problems),
+        plain=plain,
         edges=(*edges, *_error_edges(node, states, problems)),
         branches=declared if node.model is SPLIT else branches,
         unread=unread,
@@ -227,12 +229,11 @@ def _joined_edge(node: Node[S], split: Split[S], states: type[S], problems: list
     return [Edge(target=split.then, joins=True)] if is_state(split.then, states) else []
 
 
-def _routed_edges(
-    node: Node[S], child: Child, states: type[S], data: type | None, problems: list[Problem]
-) -> list[Edge[S]]:
-    """The edges of a child workflow, labelled with its exits; what is wrong with it is added to `problems`."""
-    faults = [*route_faults(child, node.routes, states), *data_faults(child, data, node.plain)]
-    problems += [fault.problem(node.place, node.name, str(node.site)) for fault in faults]
+def _routed_edges(node: Node[S], child: Child, states: type[S], problems: list[Problem]) -> list[Edge[S]]:
+    """The edges of a child workflow, labelled with its exits; what is wrong with them is added to `problems`."""
+    problems += [
+        fault.problem(node.place, node.name, str(node.site)) for fault in route_faults(child, node.routes, states)
+    ]
     labels: dict[S, list[str]] = {}
     for exit_, target in node.routes.items():
         if is_state(target, states):
@@ -345,6 +346,8 @@ def where_states_are_named(plans: Mapping[S, Plan[S]], state: S) -> str:
                 return f"The on_error of {origin.name} names it at {plan.node.site}. "
             if plan.node.split is not None:
                 return f"{origin.name} joins there ({plan.node.site}). "
+            if plan.node.child is not None:
+                return f"{origin.name} leads there from {edge.label} of {plan.node.child.name} ({plan.node.site}). "
             rule = next(rule for rule in plan.node.model.methods if rule.names_state and rule.name in plan.methods)
             return f"{origin.name} returns it at {plan.methods[rule.name].site}. "
     return ""

@@ -15,7 +15,7 @@ from .batch import BatchOptions, BatchTask
 from .blueprint import Plan, read_plan
 from .branch import BRANCH, ITEM_BRANCH
 from .checks import check_seconds
-from .child import CHILD, ChildOptions
+from .child import CHILD, ChildOptions, family, told_by_parent
 from .compensatable import COMPENSATABLE_BRANCH, CompensatableOptions, CompensatableTask
 from .config import TaskConfig, TaskOptions, is_chooser, settle_config
 from .decorators import Decorators
@@ -273,7 +273,7 @@ class Definition(Decorators[S], Generic[S, D]):
         /,
         *,
         data: Callable[..., E] | None = None,
-        result: Callable[..., object] | None = None,
+        result: Callable[..., None] | None = None,
         **options: Unpack[ChildOptions[S]],
     ) -> None:
         """Register another workflow to do the work of a state.
@@ -478,6 +478,9 @@ class Definition(Decorators[S], Generic[S, D]):
         new._read = None  # noqa: SLF001  (of our own class)
         # Nodes of its own: what is hung on this one's functions from now on is none of the copy's business.
         new._nodes = {state: node.copied(new._changed) for state, node in self._nodes.items()}  # noqa: SLF001
+        for node in new._nodes.values():  # noqa: SLF001
+            if node.child is self:
+                node.child = new
         new._branches = dict(self._branches)  # noqa: SLF001
         return new
 
@@ -493,8 +496,19 @@ class Definition(Decorators[S], Generic[S, D]):
         return self._examined()[0]
 
     def problems(self) -> tuple[Problem, ...]:
-        """All that is wrong with the definition, and what looks odd (severity ``warning``), in the order of the states."""
-        return self._examined()[1]
+        """All that is wrong with the definition, and what looks odd (severity ``warning``), in the order of the states.
+
+        Those of its child workflows come last; their places are told with the way there, such as ``PAY/CHARGE``.
+        """
+        own = self._examined()[1]
+        children = family(self)
+        del children[self]
+        theirs = [
+            told_by_parent(problem, child, way)
+            for child, way in children.items()
+            for problem in child._examined()[1]  # noqa: SLF001  (of our own class)
+        ]
+        return (*own, *theirs) if theirs else own
 
     def validate(self) -> None:
         """Check the whole definition; done by itself before the first run, and again after a change.

@@ -85,7 +85,7 @@ def may_retry(run: Run, unit: Unit, failure: Exception) -> bool:
     try:
         return unit.matches(failure)
     except Exception as error:  # a predicate of the user's; what it was asked about must not be lost behind its mistake
-        run.mistake = error
+        run.blame(error)
         raise error from failure
 
 

@@ -16,26 +16,29 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step run the child to one of its exits."""
     child: Any = plan.node.child
     routes = plan.node.routes
-    step.child = binder.program_of(child)
+    program = binder.program_of(child)
     makes = binder.plain(plan.plain["data"]) if "data" in plan.plain else None
     takes = binder.plain(plan.plain["result"], writes=True) if "result" in plan.plain else None
     shares = child.data is not None and makes is None and takes is None
 
     def given(run: Run) -> Any:
         if makes is None:
-            return None if child.data is None else run.data()
+            return None if child.data is None else run.packed
         made = makes(run, 1, "")
         check_data(child, made)
-        return made
+        return program.pack(made)
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
-        inner = binder.program_of(child).run(
+        inner = program.run(
             child.initial, given(run), run_id=run.run_id, observers=(), resources=run.resources, parent=run
         )
-        await conduct(inner, child)
-        # Here the child becomes a fact: its exit, what it made of its data, and that it can be undone.
-        if inner.done:
-            run.done.append(inner)
+        try:
+            await conduct(inner, child)
+        finally:
+            # Here it becomes a fact what it has done that can be undone, however it ended.
+            if inner.done:
+                run.done.append(inner)
+            inner.parent = None  # else the two would hold each other
         if takes is not None:
             run.draft = None
             takes(run, 1, "", inner.data())

@@ -80,20 +80,29 @@ async def _undone(run: Run, workflow: Definition[Any, Any], error: BaseException
         add_context(error, run)
     stopped = isinstance(error, RunCancelled) or _is_cancel(error)
     held = workflow.on_failure == "hold" and not (stopped or run.cancelled)
-    if not run.done or held or isinstance(error, GeneratorExit):
-        _end(run, RunStatus.CANCELLED if stopped else RunStatus.FAILED, _told(error))
+    # What stops a child workflow stops its parent, too, which then undoes all in one rollback, within its own bound.
+    stopped_within = run.parent is not None and not isinstance(error, Exception)
+    if not run.done or held or stopped_within or isinstance(error, GeneratorExit):
+        _end(run, _status(error, None, stopped=stopped), _told(error))
         return error
     run.stop(RunStatus.ROLLING_BACK)
     rollback = await _rolled_back(run, error)
-    status = (
-        RunStatus.ROLLBACK_FAILED if not rollback.clean else RunStatus.CANCELLED if stopped else RunStatus.ROLLED_BACK
-    )
+    status = _status(error, rollback, stopped=stopped)
     if isinstance(error, Exception):
         error = _reported(error, run, rollback)
     else:
         _log_outstanding(run, rollback)
     _end(run, status, _told(error), rollback)
     return error
+
+
+def _status(error: BaseException, rollback: Rollback | None, *, stopped: bool) -> RunStatus:
+    """How a run has ended that was rolled back, or not; a child of it may have failed to be undone already."""
+    if isinstance(error, RollbackFailed) or not (rollback is None or rollback.clean):
+        return RunStatus.ROLLBACK_FAILED
+    if stopped:
+        return RunStatus.CANCELLED
+    return RunStatus.FAILED if rollback is None else RunStatus.ROLLED_BACK
 
 
 async def _rolled_back(run: Run, error: BaseException) -> Rollback:
@@ -107,13 +116,13 @@ async def _rolled_back(run: Run, error: BaseException) -> Rollback:
 
 def _reported(error: Exception, run: Run, rollback: Rollback) -> Exception:
     """The run's failure with what the rollback came to, as a `RollbackFailed` if that has failed."""
-    add_rollback(error, run, rollback)
+    whole = add_rollback(error, run, rollback)
     if rollback.clean:
         return error
     failed = RollbackFailed.of(error, [failure for _, failure in rollback.failed], rollback.left)
     failed.__cause__ = error
     add_context(failed, run)
-    add_rollback(failed, run, rollback)
+    add_rollback(failed, run, whole)
     return failed
 
 

@@ -55,7 +55,7 @@ async def execute(
     if observers:
         check_observers(observers)
     if program is not None and not (resources.lives or resources.per_run):  # nothing to open
-        run = program.run(start, data, run_id=run_id, observers=observers, resources=resources)
+        run = program.run(start, program.pack(data), run_id=run_id, observers=observers, resources=resources)
         await conduct(run, workflow, begun)
         return run
     async with (
@@ -63,7 +63,7 @@ async def execute(
         resources.for_run() if resources.per_run else nullcontext(resources) as own,
     ):
         program = Program.of(workflow, resources)
-        run = program.run(start, data, run_id=run_id, observers=observers, resources=own)
+        run = program.run(start, program.pack(data), run_id=run_id, observers=observers, resources=own)
         await conduct(run, workflow, begun)
     return run
 

@@ -93,14 +93,19 @@ def add_context(error: Exception, run: Run) -> None:
         error.add_note(str(context))
 
 
-def add_rollback(error: Exception, run: Run, rollback: Rollback) -> None:
-    """Have a run's failure tell what its rollback came to.
+def add_rollback(error: Exception, run: Run, rollback: Rollback) -> Rollback:
+    """Have a run's failure tell what its rollback came to; gives that with what its child workflows' have come to before.
 
-    In the context of a run inside it, which stands, stands that one's own rollback: this one is then told by its note alone.
+    The context of another run inside it, which stands, keeps that one's own rollback: this one is then told by its note
+    alone.
     """
     context = failure_context(error)
-    if context is not None and getattr(error, _LINEAGE, ()) == run.lineage:
+    if context is not None and context.run_id == run.run_id:
+        whole = rollback if context.rollback is None else context.rollback.followed_by(rollback)
         with suppress(Exception):
-            setattr(error, _CONTEXT, attrs.evolve(context, rollback=rollback))
+            setattr(error, _CONTEXT, attrs.evolve(context, rollback=whole))
+    else:
+        whole = rollback
     with suppress(Exception):
         error.add_note(str(rollback))
+    return whole

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, cast, final
 
 from .._define.blueprint import Plan, joined_states
+from .._define.child import family
 from .._define.definition import Definition
 from .._errors import CanoError, DefinitionError, Problem, ResourceError
 from .._journal.codec import codec_for
@@ -25,9 +26,9 @@ KNOWN = 64
 
 @final
 class Program:
-    """A workflow over opened resources; made once, and shared by all runs of the two."""
+    """A workflow over opened resources; made once, with its child workflows, and shared by all runs of the two."""
 
-    __slots__ = ("_takes", "codec", "limit", "name", "plans", "size", "steps", "workflow")
+    __slots__ = ("codec", "family", "limit", "name", "plans", "size", "steps", "takes", "workflow")
 
     def __init__(self, workflow: Definition[Any, Any]) -> None:
         self.workflow = workflow
@@ -37,7 +38,10 @@ class Program:
         self.codec: Any = None if workflow.data is None else codec_for(workflow.data)
         self.steps = {state: Step(state, index) for index, state in enumerate(cast("Iterable[Enum]", workflow.states))}
         self.size = len(self.steps)
-        self._takes: Kinds | None = None
+        self.family: tuple[Program, ...] = (self,)
+        """Itself and the programs of its child workflows."""
+        self.takes: Kinds = ()
+        """The kinds of the messages that its states take, and those of its child workflows."""
 
     def bind(self, resources: Resources) -> None:
         """Settle all that can be known before a run.
@@ -45,32 +49,25 @@ class Program:
         Raises:
             DefinitionError: resources are missing or ambiguous; all of them are told at once.
         """
-        workflow = self.workflow
-        binder = Binder(workflow.data, resources, lambda child: self.of(child, resources))
+        ways = family(self.workflow)
+        programs = {one: self if one is self.workflow else Program(one) for one in ways}
         problems: list[Problem] = []
-        for state, plan in self.plans.items():
-            if state not in workflow.exits:
-                self._bind(self.steps[state], plan, binder, problems)
-        for state in joined_states(self.plans):
-            forget_results(self.steps[state])
+        for program, way in zip(programs.values(), ways.values(), strict=True):
+            binder = Binder(program.workflow.data, resources, programs.__getitem__)
+            program.bind_states(binder, way, problems)
         if problems:
             raise DefinitionError(problems)
+        self.family = tuple(programs.values())
+        steps = [step for program in self.family for step in program.steps.values()]
+        # By way of a dict, because a set would have no order.
+        self.takes = tuple({kind: None for step in steps for kind in step.takes})
 
-    @property
-    def takes(self) -> Kinds:
-        """The kinds of the messages that its states take, and those of its child workflows."""
-        if self._takes is None:
-            # In a dict, because a set would have no order.
-            steps = [step for program in self._family() for step in program.steps.values()]
-            self._takes = tuple({kind: None for step in steps for kind in step.takes})
-        return self._takes
-
-    def _family(self) -> list[Program]:
-        """Itself and the programs of its child workflows, each once: a workflow may be its own child."""
-        found = [self]
-        for program in found:
-            found += [step.child for step in program.steps.values() if step.child and step.child not in found]
-        return found
+    def is_current(self) -> bool:
+        """Whether neither its workflow nor a child of it has changed since."""
+        for program in self.family:  # noqa: SIM110  (it is asked before every run, and `all` takes thrice as long)
+            if program.plans is not program.workflow.blueprint():
+                return False
+        return True
 
     @classmethod
     def of(cls, workflow: Definition[Any, Any], resources: Resources) -> Program:
@@ -80,22 +77,27 @@ class Program:
             DefinitionError: the workflow is wrong, or does not find its resources.
         """
         known: Program | None = resources.programs.get(workflow)
-        if known is None or known.plans is not workflow.blueprint():
+        if known is None or not known.is_current():
             workflow.validate()
+            known = cls(workflow)
+            known.bind(resources)
             if len(resources.programs) >= KNOWN:  # workflows that are made anew each time must not all be kept
                 resources.programs.clear()
-            known = resources.programs[workflow] = cls(workflow)  # before it is bound: it may be its own child
-            try:
-                known.bind(resources)
-            except BaseException:
-                resources.programs.pop(workflow, None)
-                raise
+            resources.programs[workflow] = known
         return known
+
+    def pack(self, data: Any) -> Any:
+        """A run's data as they stand between its transitions.
+
+        Raises:
+            DataError: the data can't be written down.
+        """
+        return None if self.codec is None else self.codec.pack(data)
 
     def run(
         self,
         start: Enum,
-        data: Any,
+        packed: Any,
         *,
         run_id: str,
         observers: Sequence[Observer],
@@ -106,22 +108,27 @@ class Program:
 
         Args:
             start: where it begins.
-            data: its data, of which it takes a copy.
+            packed: its data, packed.
             run_id: its id.
             observers: who is told of its events.
             resources: those of the program, with what was made for this run alone.
             parent: the run whose present state's work it is.
-
-        Raises:
-            DataError: the data can't be written down.
         """
         return Run(
             self.name, run_id, self.steps[start], size=self.size, limit=self.limit, codec=self.codec,
-            packed=None if self.codec is None else self.codec.pack(data), observers=observers, resources=resources,
-            takes=self.takes, compensation_timeout=self.workflow.compensation_timeout, parent=parent,
+            packed=packed, observers=observers, resources=resources, takes=self.takes,
+            compensation_timeout=self.workflow.compensation_timeout, parent=parent,
         )  # fmt: skip
 
-    def _bind(self, step: Step, plan: Plan[Any], binder: Binder, problems: list[Problem]) -> None:
+    def bind_states(self, binder: Binder, way: str, problems: list[Problem]) -> None:
+        """Settle what can be known of its own states; what is wrong with them is added to `problems`, with the way here."""
+        for state, plan in self.plans.items():
+            if state not in self.workflow.exits:
+                self._bind(self.steps[state], plan, binder, way, problems)
+        for state in joined_states(self.plans):
+            forget_results(self.steps[state])
+
+    def _bind(self, step: Step, plan: Plan[Any], binder: Binder, way: str, problems: list[Problem]) -> None:
         node = plan.node
         step.plan, step.label = plan, node.name
         step.edges = {id(edge.target): self.steps[edge.target] for edge in plan.edges if not edge.error}
@@ -132,7 +139,7 @@ class Program:
             problems.append(
                 Problem(
                     code="E13" if isinstance(error, ResourceError) else "E12",
-                    place=step.state.name,
+                    place=f"{way}{step.state.name}",
                     message=f"{node.name}: {error}",
                     site=str(node.site),
                     hint="Pass it in Resources(...), or name one with Annotated[T, key].",

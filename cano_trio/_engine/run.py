@@ -90,7 +90,7 @@ class Run:
         self.lineage = (*at_work.get(), next(_numbers))
         """The numbers of the runs whose tasks run it, the outermost first, and its own."""
         self.parent = parent
-        """The run whose state's work it does."""
+        """The run whose state's work it does, as long as it does it."""
         self.key: str = run_id if parent is None else f"{parent.key}/{parent.seq}"
         """What its idempotency keys begin with."""
         self.scope: trio.CancelScope | None = None
@@ -153,6 +153,12 @@ class Run:
         """Tell the observers; ask `run.observers` first, so that nothing is built for nobody."""
         tell(self.observers, kind(self.run_id, self.workflow, self.step.state, self.clock(), *what))
 
+    def blame(self, mistake: Exception) -> None:
+        """Take note of a mistake in its workflow, which is one in those whose child that is, too."""
+        run: Run | None = self
+        while run is not None:
+            run.mistake, run = mistake, run.parent
+
     def report_progress(self, done: int, total: int | None, /) -> None:
         """Tell the observers how far the present task is."""
         if self.observers:
@@ -186,8 +192,10 @@ class Run:
     def stop(self, status: RunStatus) -> None:
         """Go on to no other state, and take no more messages."""
         self.status = status
+        if self.parent is not None:
+            self.remove_letter()  # its mailbox is its parent's, which may go on
         if self._mailbox is not None:
-            self._mailbox.close(status.value)
+            self._mailbox.close(status.value, self.letter)
             self._mailbox = self.letter = None
 
     def context(self, attempt: int, part: str) -> RunContext:

@@ -26,7 +26,6 @@ class Step:
     __slots__ = (
         "advance",
         "args",
-        "child",
         "counts",
         "diversions",
         "edges",
@@ -52,8 +51,6 @@ class Step:
         """Its task takes the run's data to change them."""
         self.counts = True
         """It uses up a sequence number; a router does not."""
-        self.child: Any = None
-        """The program of the child workflow that does its work."""
         self.takes: Kinds = ()
         """The kinds of the messages that it takes."""
         self.edges: dict[int, Step] = {}

@@ -54,6 +54,11 @@ class Rollback:
         """Every compensation succeeded."""
         return not self.failed and not self.left
 
+    def followed_by(self, later: Rollback) -> Rollback:
+        """This rollback and a later one of the same run told as one: a child workflow that fails is undone first."""
+        names = [field.name for field in attrs.fields(Rollback)]
+        return Rollback(**{name: getattr(self, name) + getattr(later, name) for name in names})
+
     def __str__(self) -> str:
         """One line, as it is added to tracebacks (PEP 678)."""
         parts = [

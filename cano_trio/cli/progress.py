@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from enum import Enum
 from typing import Any
 
+from .._define.child import family
 from .._observe.observer import Observer
 from .._runtime.workflow import Workflow
 from .progress_plain import PlainProgress
@@ -23,19 +24,16 @@ def shown_progress(workflow: Workflow[Any, Any]) -> AbstractContextManager[Obser
         except ImportError:  # click without rich: half of the extra is installed
             pass
         else:
-            return LiveProgress([state.name for state in states_of(workflow)], work)
+            return LiveProgress([state.name for one in family(workflow) for state in states_of(one)], work)
     return PlainProgress(sys.stderr, work)
 
 
 def work_of(workflow: Workflow[Any, Any]) -> dict[Enum, str]:
     """What is done in each state, its child workflows' included: its task's name, with its kind if it is no plain task."""
     found: dict[Enum, str] = {}
-    seen: list[Any] = [workflow]
-    for one in seen:
+    for one in family(workflow):
         for state, plan in one.blueprint().items():
             found.setdefault(state, plan.node.work)
-            if plan.node.child is not None and plan.node.child not in seen:
-                seen.append(plan.node.child)
     return found
 
 

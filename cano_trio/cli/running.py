@@ -51,7 +51,10 @@ class Course:
                 self._inside -= 1
                 self.elapsed = event.elapsed
                 self.status = event.status
-                self.rollback = event.rollback
+                if event.rollback is not None:
+                    self.rollback = (
+                        event.rollback if self.rollback is None else self.rollback.followed_by(event.rollback)
+                    )
             case _:
                 pass
 

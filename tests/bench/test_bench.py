@@ -18,6 +18,7 @@ FAMILIES = [
     "split",
     "poll",
     "stepped",
+    "stream",
     "saga",
     "retry",
     "breaker",

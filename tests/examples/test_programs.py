@@ -13,6 +13,15 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 ARGUMENTS = {"stdlib_census": ["--sample", "5"]}
 
 SAYS = {
+    "ad_exchange": [
+        "    knows place, interests; too late: history",
+        "    invites Harbour, Ropes, Yachts, Glacier",
+        "    bids {'Ropes': 3.1, 'Harbour': 2.4, 'Glacier': 1.8}; too late: Yachts",
+        "    SHOWN after 125 ms",
+        "    invites nobody",
+        "    NO_AD after 30 ms",
+        "Ropes was told; Ropes owes 2.40",
+    ],
     "aggregate": [
         "Oslo    Value(9.0) (attempts: 1)",
         "Bergen  Value(11.0) (attempts: 2)",
@@ -31,7 +40,32 @@ SAYS = {
         "  got 41.50 of yesterday, because of CircuitOpen",
         "7 requests in all; the breaker is closed",
     ],
+    "approval": [
+        "order-1: SHIPPED   cup, below the limit",
+        "<Run 'order-1' completed SHIPPED>",
+        "<Run 'order-2' running AWAIT_APPROVAL>",
+        "Mo's mail is news: True",
+        "Mo's mail is news: False",
+        "no state of run 'order-3' takes a message of type str: they take Approved, Rejected",
+        "order-3: DECLINED  yacht, Jo says it is too dear",
+        "order-4: DECLINED  sofa, nobody answered",
+    ],
     "bare": ["hello from a bare task", "the run ended in DONE"],
+    "join_strategies": [
+        "all:",
+        "    failed: oslo answered, lima failed, kyiv, pune, nuuk cut off",
+        "    after 2 s",
+        "any:",
+        "    met: oslo answered, none failed, lima, kyiv, pune, nuuk cut off",
+        "quorum of 2:",
+        "    after 3 s",
+        "quorum of 2, collected:",
+        "    after 60 s",
+        "60 %:",
+        "    after 4 s",
+        "by a deadline of 10 s:",
+        "    met: oslo, kyiv, pune answered, lima failed, nuuk cut off",
+    ],
     "multi_tier": [
         "second   0: #######",  # a burst of four, and three more
         "second   5: ##",  # 25 calls, and the tokens of the minute are spent
@@ -39,6 +73,22 @@ SAYS = {
         "second 121: ###",
         "tokens held 2 back",
         "minute held 0 back",
+    ],
+    "negotiation": [
+        "round 1: Ada is offered 40, and says 90",
+        "round 1: Bo is offered 90, and says 50",
+        "round 3: Bo is offered 70, and says 70",
+        "round 4: Ada takes 70",
+        "<Run 'Ada' completed AGREED> <Run 'Bo' completed AGREED>",
+        "round 2: Cy hangs up at 50",
+        "Di hears nothing more",
+    ],
+    "partial_results": [
+        "12:00  41.75  by way of SETTLE",
+        "       west: ASK[west] failed 2 times, the last time with AttemptTimeout",
+        "19:00  41.00  by way of SETTLE",
+        "21:00  39.00  by way of YESTERDAY",
+        "       ASK needs 3 of 5 branches: 2 succeeded; south failed",
     ],
     "poll_courier": [
         "  N-17 after   0.0 h: 'in the shop'",
@@ -80,6 +130,13 @@ SAYS = {
         "     in stock: 3, Ada has 40",
     ],
     "shared_limiter": ["sent by ", "8 messages in 0.", "the limit was kept"],
+    "split_bulkhead": [
+        "bulkhead None:",
+        "    0.5 s, and 30 at once",
+        "bulkhead 4:",
+        "    465 words on 30 pages",
+        "    4 s, and 4 at once",
+    ],
     "stepped_migration": [
         "page 1 is moved",
         "  once more in 0.05 s: AttemptTimeout",
@@ -97,6 +154,16 @@ SAYS = {
         "docstrings ",
         "most imported ",
         "slowest ",
+    ],
+    "stream_manual": [
+        "Looking for nothing:",
+        "   50 lines, ",
+        "  exhausted, with ",
+        "  most common: ",
+        "  a dead letter: ",
+        "Looking for Lambda:",
+        "  stopped, with ",
+        "  there is one in ",
     ],
     "timer_newsletter": [
         "  on time in GRACE waits 0.1 s",

@@ -41,12 +41,14 @@ from cano_trio import (
     PollTimeout,
     Problem,
     RateLimiter,
+    ReceiveTask,
     Resources,
     Retry,
     RetryScheduled,
     Rollback,
     RollbackFailed,
     RouterTask,
+    Run,
     RunContext,
     RunEnded,
     RunResult,
@@ -181,6 +183,46 @@ async def report(results: BatchResults[Page, Row], store: MemoryStore) -> Litera
 @workflow.batch(Step.PARSE, concurrency=trio.CapacityLimiter(3))
 async def shared_limiter(page: Page) -> Row:
     return Row()
+
+
+@dataclass(frozen=True)
+class Approved:
+    by: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    why: str
+
+
+@orders.receive(Step.REPORT, timeout=3 * 86_400, retry=Retry.none())
+async def ask(message: Approved | Rejected, order: Order) -> Literal[Step.DONE, Step.FAILED]:
+    return Step.DONE if isinstance(message, Approved) else Step.FAILED
+
+
+@ask.on_timeout
+async def nobody_answered(http: Http) -> Literal[Step.FAILED]:
+    return Step.FAILED
+
+
+@orders.receive(Step.PARSE, name="approval")
+async def wait_for_ever(message: Approved) -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+class Ask(ReceiveTask[Step, Approved | Rejected]):
+    timeout = 60.0
+
+    async def on_message(self, message: Approved | Rejected, http: Http) -> Literal[Step.DONE, Step.FAILED]:
+        return Step.DONE
+
+    async def on_timeout(self, store: MemoryStore) -> Literal[Step.FAILED]:
+        return Step.FAILED
+
+
+class AskForEver(ReceiveTask[Step, Approved]):
+    async def on_message(self, message: Approved) -> Literal[Step.DONE]:
+        return Step.DONE
 
 
 @workflow.poll(
@@ -424,6 +466,8 @@ workflow.register(Step.FETCH, Choose())
 workflow.register(Step.PARSE, Parse(), attempt_timeout=60.0)
 workflow.register(Step.PARSE, Parse(), concurrency=2, item_retry=Retry.none(), name="parse")
 workflow.register(Step.PARSE, Parse(), concurrency=trio.CapacityLimiter(3), item_retry_on=OSError, item_timeout=1.0)
+workflow.register(Step.PARSE, Ask(), timeout=3.0, retry=Retry.none())
+workflow.register(Step.PARSE, AskForEver(), name="approval")
 workflow.register(Step.PARSE, Look(), max_errors=3, backoff=Backoff(), name="look")
 workflow.register(Step.PARSE, Pause(), attempt_timeout=60.0)
 workflow.register(Step.PARSE, Until())
@@ -549,6 +593,15 @@ async def running() -> None:
     assert_type(result.path, tuple[Step, ...])
     if result.state is Step.DONE:
         print(result.data.sku)
+    assert_type(await ask(Approved("mo"), Order("W-7")), Step)
+    async with trio.open_nursery() as nursery:
+        run: Run[Step, Order] = await nursery.start(orders.run, Order("W-7"))
+        assert_type(run.state, Step)
+        assert_type(run.id, str)
+        assert_type(await run.send(Approved("mo")), bool)
+        assert_type(run.send_nowait(Rejected("dear"), key="a"), bool)
+        plain_run: Run[Step] = await nursery.start(workflow.run)
+        assert_type(plain_run, Run[Step, None])
     assert_type(await fetch(Http(), MemoryStore(), limit=4), Step)
     assert_type(await parse(Page(), Http()), Row)
     assert_type(await pages(MemoryStore()), Sequence[Page])
@@ -692,6 +745,45 @@ async def plain_results(results: list[Row]) -> Literal[Step.DONE]:
 @parse.finish  # type: ignore[arg-type]
 async def finishes_elsewhere(results: BatchResults[Page, Row]) -> Literal[Pay.PAID]:
     return Pay.PAID
+
+
+@orders.receive(Step.REPORT)  # type: ignore[arg-type]
+async def no_message() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@orders.receive(Step.REPORT)  # type: ignore[arg-type]
+async def message_leads_elsewhere(message: Approved) -> Literal[Pay.PAID]:
+    return Pay.PAID
+
+
+@orders.receive(Step.REPORT, timeout="3")  # type: ignore[arg-type]
+async def wrong_timeout(message: Approved) -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@ask.on_timeout  # type: ignore[arg-type]
+async def timeout_leads_elsewhere() -> Literal[Pay.PAID]:
+    return Pay.PAID
+
+
+@ask.on_timeout  # type: ignore[arg-type]
+async def timeout_leads_nowhere() -> None: ...
+
+
+class MessageLeadsElsewhere(ReceiveTask[Step, Approved]):
+    timeout = "3"  # type: ignore[assignment]
+
+    async def on_message(self, message: Approved) -> Literal[Pay.PAID]:  # type: ignore[override]
+        return Pay.PAID
+
+    async def on_timeout(self) -> Literal[Pay.PAID]:  # type: ignore[override]
+        return Pay.PAID
+
+
+class OnlyTimeout(ReceiveTask[Step, Approved]):
+    async def on_timeout(self) -> Literal[Step.DONE]:
+        return Step.DONE
 
 
 @workflow.poll(Step.FETCH)  # type: ignore[arg-type]
@@ -977,6 +1069,9 @@ workflow.register(Step.FETCH, blocking)  # type: ignore[arg-type]
 workflow.register(Step.FETCH, fetch, concurrency=3)  # type: ignore[call-overload]
 workflow.register(Step.FETCH, Fetch(), item_retry=Retry.none())  # type: ignore[call-overload]
 workflow.register(Step.PARSE, Parse(), item_retry=3)  # type: ignore[call-overload]
+workflow.register(Step.PARSE, OnlyTimeout())  # type: ignore[abstract]
+workflow.register(Step.PARSE, Ask(), timeout="3")  # type: ignore[call-overload]
+workflow.register(Step.PARSE, Fetch(), timeout=3.0)  # type: ignore[call-overload]
 workflow.register(Step.PARSE, Parse(), attempts=3)  # type: ignore[call-overload]
 workflow.register(Pay.PAID, Parse())  # type: ignore[call-overload]
 workflow.register(Step.PARSE, Look(), max_errors="3")  # type: ignore[call-overload]
@@ -1085,3 +1180,17 @@ async def wrong_running() -> None:
     text: str = resources.get(Http)  # type: ignore[assignment]
     print(text)
     RunContext()  # type: ignore[call-arg]
+    Run()  # type: ignore[call-arg]
+
+
+async def wrong_handles(run: Run[Step, Order], other: trio.TaskStatus[Run[Step, Invoice]]) -> None:
+    await orders.run(Order("x"), task_status=other)  # type: ignore[arg-type]
+    await workflow.run(task_status=other)  # type: ignore[arg-type]
+    await run.send()  # type: ignore[call-arg]
+    await run.send(Approved("mo"), key=3)  # type: ignore[arg-type]
+    run.send(Approved("mo"))  # type: ignore[unused-coroutine]
+    run.state = Step.DONE  # type: ignore[misc]
+    print(run.state is Pay.PAID)  # type: ignore[comparison-overlap]
+    wrong: Run[Pay, Order] = run  # type: ignore[assignment]
+    print(wrong)
+    await ask(Order("x"), Order("x"))  # type: ignore[arg-type]

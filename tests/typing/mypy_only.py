@@ -11,7 +11,16 @@ from collections.abc import AsyncIterator
 from enum import Enum, auto
 from typing import Literal
 
-from cano_trio import BatchResults, BatchTask, CompensatableTask, More, SteppedTask, StreamTask, Workflow
+from cano_trio import (
+    BatchResults,
+    BatchTask,
+    CompensatableTask,
+    More,
+    ReceiveTask,
+    SteppedTask,
+    StreamTask,
+    Workflow,
+)
 
 
 class Step(Enum):
@@ -75,6 +84,11 @@ class OtherArguments(StreamTask[Step, Page, Row, int]):
     async def flush_window(self, rows: list[Page]) -> None: ...  # type: ignore[override]
 
     async def on_close(self, reason: str) -> Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+class OtherMessage(ReceiveTask[Step, Page]):
+    async def on_message(self, message: Row) -> Literal[Step.DONE]:  # type: ignore[override]
         return Step.DONE
 
 
