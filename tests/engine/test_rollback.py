@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import pickle
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import outcome
 import pytest
 import trio
 from trio.testing import MockClock
@@ -200,6 +202,23 @@ async def test_a_second_interrupt_breaks_the_rollback_off(recorder: Recorder, ca
     (record,) = caplog.records
     assert record.exc_info is not None
     assert record.exc_info[1] is DOWN
+
+
+async def test_a_coroutine_that_is_closed_undoes_nothing(recorder: Recorder) -> None:
+    """What is thrown away halfway can't wait for anything any more; its end is told."""
+    ledger = Ledger()
+
+    async def forever() -> Literal[Step.DONE]:
+        await trio.sleep_forever()
+        raise AssertionError("unreachable: it sleeps for ever")
+
+    workflow = saga(ledger, Booking(ledger, Step.A, Step.B, hold=math.inf), error=DOWN).with_tasks({Step.B: forever})
+    coroutine = workflow.orchestrate(observers=[recorder])
+    coroutine.send(None)  # the checkpoint of its beginning
+    coroutine.send(outcome.Value(None))
+    coroutine.close()
+    assert ledger.log == ["A"]
+    assert [event.status for event in recorder.of(RunEnded)] == [RunStatus.FAILED]
 
 
 # ---- retry and bounds
@@ -505,6 +524,32 @@ async def test_a_compensation_is_injected_like_any_task() -> None:
     assert bank.keys == [("r/0", None), ("r/0/undo", "r/0", "W-7", "charged", "A")]
 
 
+async def test_a_compensation_is_not_told_of_another_states_failure() -> None:
+    """`ctx.error` is what an `on_error` led to the state by; where the run stopped has nothing to do with what is undone."""
+    work = Workflow(Step, initial=Step.A, exits=[Step.DONE])
+    told: list[BaseException | None] = []
+
+    @work.compensatable(Step.A)
+    async def do() -> tuple[Literal[Step.B], int]:
+        return Step.B, 1
+
+    @do.compensate
+    async def undo(receipt: int, ctx: RunContext) -> None:
+        told.append(ctx.error)
+
+    @work.task(Step.B, retry=Retry.none(), on_error={OSError: Step.C})
+    async def fail() -> Literal[Step.DONE]:
+        raise DOWN
+
+    @work.task(Step.C)
+    async def fail_again(ctx: RunContext) -> Literal[Step.DONE]:
+        told.append(ctx.error)
+        raise TypeError
+
+    await failure_of(work)
+    assert told == [DOWN, None]
+
+
 async def test_compensations_write_the_data(autojump_clock: MockClock) -> None:
     """RULINGS 4: what one has written the next finds; what a failed attempt, or the state that failed, wrote is gone."""
     workflow = Workflow(Step, initial=Step.A, exits=[Step.DONE], data=Order)
@@ -622,6 +667,7 @@ async def test_a_failed_rollback_splits_and_pickles() -> None:
     part = error.subgroup(TypeError)
     assert isinstance(part, RollbackFailed)
     assert part.__notes__ == error.__notes__
+    assert failure_context(part) == failure_context(error)
 
 
 def test_a_long_rollback_in_one_line() -> None:
