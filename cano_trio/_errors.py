@@ -489,9 +489,9 @@ class RollbackFailed(RunError, ExceptionGroup[Exception]):
 
     @override
     def derive(self, excs: Any, /) -> Any:
-        """A part of it, as `split` makes one."""
+        """A part of it, as `split` makes one, and a nursery of what leaves it; it tells of the run all that this one does."""
         part = type(self)(self.message, excs)
-        part.left = self.left
+        vars(part).update(vars(self))
         return part
 
     @property
