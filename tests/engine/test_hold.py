@@ -214,6 +214,17 @@ async def test_a_cancel_says_nothing_about_a_breaker(autojump_clock: MockClock) 
     assert (guard.statistics().failures, guard.statistics().released) == (0, 1)
 
 
+async def test_cancelled_before_it_begins(recorder: Recorder) -> None:
+    """WFL-25: in a scope that is cancelled already no task begins, and nothing is to be undone."""
+    ledger = Ledger()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await saga(ledger, None, None).orchestrate(observers=[recorder])
+    assert scope.cancelled_caught
+    assert ledger.log == []
+    assert [(event.status, event.rollback) for event in recorder.of(RunEnded)] == [(RunStatus.CANCELLED, None)]
+
+
 # ---- what comes out
 
 
