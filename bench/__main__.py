@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from . import batch, breaker, data, imports, limiter, linear, poll, retry, runs, split, stepped
+from . import batch, breaker, child, data, imports, limiter, linear, poll, retry, runs, split, stepped
 from .measure import Case, Result, measure
 from .table import show
 
@@ -19,6 +19,7 @@ FAMILIES: dict[str, Callable[[], Sequence[Case]]] = {
     "runs": runs.cases,
     "batch": batch.cases,
     "split": split.cases,
+    "child": child.cases,
     "poll": poll.cases,
     "stepped": stepped.cases,
     "retry": retry.cases,

@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FAMILIES = ["linear", "runs", "batch", "split", "poll", "stepped", "retry", "breaker", "limiter", "data", "import"]
+FAMILIES = [
+    "linear",
+    "runs",
+    "batch",
+    "split",
+    "child",
+    "poll",
+    "stepped",
+    "retry",
+    "breaker",
+    "limiter",
+    "data",
+    "import",
+]
 
 
 def bench(*arguments: str) -> str:
