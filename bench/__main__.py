@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from . import batch, breaker, child, data, imports, limiter, linear, poll, retry, runs, split, stepped
+from . import batch, breaker, child, data, imports, limiter, linear, poll, retry, runs, saga, split, stepped, stream
 from .measure import Case, Result, measure
 from .table import show
 
@@ -22,6 +22,8 @@ FAMILIES: dict[str, Callable[[], Sequence[Case]]] = {
     "child": child.cases,
     "poll": poll.cases,
     "stepped": stepped.cases,
+    "stream": stream.cases,
+    "saga": saga.cases,
     "retry": retry.cases,
     "breaker": breaker.cases,
     "limiter": limiter.cases,

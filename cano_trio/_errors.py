@@ -77,6 +77,20 @@ def _text_of(error: BaseException) -> str:
         return f"{type(error).__name__}, which has no text"
 
 
+SHOWN = 20
+"""How many states a line tells by their names."""
+
+
+def names_of(states: Sequence[Enum]) -> str:
+    """The names of states in one line, the first of them.
+
+    >>> names_of(list(Enum("Step", "A B C")))
+    'A, B, C'
+    """
+    shown = ", ".join(state.name for state in states[:SHOWN])
+    return f"{shown} and {len(states) - SHOWN:,} more" if len(states) > SHOWN else shown
+
+
 @final
 @attrs.frozen(kw_only=True)
 class Problem:
@@ -151,6 +165,8 @@ class AttemptTimeout(TaskError, TimeoutError):
 @final
 class CompensationTimeout(TaskError, TimeoutError):
     """A compensation was cut off, because the workflow's ``compensation_timeout`` for all of them was over.
+
+    ``__cause__`` is what its latest attempt failed with, if one has.
 
     Args:
         task: the compensation's name.
@@ -306,6 +322,7 @@ class SplitFailed(TaskError):
         task: the split's name.
         rule: what had to be reached, in words.
         results: what the branches came to, as `BranchResults`.
+        successes: what branches returned, by name.
         failures: what branches failed with, by name, in the order in which they failed.
         missing: the branches that did not finish.
         timeout: seconds after which the others were cut off; None if they were not.
@@ -317,6 +334,7 @@ class SplitFailed(TaskError):
         rule: str,
         *,
         results: Mapping[str, Any],
+        successes: Mapping[str, Any],
         failures: Mapping[str, BaseException],
         missing: Sequence[str],
         timeout: float | None,
@@ -324,11 +342,12 @@ class SplitFailed(TaskError):
         self.task = task
         self.rule = rule
         self.results = results
+        self.successes: dict[str, Any] = dict(successes)
         self.failures: dict[str, BaseException] = dict(failures)
         self.missing: tuple[str, ...] = tuple(missing)
         self.timeout = timeout
         late = "" if timeout is None else f" within {timeout:g} s"
-        told = [f"{len(results) - len(failures)} succeeded{late}"]
+        told = [f"{len(successes)} succeeded{late}"]
         told += [f"{name} failed with {_text_of(failure)}" for name, failure in list(self.failures.items())[:_SHOWN]]
         told += [f"{more} more failed"] if (more := len(failures) - _SHOWN) > 0 else []
         told += [f"{len(missing)} did not finish"] if missing else []
@@ -477,7 +496,7 @@ class RollbackFailed(RunError, ExceptionGroup[Exception]):
         """
         number = len(failures)
         told = [f"{number} compensation{'s' * (number > 1)} failed"] if failures else []
-        told += [f"there was no time for {', '.join(state.name for state in left)}"] if left else []
+        told += [f"there was no time for {names_of(left)}"] if left else []
         flat = [
             part
             for error in (original, *failures)
@@ -489,7 +508,7 @@ class RollbackFailed(RunError, ExceptionGroup[Exception]):
 
     @override
     def derive(self, excs: Any, /) -> Any:
-        """A part of it, as `split` makes one, and a nursery of what leaves it; it tells of the run all that this one does."""
+        """A part of it, as `split` makes one, and trio where a scope around it was cancelled; it tells the same."""
         part = type(self)(self.message, excs)
         vars(part).update(vars(self))
         return part

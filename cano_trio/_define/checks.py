@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
+
+_LARGEST = sys.float_info.max
 
 
 def check_count(name: str, value: object, *, least: int = 0) -> None:
@@ -19,7 +22,7 @@ def check_seconds(name: str, value: object) -> None:
     """Refuse anything but a positive number of seconds; infinity means no limit."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{name} is {value!r}: it takes a number of seconds")  # noqa: TRY004
-    if math.isnan(value) or value <= 0:
+    if not 0 < value <= _LARGEST and value != math.inf:  # false for a NaN too; a larger int is no float
         raise ValueError(f"{name} is {value}: it takes a positive number of seconds (math.inf for no limit)")
 
 

@@ -120,6 +120,7 @@ _MERMAID_SHAPES = {
     "stepped": ("[/", "\\]"),
     "receive": (">", "]"),
     "stream": ("[\\", "\\]"),
+    "compensatable": ("[\\", "/]"),
 }
 _DOT_SHAPES = {
     "router": "diamond",
@@ -130,6 +131,7 @@ _DOT_SHAPES = {
     "receive": "cds",
     "child": "component",
     "stream": "rarrow",
+    "compensatable": "larrow",
 }
 _RED = "#c0392b"
 _MERMAID_WORDS = {"call", "class", "classdef", "click", "default", "direction", "end", "flowchart", "graph", "href"} | {

@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from .._define.definition import Definition
-from .._errors import RollbackFailed, RunCancelled, RunTimeout
+from .._errors import RollbackFailed, RunCancelled, RunTimeout, names_of
 from .._observe.events import RunEnded, RunStarted
 from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
@@ -129,15 +129,11 @@ def _reported(error: Exception, run: Run, rollback: Rollback) -> Exception:
 def _log_outstanding(run: Run, rollback: Rollback) -> None:
     """Tell of what is not undone where something leaves the run that can't: a `Cancelled`, or a Ctrl-C."""
     for state, failure in rollback.failed:
-        _log.error("run %r: %s could not be undone", run.run_id, state, exc_info=failure)
+        _log.error("run %r: %s could not be undone", run.run_id, state.name, exc_info=failure)
     if rollback.left:
-        _log.error("run %r: there was no time to undo %s", run.run_id, ", ".join(map(str, rollback.left)))
+        _log.error("run %r: there was no time to undo %s", run.run_id, names_of(rollback.left))
     if rollback.in_doubt:
-        _log.warning(
-            "run %r: it is in doubt whether there is something to undo of %s",
-            run.run_id,
-            ", ".join(map(str, rollback.in_doubt)),
-        )
+        _log.warning("run %r: nobody knows whether these are to be undone: %s", run.run_id, names_of(rollback.in_doubt))
 
 
 def _told(error: BaseException) -> BaseException | None:

@@ -81,10 +81,10 @@ class Join:
         Raises:
             SplitFailed: they have not come to enough.
         """
-        late = False
         if self.settled or not self.branches:
             await checkpoint()
-        else:
+            return self._judged(None)
+        try:
             async with trio.open_nursery() as self.nursery:
                 # The nursery's own scope has the deadline and takes the verdict's cancel: a second one would cost as much
                 # as a branch, and what ended it is read from what has finished.
@@ -92,9 +92,10 @@ class Join:
                     self.nursery.cancel_scope.deadline = trio.current_time() + timeout
                 self._begin(len(self.branches) if bulkhead is None else bulkhead)
                 self.queued = bulkhead is not None
-            late = not self.settled and self._finished() < len(self.branches)
-        if self.passing is not None:
-            raise self.passing
+        finally:
+            if self.passing is not None:  # also instead of a cancel from outside, which must not hide it
+                raise self.passing
+        late = not self.settled and self._finished() < len(self.branches)
         results = self._judged(timeout if late else None)
         if any(branch.undoable for branch in self.branches):
             await undo_branches(self.run, {branch.part for branch in self.branches if branch.name in self.successes})
@@ -112,6 +113,7 @@ class Join:
             self.task,
             self.rule.text(total),
             results=results,
+            successes=self.successes,
             failures=failures,
             missing=results.missing,
             timeout=timed_out,
@@ -135,26 +137,28 @@ class Join:
             self.failures[name] = error  # here a failure becomes a fact
             self._go_on(name, error)
         except BaseException as error:
-            if run.observers:
-                run.tell(BranchEnded, self.task, name, "cancelled", None)
-            if _is_cancel(error):
-                raise
-            self._pass_on(error)
+            self._leave(name, error)
         else:
             if undoable and self.nursery.cancel_scope.cancel_called:
-                return  # held, it has come after the verdict: it is undone before the run goes on
+                # Held, it has come after the verdict: it is undone before the run goes on.
+                self._tell_end(name, "cancelled", None)
+                return
             self.successes[name] = value  # here a success becomes a fact
             self._go_on(name, None)
 
     def _go_on(self, name: str, error: Exception | None) -> None:
         """A branch has finished: tell of it, and end them all if the verdict is certain, or begin the next."""
         if self.run.observers:
-            self.run.tell(BranchEnded, self.task, name, "succeeded" if error is None else "failed", error)
+            self._tell_end(name, "succeeded" if error is None else "failed", error)
             self.run.report_progress(self._finished(), len(self.branches))
         if self._is_certain():
             self._settle()
         elif self.queued:
             self._begin(1)
+
+    def _tell_end(self, name: str, result: str, error: Exception | None) -> None:
+        if self.run.observers:
+            self.run.tell(BranchEnded, self.task, name, result, error)
 
     def _settle(self) -> None:
         if not self.settled:
@@ -168,15 +172,27 @@ class Join:
     def _is_certain(self) -> bool:
         return len(self.successes) >= self.enough or len(self.failures) >= self.hopeless
 
-    def _pass_on(self, error: BaseException) -> None:
-        """End all for something that is no `Exception`: raised in the nursery, it would leave in a group of ours."""
-        self.passing = self.passing or error
-        self.settled = True
-        self.nursery.cancel_scope.cancel(f"{type(error).__name__} passes through {self.task}")
+    def _leave(self, name: str, error: BaseException) -> None:
+        """A branch was cut off, or raised what is no `Exception`, or both: its own nursery may have put them in a group.
+
+        Only the cancel may leave by our nursery, which puts whatever else passes it in a group of its own.
+        """
+        cancel, rest = _parted(error)
+        if isinstance(rest, Exception):
+            self.failures[name] = rest  # here a failure becomes a fact, though nobody waits for it
+            self._go_on(name, rest)
+        else:
+            self._tell_end(name, "cancelled", None)
+        if rest is not None and not isinstance(rest, Exception):
+            self.passing = self.passing or rest
+            self.settled = True
+            self.nursery.cancel_scope.cancel(f"{type(rest).__name__} passes through {self.task}")
+        if cancel is not None:
+            raise cancel
 
 
-def _is_cancel(error: BaseException) -> bool:
-    """Whether there is a cancel in it, which only its scope may take."""
+def _parted(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """The cancel that is in an error, and the rest of it."""
     if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[0] is not None
-    return isinstance(error, trio.Cancelled)
+        return error.split(trio.Cancelled)
+    return (error, None) if isinstance(error, trio.Cancelled) else (None, error)

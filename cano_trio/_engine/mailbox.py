@@ -32,24 +32,19 @@ class Letter:
         key: what a second sending of it would be known by.
     """
 
-    __slots__ = ("key", "message", "taken")
+    __slots__ = ("key", "message")
 
     def __init__(self, message: object, key: str | None) -> None:
         self.message = message
         self.key = key
-        self.taken = False
-        """A state is at work on it; it leaves the mailbox when that is finished."""
-
-    def fits(self, kinds: Kinds) -> bool:
-        """Whether a state that takes these kinds may have it."""
-        return not self.taken and isinstance(self.message, kinds)
 
 
 @final
 class Mailbox:
     """Holds messages in the order in which they came, and gives each to the first state that takes its kind.
 
-    No letter that is not taken fits one who waits: it would have been handed over when the one came or the other began.
+    One state at a time takes them. While it waits, no letter for it is in the mailbox or before its door; and somebody
+    waits for room only as long as there is none.
 
     Args:
         run_id: the run whose it is.
@@ -98,8 +93,7 @@ class Mailbox:
     def _put(self, letter: Letter) -> bool:
         if self._is_known(letter):
             return False
-        # Nobody may overtake those who wait for room, except with what would not stay here.
-        if (self._senders or len(self._letters) >= SIZE) and not self._is_awaited(letter):
+        if len(self._letters) >= SIZE and not self._is_awaited(letter):
             raise MailboxFull(self._run_id, SIZE)
         self._admit(letter)
         return True
@@ -115,21 +109,18 @@ class Mailbox:
         return letter.key in self._keys
 
     def _is_awaited(self, letter: Letter) -> bool:
-        return any(letter.fits(kinds) for kinds in self._takers.values())
+        return any(isinstance(letter.message, kinds) for kinds in self._takers.values())
 
     def _admit(self, letter: Letter) -> None:
-        """Take a letter in, and hand it to the first who waits for one like it."""
+        """Take a letter in, and hand it to who waits for it."""
         self._letters.append(letter)
         if letter.key is not None:
             self._keys[letter.key] = None
             if len(self._keys) > KEYS:
                 del self._keys[next(iter(self._keys))]
-        for task, kinds in self._takers.items():
-            if letter.fits(kinds):
-                letter.taken = True
-                del self._takers[task]
-                reschedule(task, outcome.Value(letter))
-                break
+        if self._is_awaited(letter):
+            task, _ = self._takers.popitem()
+            reschedule(task, outcome.Value(letter))
 
     def _admit_sender(self, task: Task) -> bool:
         """Take in the letter of one who waits for room; tells whether it was not known yet, as it tells the sender."""
@@ -143,16 +134,13 @@ class Mailbox:
     # -- taking
 
     def take_nowait(self, kinds: Kinds) -> Letter | None:
-        """Take the first letter of these kinds; it stays in the mailbox until it is removed."""
-        letter = next((it for it in self._letters if it.fits(kinds)), None) or self._fetch_from_sender(kinds)
-        if letter is not None:
-            letter.taken = True
-        return letter
-
-    def _fetch_from_sender(self, kinds: Kinds) -> Letter | None:
-        """What is waited for may stand before the door of a mailbox that is full of messages for other states."""
+        """The first letter of these kinds; it stays in the mailbox until it is removed."""
+        for letter in self._letters:
+            if isinstance(letter.message, kinds):
+                return letter
+        # It may stand before the door of a mailbox that is full of messages for other states.
         for task, letter in [*self._senders.items()]:
-            if letter.fits(kinds) and self._admit_sender(task):
+            if isinstance(letter.message, kinds) and self._admit_sender(task):
                 return letter
         return None
 
@@ -168,14 +156,13 @@ class Mailbox:
         while self._senders and len(self._letters) < SIZE:
             self._admit_sender(next(iter(self._senders)))
 
-    def close(self, status: str) -> None:
-        """The run has ended: turn away all who wait for room."""
+    def close(self, status: str, read: Letter | None) -> None:
+        """The run has ended, maybe while a state had read a letter: turn away all who wait for room."""
         for task in self._senders:
             reschedule(task, outcome.Error(RunAlreadyEnded(self._run_id, status)))
-        self._senders.clear()
-        if unread := Counter(type(letter.message).__name__ for letter in self._letters if not letter.taken):
+        if unread := Counter(type(letter.message).__name__ for letter in self._letters if letter is not read):
             told = ", ".join(f"{number} {kind}" for kind, number in sorted(unread.items()))
-            _log.warning("run %r has ended (%s) and left messages unread: %s", self._run_id, status, told)
+            _log.warning("run %r is %s and left messages unread: %s", self._run_id, status, told)
 
 
 async def _called(waiting: dict[Task, Any]) -> Any:

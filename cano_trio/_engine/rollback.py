@@ -35,7 +35,7 @@ class Undo:
         step: its step.
         codec: for its receipts.
         compensate: the unit that gets the receipt.
-        in_doubt: the unit for work that left none.
+        in_doubt: the unit for work that left none. Both are given the entry.
     """
 
     __slots__ = ("codec", "compensate", "in_doubt", "step")
@@ -51,7 +51,7 @@ class Undo:
 class Entry:
     """A piece of work of a run that can be undone, or that may have to be."""
 
-    __slots__ = ("part", "receipt", "seq", "undo", "visit")
+    __slots__ = ("failure", "part", "receipt", "seq", "undo", "visit")
 
     def __init__(self, undo: Undo, run: Run, part: str) -> None:
         self.undo = undo
@@ -59,6 +59,8 @@ class Entry:
         self.seq = run.seq
         self.part = part
         self.receipt: Any = IN_DOUBT
+        self.failure: Exception | None = None
+        """What the latest attempt at its compensation failed with."""
 
     def settle(self, run: Run, receipt: object) -> None:
         """Take its receipt: what is undone first is what was done last.
@@ -231,11 +233,18 @@ async def _compensated(
     """
     try:
         with trio.CancelScope(deadline=deadline, shield=True):
-            args = unit.args if entry.in_doubt else (entry, *unit.args)
-            result = await attempt(run, unit, args, f"{entry.part}/undo")
+            result = await attempt(run, unit, (entry, *unit.args), f"{entry.part}/undo")
             if unit.takes_draft:
                 run.keep_draft()
             return result, None
+        return None, _cut_off(unit, limit, entry.failure)
     except Exception as error:  # outside the scope, which makes one of a group of errors and its own cancels
         return None, error
-    return None, CompensationTimeout(unit.label, limit)
+    finally:
+        entry.failure = None
+
+
+def _cut_off(unit: Unit, limit: float, failure: Exception | None) -> CompensationTimeout:
+    timeout = CompensationTimeout(unit.label, limit)
+    timeout.__cause__ = failure
+    return timeout

@@ -192,11 +192,12 @@ class Run:
     def stop(self, status: RunStatus) -> None:
         """Go on to no other state, and take no more messages."""
         self.status = status
-        if self.parent is not None:
-            self.remove_letter()  # its mailbox is its parent's, which may go on
         if self._mailbox is not None:
-            self._mailbox.close(status.value)
+            self._mailbox.close(status.value, self.letter)
             self._mailbox = self.letter = None
+        elif self.parent is not None and self.letter is not None:
+            # A child that failed: its parent's state is the one that is finished, if an `on_error` leads it anywhere.
+            self.parent.letter, self.letter = self.letter, None
 
     def context(self, attempt: int, part: str) -> RunContext:
         """The context of an attempt at a part of the present state."""

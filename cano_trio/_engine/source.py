@@ -11,6 +11,7 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from .._errors import SourceNotClosed
+from .drive import FAIR_SECONDS, FAIR_TRANSITIONS
 
 NOTHING: Final = object()
 """No item."""
@@ -33,11 +34,15 @@ class Source:
         "_answer",
         "_asking",
         "_channel",
+        "_clock",
+        "_dropped",
         "_label",
         "_life",
         "_opening",
+        "_pass_at",
         "_patience",
         "_readers",
+        "_received",
         "_released",
         "_requests",
         "asked",
@@ -62,7 +67,13 @@ class Source:
         self._readers = ParkingLot()
         self._channel: trio.MemoryReceiveChannel[Any] | None = None
         self._answer: object = NOTHING
+        self._dropped = False
+        """It was given up while it was opened."""
         self._released = False
+        self._clock = trio.lowlevel.current_clock().current_time
+        self._received = 0
+        self._pass_at = 0.0
+        """When others must have their turn."""
         self.opened = False
         self.asked = False
         """An item has been asked for, and has not come."""
@@ -101,11 +112,20 @@ class Source:
         """Receive here: it either gives an item or is cancelled, so that nobody holds a request while a window is flushed."""
         if self.over:
             return NOTHING
-        with trio.CancelScope(deadline=until) as self._patience:
-            try:
-                return await channel.receive()
-            except trio.EndOfChannel:
-                self.ended = self.over = True
+        self._received += 1
+        try:
+            # As between two states: without a pass through the scheduler, unless others have waited.
+            if self._received % FAIR_TRANSITIONS and self._clock() < self._pass_at:
+                try:
+                    return channel.receive_nowait()
+                except trio.WouldBlock:
+                    pass
+            with trio.CancelScope(deadline=until) as self._patience:
+                item = await channel.receive()
+                self._pass_at = self._clock() + FAIR_SECONDS
+                return item
+        except trio.EndOfChannel:
+            self.ended = self.over = True
         return NOTHING
 
     def _taken(self) -> object:
@@ -115,7 +135,7 @@ class Source:
     def interrupt(self) -> None:
         """Give up opening it, or waiting for an item; what it has at hand it keeps."""
         if not self.opened:
-            self.interrupted = True
+            self.interrupted = self._dropped = True
             self._life.cancel()
         elif self.asked:
             self.interrupted = True
@@ -152,7 +172,7 @@ class Source:
         try:
             if failure is not None:
                 raise failure
-            if self.opened and self._life.cancelled_caught:
+            if self._life.cancelled_caught and not self._dropped:
                 raise SourceNotClosed(self._label, f"it took more than {limit:g} s and was cut off")
         finally:
             del failure  # it holds this frame by its traceback
@@ -219,10 +239,14 @@ class Source:
                 await self._close(iterator)  # pyright: ignore[reportUnknownArgumentType]
 
     async def _requested(self) -> bool:
-        """Wait for a request, or to be closed; shielded from the scopes that a generator has open where it yields."""
-        with trio.CancelScope(shield=True):
-            while not (self.asked or self._released):
+        """Wait for a request, or to be closed; undisturbed by the scopes that a generator has open where it yields."""
+        while not (self.asked or self._released):
+            try:
                 await self._requests.park()
+            except trio.Cancelled:  # which is the generator's own affair: it is raised again where it is asked
+                with trio.CancelScope(shield=True):
+                    while not (self.asked or self._released):
+                        await self._requests.park()
         return not self._released
 
     async def _close(self, generator: AsyncGenerator[Any, Any]) -> None:

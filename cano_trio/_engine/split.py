@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, final
 
@@ -13,12 +13,13 @@ from .._define.compensatable import COMPENSATABLE_BRANCH
 from .._define.fault import Fault
 from .._define.node import name_of
 from .._define.split import Over, Split
-from .._errors import DefinitionError
+from .._errors import DefinitionError, SplitFailed
 from .._journal.codec import Codec, codec_for
 from .attempt import attempt
 from .compensatable import compensatable_unit
 from .join import Branch, Join
 from .layers import Call
+from .rollback import undo_branches
 from .run import Run
 from .step import Step
 from .unit import Binder
@@ -30,11 +31,21 @@ def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     branches = [_fixed_branch(step, name, branch, plan, binder) for name, branch in plan.branches.items()]
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
-        join = Join(run, step.label, branches, split.rule)
-        run.joined = await join.results(split.timeout, split.bulkhead)
-        return split.then
+        return await _join(run, step, branches, split)
 
     step.advance = advance
+
+
+async def _join(run: Run, step: Step, branches: Sequence[Branch], split: Split[Any]) -> Any:
+    """Join the branches, and name the state that is given what they came to; an exit has no task to give it to."""
+    try:
+        results = await Join(run, step.label, branches, split.rule).results(split.timeout, split.bulkhead)
+    except SplitFailed as failure:
+        if step.diverted(failure) is not None:  # else the whole run is rolled back, and they with it
+            await undo_branches(run, ())
+        raise
+    run.joined = None if step.edges[id(split.then)].advance is None else results
+    return split.then
 
 
 def _fixed_branch(step: Step, name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:
@@ -66,8 +77,7 @@ def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
         # Here the choice becomes a fact: its items, and what the task wrote with them.
         if unit.takes_draft:
             run.keep_draft()
-        run.joined = await Join(run, step.label, branches, split.rule).results(split.timeout, split.bulkhead)
-        return split.then
+        return await _join(run, step, branches, split)
 
     step.unit = unit
     step.writes = unit.takes_draft

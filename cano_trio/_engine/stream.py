@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from enum import Enum
 from typing import Any, final
 
@@ -24,6 +26,8 @@ from .layers import Call
 from .run import Run
 from .source import NOTHING, Source
 from .unit import Binder, Unit
+
+_log = logging.getLogger("cano_trio")
 
 MOMENT = 0.1
 """Seconds that a wait for an item may take before observers are told of it: most take none."""
@@ -203,7 +207,7 @@ class Stream:
     async def _noted(self, work: Awaitable[Any]) -> Any:
         """What some work gives; None if it fails, which is noted: the first failure is the stream's.
 
-        A later one is told by the first, unless it is a `KeyboardInterrupt` or its like, which nothing holds back.
+        A later one is logged, and noted on the first; unless it is a `KeyboardInterrupt` or its like, which must pass.
         """
         try:
             return await work
@@ -212,7 +216,9 @@ class Stream:
             if first is None or (isinstance(first, Exception) and not isinstance(error, Exception)):
                 self.failure = error
             elif error is not first:
-                first.add_note(f"cano_trio: while {self.parts.label} was closed: {type(error).__name__}: {error}")
+                _log.error("%s failed once more while it was closed", self.parts.label, exc_info=error)
+                with suppress(Exception):  # a frozen exception refuses notes; another may have no text
+                    first.add_note(f"then, while {self.parts.label} was closed: {type(error).__name__}: {error}")
         return None
 
     def _let_go(self) -> BaseException:

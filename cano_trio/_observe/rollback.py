@@ -7,6 +7,8 @@ from typing import final
 
 import attrs
 
+from .._errors import names_of
+
 
 @final
 @attrs.frozen(kw_only=True)
@@ -60,7 +62,7 @@ class Rollback:
     def __str__(self) -> str:
         """One line, as it is added to tracebacks (PEP 678)."""
         parts = [
-            f"{words} {', '.join(state.name for state in states)}"
+            f"{words} {names_of(states)}"
             for words, states in (
                 ("rolled back", [state for state, _ in self.undone]),
                 ("failed to undo", [state for state, _ in self.failed]),

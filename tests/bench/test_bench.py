@@ -19,6 +19,8 @@ FAMILIES = [
     "child",
     "poll",
     "stepped",
+    "stream",
+    "saga",
     "retry",
     "breaker",
     "limiter",

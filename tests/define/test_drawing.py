@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import AsyncIterator
 from enum import Enum, auto
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import pytest
 
-from cano_trio import BatchResults, More, Pending, PollTimeout, Split, SplitFailed, Workflow
+from cano_trio import BatchResults, CloseReason, More, Pending, PollTimeout, Split, SplitFailed, Workflow
 
 
 class Step(Enum):
@@ -195,7 +196,7 @@ def test_odd_names() -> None:
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 def test_graphviz_accepts_it() -> None:
     """Graphviz itself reads what we write."""
-    for chain in (work, drawn(["a b", 'say "x"', "<b>&\n", "end", "back\\slash", "1"])):
+    for chain in (work, undoable(), drawn(["a b", 'say "x"', "<b>&\n", "end", "back\\slash", "1"])):
         subprocess.run(["dot", "-Tsvg"], input=f"{chain:dot}", check=True, capture_output=True, text=True)
 
 
@@ -321,6 +322,109 @@ o FAILED
     --> DONE
 o DONE"""
     )
+
+
+def streaming() -> Workflow[Step]:
+    """A stream that may be stopped, and may fail."""
+    flow = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE, Step.PARSE, Step.FAILED], name="flow")
+
+    @flow.stream(Step.FETCH, on_error={OSError: Step.FAILED})
+    async def take(item: int) -> tuple[int, int]:
+        return item, item
+
+    @take.open
+    async def numbers(cursor: int | None) -> AsyncIterator[int]:
+        yield 1
+
+    @take.flush_window
+    async def write(outputs: list[int]) -> Literal[Step.PARSE] | None:
+        return None
+
+    @take.on_close
+    async def close(reason: CloseReason) -> Literal[Step.DONE]:
+        return Step.DONE
+
+    return flow
+
+
+def test_streaming_in_mermaid() -> None:
+    """Mermaid: a stream is a parallelogram that leans on; where a flush stops it stands at that edge."""
+    assert (
+        f"{streaming():mermaid}"
+        == """\
+flowchart TD
+    START(( )) --> FETCH
+    FETCH[\\"FETCH<br/><i>stream take</i>"\\]
+    PARSE(["PARSE"])
+    DONE(["DONE"])
+    FAILED(["FAILED"])
+    FETCH -->|"stopped"| PARSE
+    FETCH --> DONE
+    FETCH -->|"OSError"| FAILED
+    linkStyle 3 stroke:#c0392b,color:#c0392b"""
+    )
+
+
+def test_streaming_in_dot() -> None:
+    """Graphviz: an arrow to the right."""
+    lines = f"{streaming():dot}".splitlines()
+    assert r'  "FETCH" [label="FETCH\nstream take", shape=rarrow];' in lines
+    assert '  "FETCH" -> "PARSE" [label="stopped"];' in lines
+
+
+def test_streaming_in_plain_text() -> None:
+    """Plain text says what is a stream, and where it is stopped."""
+    assert (
+        f"{streaming():ascii}"
+        == """\
+flow
+* FETCH  (stream take)
+    --> PARSE  stopped
+    --> DONE
+    -x> FAILED  OSError
+o PARSE
+o DONE
+o FAILED"""
+    )
+
+
+def undoable() -> Workflow[Step]:
+    """A saga of one step that can be undone, and one that can't."""
+    saga = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE, Step.FAILED], name="saga")
+
+    @saga.compensatable(Step.FETCH, on_error={OSError: Step.FAILED})
+    async def charge() -> tuple[Annotated[Literal[Step.PARSE], "paid"], int] | Literal[Step.DONE]:
+        return Step.DONE
+
+    @charge.compensate
+    async def refund(receipt: int) -> None: ...
+
+    @saga.task(Step.PARSE)
+    async def ship() -> Literal[Step.DONE]:
+        return Step.DONE
+
+    return saga
+
+
+def test_a_saga_drawn() -> None:
+    """Work that can be undone: an upturned trapezium, an arrow back, and its own word; edges with and without a receipt."""
+    saga = undoable()
+    mermaid = f"{saga:mermaid}".splitlines()
+    assert mermaid[2] == '    FETCH[\\"FETCH<br/><i>compensatable charge</i>"/]'
+    assert mermaid[6:] == [
+        '    FETCH -->|"paid"| PARSE',
+        "    FETCH --> DONE",
+        '    FETCH -->|"OSError"| FAILED',
+        "    linkStyle 3 stroke:#c0392b,color:#c0392b",
+        "    PARSE --> DONE",
+    ]
+    assert r'  "FETCH" [label="FETCH\ncompensatable charge", shape=larrow];' in f"{saga:dot}".splitlines()
+    assert f"{saga:ascii}".splitlines()[1:5] == [
+        "* FETCH  (compensatable charge)",
+        "    --> PARSE  paid",
+        "    --> DONE",
+        "    -x> FAILED  OSError",
+    ]
 
 
 def fanning() -> Workflow[Step]:

@@ -25,6 +25,7 @@ class Step(Enum):
     BOOK = auto()
     PACK = auto()
     DONE = auto()
+    SORRY = auto()
 
 
 class Book(CompensatableTask[Step, str]):
@@ -56,8 +57,8 @@ class Book(CompensatableTask[Step, str]):
 
 def workflow(split: Split[Literal[Step.PACK]], diary: list[str], **options: Any) -> Workflow[Step]:
     """Branches, then a join state that may fail."""
-    made = Workflow(Step, initial=Step.BOOK, exits=[Step.DONE])
-    made.register_split(Step.BOOK, split)
+    made = Workflow(Step, initial=Step.BOOK, exits=[Step.DONE, Step.SORRY])
+    made.register_split(Step.BOOK, split, on_error=options.get("on_error", {}))
 
     @made.task(Step.PACK)
     async def pack(results: BranchResults[Step]) -> Literal[Step.DONE]:
@@ -108,3 +109,12 @@ async def test_a_superfluous_branch_that_can_not_be_undone_fails_the_split(autoj
     with pytest.raises(TypeError, match="not now"):
         await workflow(Split.any(books, Step.PACK), diary).run(run_id="r")
     assert diary[-2:] == ["cancel b r/0/b:1", "cancel a r/0/b:0"]
+
+
+async def test_a_join_that_failed_and_is_led_on_leaves_nothing_done(autojump_clock: MockClock) -> None:
+    """Where `on_error` leads a failed join on, its branches have been undone first: nobody else would."""
+    diary: list[str] = []
+    books = [Book("a", diary, 1), Book("b", diary, 2, fails=True)]
+    flow = workflow(Split.all(books, Step.PACK), diary, on_error={SplitFailed: Step.SORRY})
+    assert (await flow.run(run_id="r")).state is Step.SORRY
+    assert diary[-1] == "cancel a r/0/b:0"

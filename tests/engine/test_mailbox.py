@@ -222,7 +222,8 @@ async def test_a_known_key_needs_no_room() -> None:
     await beside(workflow([]), body)
 
 
-async def test_a_key_is_taken_once_among_those_who_wait() -> None:
+@pytest.mark.parametrize("kind", ["admitted", "fetched"])
+async def test_a_key_is_taken_once_among_those_who_wait(kind: str) -> None:
     """Of several senders that wait for room with one key, the first gets in, and each other is told that it did not."""
     got: list[int] = []
     told: list[bool] = []
@@ -232,9 +233,12 @@ async def test_a_key_is_taken_once_among_those_who_wait() -> None:
         async def send(number: int, key: str) -> None:
             told.append(await run.send(Wanted(number), key=key))
 
+        if kind == "fetched":
+            fill(run)  # so that there will be no room at all
         run.send_nowait(Wanted(0))
         await wait_all_tasks_blocked()
-        fill(run, 1)
+        if kind == "admitted":
+            fill(run, 1)
         async with trio.open_nursery() as nursery:
             for number, key in ((1, "a"), (2, "a"), (3, "b"), (4, "a")):
                 nursery.start_soon(send, number, key)
@@ -243,6 +247,29 @@ async def test_a_key_is_taken_once_among_those_who_wait() -> None:
 
     await beside(workflow(got, gate), body)
     assert (got, sorted(told)) == ([0, 1, 3], [False, False, True, True])
+
+
+async def test_who_is_known_takes_no_room() -> None:
+    """A sender whose message turns out to be known when its turn comes leaves the room to the next in line."""
+    told: list[bool] = []
+    gate = trio.Event()
+
+    async def body(run: Run[Step]) -> None:
+        async def send(key: str) -> None:
+            told.append(await run.send(Unwanted(), key=key))
+
+        run.send_nowait(Wanted())
+        await wait_all_tasks_blocked()
+        run.send_nowait(Wanted())
+        fill(run, 2)
+        async with trio.open_nursery() as nursery:
+            for key in ("a", "a", "b"):
+                nursery.start_soon(send, key)
+                await wait_all_tasks_blocked()
+            gate.set()
+
+    await beside(workflow([], gate), body)
+    assert sorted(told) == [False, True, True]
 
 
 async def test_ten_thousand_keys() -> None:
@@ -343,8 +370,10 @@ async def test_an_ended_run_takes_nothing() -> None:
         await run.send(Stop())
 
 
-async def test_a_run_that_is_rolled_back_takes_nothing(autojump_clock: MockClock) -> None:
-    """While a run undoes what it did, it takes no message, since no state will see it."""
+async def test_a_run_that_is_rolled_back_takes_nothing(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While a run undoes what it did, it takes no message, since no state will see it; who waited is told at once."""
     work = Workflow(Step, initial=Step.TAKE, exits=[Step.DONE])
     seen: list[str] = []
 
@@ -361,7 +390,11 @@ async def test_a_run_that_is_rolled_back_takes_nothing(autojump_clock: MockClock
         raise OSError
 
     async def body(run: Run[Step]) -> None:
-        await run.send(Stop())
+        for _ in range(SIZE):
+            run.send_nowait(Stop())
+        with pytest.raises(RunAlreadyEnded, match="it is rolling_back"):
+            await run.send(Stop())
+        assert trio.current_time() == 0
         await trio.sleep(5)
         with pytest.raises(RunAlreadyEnded, match="it is rolling_back"):
             await run.send(Stop())
@@ -371,6 +404,14 @@ async def test_a_run_that_is_rolled_back_takes_nothing(autojump_clock: MockClock
         async with trio.open_nursery() as nursery:
             await body(await nursery.start(partial(work.run, run_id="r")))
     assert seen == ["<Run 'r' rolling_back TAKE>"]
+    assert caplog.messages == ["run 'r' is rolling_back and left messages unread: 999 Stop"]
+
+
+async def test_the_message_in_work_is_no_unread_one(caplog: pytest.LogCaptureFixture) -> None:
+    """The message that a state was at work on when the run ended is not told as unread."""
+    with caplog.at_level(logging.WARNING, "cano_trio"):
+        await beside(workflow([], trio.Event()), lambda run: run.send(Stop()))
+    assert caplog.messages == []
 
 
 async def test_unread_messages_are_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -384,7 +425,7 @@ async def test_unread_messages_are_told(caplog: pytest.LogCaptureFixture) -> Non
 
     with caplog.at_level(logging.WARNING, "cano_trio"):
         await beside(workflow([]), body)
-        assert caplog.messages == ["run 'r' has ended (completed) and left messages unread: 2 Unwanted, 1 Wanted"]
+        assert caplog.messages == ["run 'r' is completed and left messages unread: 2 Unwanted, 1 Wanted"]
         caplog.clear()
         await beside(workflow([]), lambda run: run.send(Stop()))
     assert caplog.messages == []

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import outcome
 import pytest
 import trio
+import trio.lowlevel
 from trio.testing import MockClock
 
 from cano_trio import (
@@ -113,7 +114,7 @@ async def test_all(autojump_clock: MockClock) -> None:
 
 async def test_all_fails_at_the_first_failure(autojump_clock: MockClock) -> None:
     """SPL-11, G-SPL-1: a failure makes success impossible: the sibling that needs an hour is cut off at once."""
-    error, took = await failing(Split.all([sleeper(3600), sleeper(1, fails=True)], Step.MERGE))
+    error, took = await failing(Split.all([sleeper(3600), sleeper(1, fails=True)], Step.MERGE, timeout=5))
     assert took == 1
     assert (list(error.failures), error.missing, error.timeout) == (["1"], ("0",), None)
     assert error.__cause__ is error.failures["1"]
@@ -318,6 +319,52 @@ async def test_what_is_no_exception_passes_bare(kind: type[BaseException], autoj
     assert not given
 
 
+async def test_a_cancel_does_not_hide_what_passes(autojump_clock: MockClock) -> None:
+    """What is no `Exception` leaves even if the run is cancelled meanwhile."""
+
+    async def raises() -> float:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            raise SystemExit(3) from None
+
+    workflow, _ = joining(Split.all([raises, sleeper(60)], Step.MERGE))
+    with trio.move_on_after(1), pytest.raises(SystemExit):
+        await workflow.orchestrate()
+
+
+@pytest.mark.parametrize("kind", [OSError, SystemExit])
+async def test_a_group_with_a_cancel_is_parted(kind: type[BaseException], autojump_clock: MockClock) -> None:
+    """What a cut-off branch's own nursery raises along with the cancel is its failure, or passes: nothing of it is lost."""
+
+    async def stops_badly() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise kind
+
+    async def branch() -> float:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stops_badly)
+            try:
+                await trio.sleep_forever()
+            finally:
+                await trio.lowlevel.checkpoint()
+
+    split = Split.any([sleeper(1), branch], Step.MERGE)
+    if kind is OSError:
+        results, _ = await joined(split)
+        assert results.successes == {"0": 1}
+        (failure,) = results.failures.values()
+        assert isinstance(failure, ExceptionGroup)
+        assert [type(error) for error in failure.exceptions] == [OSError]
+    else:
+        workflow, _ = joining(split)
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await workflow.orchestrate()
+        assert [type(error) for error in caught.value.exceptions] == [SystemExit]
+
+
 # -- branches and their configs
 
 
@@ -402,6 +449,17 @@ async def test_an_attempt_timeout_is_a_branchs_own(autojump_clock: MockClock) ->
     error = caught.value.failures["late"]
     assert isinstance(error, AttemptTimeout)
     assert error.task == "ASK[late]"
+
+
+async def test_attempts_of_branches_are_not_the_states() -> None:
+    """How often a branch was tried is not how often its state was."""
+    workflow = Workflow(Step, initial=Step.ASK, exits=[Step.DONE], defaults=TaskConfig(retry=Retry.fixed(3, delay=0)))
+    workflow.register_split(Step.ASK, Split.all([sleeper(0, fails=True)], Step.DONE))
+    with pytest.raises(SplitFailed) as caught:
+        await workflow.orchestrate()
+    context = failure_context(caught.value)
+    assert context is not None
+    assert context.attempts == 1
 
 
 async def test_a_task_may_be_a_branch() -> None:
@@ -504,6 +562,19 @@ async def test_the_verdict_keeps_waiting_branches_from_beginning(autojump_clock:
 
     results, took = await joined(Split.any([numbered(n) for n in range(4)], Step.MERGE, bulkhead=2))
     assert (sorted(began), results.successes, took) == ([0, 1], {"0": 0}, 2)
+
+
+async def test_a_branch_that_has_not_begun_at_the_verdict_never_does() -> None:
+    """Of branches that succeed without waiting for anything, one is called: its verdict comes before the others begin."""
+    called = 0
+
+    async def instant() -> float:
+        nonlocal called
+        called += 1
+        return 1
+
+    results, _ = await joined(Split.any([instant] * 10, Step.MERGE))
+    assert (called, len(results), len(results.missing)) == (1, 1, 9)
 
 
 # -- nothing is left behind (SPL-12, SPL-13)
@@ -733,18 +804,27 @@ async def test_a_quorum_of_more_than_the_items_fails_before_it_begins(recorder: 
     assert recorder.of(BranchStarted) == []
 
 
-async def test_each_attempt_gets_a_fresh_item() -> None:
+class Opaque:
+    """An item that JSON can't hold."""
+
+    def __init__(self) -> None:
+        self.prices: list[float] = []
+
+
+@pytest.mark.parametrize("shared", [Order("W-7"), Opaque()])
+async def test_each_attempt_gets_a_fresh_item(shared: Order | Opaque) -> None:
     """Items are data: what a branch does to its item is seen by no other attempt, and not by the split task."""
     workflow = Workflow(Step, initial=Step.ASK, exits=[Step.DONE])
-    shared = Order("W-7")
     seen: list[list[float]] = []
 
-    @workflow.branch(retry=Retry.fixed(1, delay=0))
-    async def price(order: Order, ctx: RunContext) -> None:
+    async def price(order: Order | Opaque, ctx: RunContext) -> None:
         seen.append(list(order.prices))
         order.prices.append(1)
         if ctx.attempt == 1:
             raise OSError
+
+    price.__annotations__["order"] = type(shared)
+    workflow.branch(retry=Retry.fixed(1, delay=0))(price)
 
     @workflow.split(Step.ASK)
     async def plan() -> Split[Literal[Step.DONE]]:

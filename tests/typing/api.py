@@ -27,6 +27,7 @@ from cano_trio import (
     BranchTask,
     CircuitBreaker,
     CloseReason,
+    CompensatableTask,
     DefinitionError,
     Event,
     ItemResult,
@@ -40,10 +41,14 @@ from cano_trio import (
     PollTimeout,
     Problem,
     RateLimiter,
+    ReceiveTask,
     Resources,
     Retry,
     RetryScheduled,
+    Rollback,
+    RollbackFailed,
     RouterTask,
+    Run,
     RunContext,
     RunEnded,
     RunResult,
@@ -180,6 +185,46 @@ async def shared_limiter(page: Page) -> Row:
     return Row()
 
 
+@dataclass(frozen=True)
+class Approved:
+    by: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    why: str
+
+
+@orders.receive(Step.REPORT, timeout=3 * 86_400, retry=Retry.none())
+async def ask(message: Approved | Rejected, order: Order) -> Literal[Step.DONE, Step.FAILED]:
+    return Step.DONE if isinstance(message, Approved) else Step.FAILED
+
+
+@ask.on_timeout
+async def nobody_answered(http: Http) -> Literal[Step.FAILED]:
+    return Step.FAILED
+
+
+@orders.receive(Step.PARSE, name="approval")
+async def wait_for_ever(message: Approved) -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+class Ask(ReceiveTask[Step, Approved | Rejected]):
+    timeout = 60.0
+
+    async def on_message(self, message: Approved | Rejected, http: Http) -> Literal[Step.DONE, Step.FAILED]:
+        return Step.DONE
+
+    async def on_timeout(self, store: MemoryStore) -> Literal[Step.FAILED]:
+        return Step.FAILED
+
+
+class AskForEver(ReceiveTask[Step, Approved]):
+    async def on_message(self, message: Approved) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
 @workflow.poll(
     Step.FETCH, backoff=Backoff(base=1), max_errors=3, error_backoff=Backoff(), on_error={PollTimeout: Step.FAILED}
 )
@@ -210,6 +255,46 @@ async def either() -> float | datetime:
 @workflow.stepped(Step.PARSE, retry=Retry.none())
 async def copy(cursor: Page | None, http: Http) -> More[Page] | Literal[Step.DONE]:
     return Step.DONE if cursor else More(Page())
+
+
+@workflow.compensatable(
+    Step.PARSE, compensate_retry=Retry.fixed(5, delay=1), compensate_timeout=3.0, hold=2.0, attempt_timeout=1.0
+)
+async def charge(http: Http, ctx: RunContext) -> tuple[Literal[Step.REPORT], Row]:
+    assert_type(ctx.forward_key, str | None)
+    return Step.REPORT, Row()
+
+
+@charge.compensate
+async def refund(receipt: Row, http: Http, *, ctx: RunContext) -> None: ...
+
+
+@charge.compensate_in_doubt
+async def look_for_it(ctx: RunContext) -> bool:
+    return True
+
+
+@workflow.compensatable(Step.PARSE)
+async def maybe() -> tuple[Annotated[Literal[Step.REPORT], "sold"], int] | Literal[Step.DONE]:
+    return Step.DONE
+
+
+@maybe.compensate
+async def take_back(receipt: int) -> str:
+    return ""
+
+
+class Charge(CompensatableTask[Step, Row]):
+    compensate_retry = Retry.none()
+    compensate_timeout = 3.0
+    hold = 2.0
+
+    async def run(self, http: Http) -> tuple[Literal[Step.REPORT], Row] | Literal[Step.DONE]:
+        return Step.REPORT, Row()
+
+    async def compensate(self, receipt: Row, /, http: Http) -> None: ...
+
+    async def compensate_in_doubt(self, ctx: RunContext) -> None: ...
 
 
 class Look(PollTask[Step]):
@@ -381,10 +466,13 @@ workflow.register(Step.FETCH, Choose())
 workflow.register(Step.PARSE, Parse(), attempt_timeout=60.0)
 workflow.register(Step.PARSE, Parse(), concurrency=2, item_retry=Retry.none(), name="parse")
 workflow.register(Step.PARSE, Parse(), concurrency=trio.CapacityLimiter(3), item_retry_on=OSError, item_timeout=1.0)
+workflow.register(Step.PARSE, Ask(), timeout=3.0, retry=Retry.none())
+workflow.register(Step.PARSE, AskForEver(), name="approval")
 workflow.register(Step.PARSE, Look(), max_errors=3, backoff=Backoff(), name="look")
 workflow.register(Step.PARSE, Pause(), attempt_timeout=60.0)
 workflow.register(Step.PARSE, Until())
 workflow.register(Step.PARSE, Copy(), retry=Retry.none())
+workflow.register(Step.PARSE, Charge(), hold=3.0, compensate_timeout=1.0, retry=Retry.none())
 workflow.register(Step.PARSE, Consume(), window=Window(seconds=1), on_item_error="fail", retry=Retry.fixed(1, delay=1))
 workflow.register(Step.PARSE, Library(Step.DONE))
 workflow.register(Step.PARSE, Named(Step.DONE))
@@ -526,6 +614,15 @@ async def running() -> None:
     assert_type(result.path, tuple[Step, ...])
     if result.state is Step.DONE:
         print(result.data.sku)
+    assert_type(await ask(Approved("mo"), Order("W-7")), Step)
+    async with trio.open_nursery() as nursery:
+        run: Run[Step, Order] = await nursery.start(orders.run, Order("W-7"))
+        assert_type(run.state, Step)
+        assert_type(run.id, str)
+        assert_type(await run.send(Approved("mo")), bool)
+        assert_type(run.send_nowait(Rejected("dear"), key="a"), bool)
+        plain_run: Run[Step] = await nursery.start(workflow.run)
+        assert_type(plain_run, Run[Step, None])
     assert_type(await fetch(Http(), MemoryStore(), limit=4), Step)
     assert_type(await parse(Page(), Http()), Row)
     assert_type(await pages(MemoryStore()), Sequence[Page])
@@ -548,9 +645,13 @@ async def running() -> None:
         await workflow.run()
     except DefinitionError as error:
         assert_type(error.problems, tuple[Problem, ...])
+    except RollbackFailed as failed:
+        assert_type(failed.original, Exception)
+        assert_type(failed.left, tuple[Enum, ...])
     except Exception as error:
         if context := failure_context(error):
             assert_type(context.attempts, int)
+            assert_type(context.rollback, Rollback | None)
 
 
 # ---- rejected: definitions
@@ -667,6 +768,45 @@ async def finishes_elsewhere(results: BatchResults[Page, Row]) -> Literal[Pay.PA
     return Pay.PAID
 
 
+@orders.receive(Step.REPORT)  # type: ignore[arg-type]
+async def no_message() -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@orders.receive(Step.REPORT)  # type: ignore[arg-type]
+async def message_leads_elsewhere(message: Approved) -> Literal[Pay.PAID]:
+    return Pay.PAID
+
+
+@orders.receive(Step.REPORT, timeout="3")  # type: ignore[arg-type]
+async def wrong_timeout(message: Approved) -> Literal[Step.DONE]:
+    return Step.DONE
+
+
+@ask.on_timeout  # type: ignore[arg-type]
+async def timeout_leads_elsewhere() -> Literal[Pay.PAID]:
+    return Pay.PAID
+
+
+@ask.on_timeout  # type: ignore[arg-type]
+async def timeout_leads_nowhere() -> None: ...
+
+
+class MessageLeadsElsewhere(ReceiveTask[Step, Approved]):
+    timeout = "3"  # type: ignore[assignment]
+
+    async def on_message(self, message: Approved) -> Literal[Pay.PAID]:  # type: ignore[override]
+        return Pay.PAID
+
+    async def on_timeout(self) -> Literal[Pay.PAID]:  # type: ignore[override]
+        return Pay.PAID
+
+
+class OnlyTimeout(ReceiveTask[Step, Approved]):
+    async def on_timeout(self) -> Literal[Step.DONE]:
+        return Step.DONE
+
+
 @workflow.poll(Step.FETCH)  # type: ignore[arg-type]
 async def looks_for_nothing() -> Pending | None: ...
 
@@ -733,6 +873,64 @@ async def steps_elsewhere(cursor: int | None) -> More[int] | Literal[Pay.PAID]:
 @workflow.stepped(Step.PARSE)
 async def returns_another_cursor(cursor: int | None) -> More[int] | Literal[Step.DONE]:
     return More("1")  # type: ignore[arg-type]
+
+
+@workflow.compensatable(Step.PARSE)  # type: ignore[arg-type]
+async def sells_elsewhere() -> tuple[Literal[Pay.PAID], int]:
+    return Pay.PAID, 1
+
+
+@workflow.compensatable(Step.PARSE)
+async def another_receipt() -> tuple[Literal[Step.DONE], int]:
+    return Step.DONE, "1"  # type: ignore[return-value]
+
+
+@workflow.compensatable(Step.PARSE)
+async def another_state() -> tuple[Literal[Step.DONE], int]:
+    return Step.REPORT, 1  # type: ignore[return-value]
+
+
+@workflow.compensatable(Step.PARSE, hold="3")  # type: ignore[arg-type]
+async def wrong_hold() -> tuple[Literal[Step.DONE], int]:
+    return Step.DONE, 1
+
+
+@workflow.compensatable(Step.PARSE, compensate_retries=3)  # type: ignore[call-arg]
+async def wrong_word() -> tuple[Literal[Step.DONE], int]:
+    return Step.DONE, 1
+
+
+@charge.compensate  # type: ignore[arg-type]
+async def takes_another_receipt(receipt: int) -> None: ...
+
+
+@charge.compensate  # type: ignore[arg-type]
+async def takes_no_receipt() -> None: ...
+
+
+@charge.compensate  # type: ignore[arg-type]
+def undoes_at_once(receipt: Row) -> None: ...
+
+
+class WrongCharge(CompensatableTask[Step, Row]):
+    hold = "3"  # type: ignore[assignment]
+
+    async def run(self) -> tuple[Literal[Pay.PAID], Row]:  # type: ignore[override]
+        return Pay.PAID, Row()
+
+    async def compensate(self, receipt: Row) -> None: ...
+
+
+class OtherReceipt(CompensatableTask[Step, Row]):
+    async def run(self) -> tuple[Literal[Step.DONE], int]:  # type: ignore[override]
+        return Step.DONE, 1
+
+    async def compensate(self, receipt: Row) -> None: ...
+
+
+class NoCompensation(CompensatableTask[Step, Row]):
+    async def run(self) -> tuple[Literal[Step.DONE], Row]:
+        return Step.DONE, Row()
 
 
 class WrongLook(PollTask[Step]):
@@ -892,11 +1090,17 @@ workflow.register(Step.FETCH, blocking)  # type: ignore[arg-type]
 workflow.register(Step.FETCH, fetch, concurrency=3)  # type: ignore[call-overload]
 workflow.register(Step.FETCH, Fetch(), item_retry=Retry.none())  # type: ignore[call-overload]
 workflow.register(Step.PARSE, Parse(), item_retry=3)  # type: ignore[call-overload]
+workflow.register(Step.PARSE, OnlyTimeout())  # type: ignore[abstract]
+workflow.register(Step.PARSE, Ask(), timeout="3")  # type: ignore[call-overload]
+workflow.register(Step.PARSE, Fetch(), timeout=3.0)  # type: ignore[call-overload]
 workflow.register(Step.PARSE, Parse(), attempts=3)  # type: ignore[call-overload]
 workflow.register(Pay.PAID, Parse())  # type: ignore[call-overload]
 workflow.register(Step.PARSE, Look(), max_errors="3")  # type: ignore[call-overload]
 workflow.register(Step.PARSE, Pause(), max_errors=3)  # type: ignore[call-overload]
 workflow.register(Pay.PAID, Copy())  # type: ignore[call-overload]
+workflow.register(Pay.PAID, Charge())  # type: ignore[call-overload]
+workflow.register(Step.PARSE, Charge(), holds=3.0)  # type: ignore[call-overload]
+workflow.register(Step.PARSE, NoCompensation())  # type: ignore[abstract]
 Pending(3)  # type: ignore[call-arg]
 Pending(delay="3")  # type: ignore[arg-type]
 More()  # type: ignore[call-arg]
@@ -1022,3 +1226,17 @@ async def wrong_running() -> None:
     text: str = resources.get(Http)  # type: ignore[assignment]
     print(text)
     RunContext()  # type: ignore[call-arg]
+    Run()  # type: ignore[call-arg]
+
+
+async def wrong_handles(run: Run[Step, Order], other: trio.TaskStatus[Run[Step, Invoice]]) -> None:
+    await orders.run(Order("x"), task_status=other)  # type: ignore[arg-type]
+    await workflow.run(task_status=other)  # type: ignore[arg-type]
+    await run.send()  # type: ignore[call-arg]
+    await run.send(Approved("mo"), key=3)  # type: ignore[arg-type]
+    run.send(Approved("mo"))  # type: ignore[unused-coroutine]
+    run.state = Step.DONE  # type: ignore[misc]
+    print(run.state is Pay.PAID)  # type: ignore[comparison-overlap]
+    wrong: Run[Pay, Order] = run  # type: ignore[assignment]
+    print(wrong)
+    await ask(Order("x"), Order("x"))  # type: ignore[arg-type]

@@ -11,8 +11,16 @@ from collections.abc import AsyncIterator
 from enum import Enum, auto
 from typing import Literal
 
-from cano_trio import BatchResults, BatchTask, More, SteppedTask, Workflow
-from cano_trio import BatchResults, BatchTask, StreamTask, Workflow
+from cano_trio import (
+    BatchResults,
+    BatchTask,
+    CompensatableTask,
+    More,
+    ReceiveTask,
+    SteppedTask,
+    StreamTask,
+    Workflow,
+)
 
 
 class Step(Enum):
@@ -77,3 +85,22 @@ class OtherArguments(StreamTask[Step, Page, Row, int]):
 
     async def on_close(self, reason: str) -> Literal[Step.DONE]:  # type: ignore[override]
         return Step.DONE
+
+
+class OtherMessage(ReceiveTask[Step, Page]):
+    async def on_message(self, message: Row) -> Literal[Step.DONE]:  # type: ignore[override]
+        return Step.DONE
+
+
+class OtherReceipt(CompensatableTask[Step, Row]):
+    async def run(self) -> tuple[Literal[Step.DONE], Row]:
+        return Step.DONE, Row()
+
+    async def compensate(self, receipt: Page) -> None: ...  # type: ignore[override]
+
+
+class NoReceipt(CompensatableTask[Step, Row]):
+    async def run(self) -> tuple[Literal[Step.DONE], Row]:
+        return Step.DONE, Row()
+
+    async def compensate(self) -> None: ...  # type: ignore[override]
