@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from . import batch, breaker, data, imports, limiter, linear, poll, retry, runs, saga, split, stepped, stream
+from . import batch, breaker, child, data, imports, limiter, linear, poll, retry, runs, saga, split, stepped, stream
 from .measure import Case, Result, measure
 from .table import show
 
@@ -19,6 +19,7 @@ FAMILIES: dict[str, Callable[[], Sequence[Case]]] = {
     "runs": runs.cases,
     "batch": batch.cases,
     "split": split.cases,
+    "child": child.cases,
     "poll": poll.cases,
     "stepped": stepped.cases,
     "stream": stream.cases,

@@ -192,8 +192,6 @@ class Run:
     def stop(self, status: RunStatus) -> None:
         """Go on to no other state, and take no more messages."""
         self.status = status
-        if self.parent is not None:
-            self.remove_letter()  # its mailbox is its parent's, which may go on
         if self._mailbox is not None:
             self._mailbox.close(status.value, self.letter)
             self._mailbox = self.letter = None

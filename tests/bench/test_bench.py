@@ -16,6 +16,7 @@ FAMILIES = [
     "runs",
     "batch",
     "split",
+    "child",
     "poll",
     "stepped",
     "stream",

@@ -541,3 +541,163 @@ def test_many_branches_are_counted() -> None:
     many.register_split(Step.FETCH, Split.all([near] * 1000, Step.DONE))
     drawn_branches = [line for line in f"{many:ascii}".splitlines() if "===" in line]
     assert (len(drawn_branches), drawn_branches[-1]) == (8, "    === 993 more")
+
+
+class Pay(Enum):
+    CHARGE = auto()
+    PAID = auto()
+    DECLINED = auto()
+
+
+def paying() -> Workflow[Step]:
+    """A state that is another workflow's work, and one that is its own."""
+    order = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE, Step.FAILED], name="order")
+    payment = Workflow(Pay, initial=Pay.CHARGE, exits=[Pay.PAID, Pay.DECLINED], name="payment")
+
+    @payment.task(Pay.CHARGE, on_error={OSError: Pay.DECLINED})
+    async def charge() -> Literal[Pay.PAID]:
+        return Pay.PAID
+
+    order.register_child(
+        Step.FETCH,
+        payment,
+        {Pay.PAID: Step.PARSE, Pay.DECLINED: Step.FAILED},
+        on_error={TimeoutError: Step.FAILED},
+    )
+    order.register_child(Step.PARSE, order, {Step.DONE: Step.DONE, Step.FAILED: Step.DONE}, name="next one")
+    return order
+
+
+def test_children_in_mermaid() -> None:
+    """Mermaid: a child is a box with all of its states in it, and links are styled by their number on all floors."""
+    assert (
+        f"{paying():mermaid}"
+        == """\
+flowchart TD
+    START(( )) --> FETCH
+    subgraph FETCH["FETCH<br/><i>child payment</i>"]
+        FETCH_START(( )) --> FETCH_CHARGE
+        FETCH_CHARGE["CHARGE<br/><i>charge</i>"]
+        FETCH_PAID(["PAID"])
+        FETCH_DECLINED(["DECLINED"])
+        FETCH_CHARGE --> FETCH_PAID
+        FETCH_CHARGE -->|"OSError"| FETCH_DECLINED
+        linkStyle 3 stroke:#c0392b,color:#c0392b
+    end
+    PARSE["PARSE<br/><i>child next one</i>"]
+    FAILED(["FAILED"])
+    DONE(["DONE"])
+    FETCH -->|"PAID"| PARSE
+    FETCH -->|"DECLINED"| FAILED
+    FETCH -->|"TimeoutError"| FAILED
+    linkStyle 6 stroke:#c0392b,color:#c0392b
+    PARSE -->|"DONE, FAILED"| DONE"""
+    )
+
+
+def test_children_in_dot() -> None:
+    """Graphviz: a child is a cluster beside the state that it works for."""
+    assert (
+        f"{paying():dot}"
+        == r"""digraph "order" {
+  node [fontname="Helvetica", shape=box, style=rounded]; edge [fontname="Helvetica", fontsize=10];
+  "" [shape=point]; "" -> "FETCH";
+  "FETCH" [label="FETCH\nchild payment", shape=component];
+  subgraph "cluster_FETCH" {
+    label="payment"; style=rounded;
+    "FETCH/CHARGE" [label="CHARGE\ncharge", shape=box];
+    "FETCH/PAID" [label="PAID", shape=doubleoctagon];
+    "FETCH/DECLINED" [label="DECLINED", shape=doubleoctagon];
+    "FETCH/CHARGE" -> "FETCH/PAID";
+    "FETCH/CHARGE" -> "FETCH/DECLINED" [label="OSError", color="#c0392b", fontcolor="#c0392b"];
+  }
+  "FETCH" -> "FETCH/CHARGE" [style=dotted];
+  "PARSE" [label="PARSE\nchild next one", shape=component];
+  "FAILED" [label="FAILED", shape=doubleoctagon];
+  "DONE" [label="DONE", shape=doubleoctagon];
+  "FETCH" -> "PARSE" [label="PAID"];
+  "FETCH" -> "FAILED" [label="DECLINED"];
+  "FETCH" -> "FAILED" [label="TimeoutError", color="#c0392b", fontcolor="#c0392b"];
+  "PARSE" -> "DONE" [label="DONE, FAILED"];
+}"""
+    )
+
+
+def test_children_in_text() -> None:
+    """Plain text: a child stands indented under its state."""
+    assert (
+        f"{paying():ascii}"
+        == """\
+order
+* FETCH  (child payment)
+    | * CHARGE  (charge)
+    |     --> PAID
+    |     -x> DECLINED  OSError
+    | o PAID
+    | o DECLINED
+    --> PARSE  PAID
+    --> FAILED  DECLINED
+    -x> FAILED  TimeoutError
+  PARSE  (child next one)
+    --> DONE  DONE, FAILED
+o FAILED
+o DONE"""
+    )
+
+
+def test_workflows_that_are_each_others_child_are_drawn_once() -> None:
+    """On every way down a workflow is drawn once: where it occurs within itself, only its name stands."""
+    order = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], name="order")
+    payment = Workflow(Pay, initial=Pay.CHARGE, exits=[Pay.PAID], name="payment")
+    payment.register_child(Pay.CHARGE, order, {Step.DONE: Pay.PAID})
+    order.register_child(Step.FETCH, payment, {Pay.PAID: Step.PICK})
+    order.register_child(Step.PICK, payment, {Pay.PAID: Step.DONE})
+    assert (
+        f"{order:ascii}"
+        == """\
+order
+* FETCH  (child payment)
+    | * CHARGE  (child order)
+    |     --> PAID  DONE
+    | o PAID
+    --> PICK  PAID
+  PICK  (child payment)
+    | * CHARGE  (child order)
+    |     --> PAID  DONE
+    | o PAID
+    --> DONE  PAID
+o DONE"""
+    )
+    assert f"{order:mermaid}".count("subgraph") == f"{order:dot}".count("subgraph") == 2
+    assert f"{payment:mermaid}".count("subgraph") == 1
+
+
+def test_the_names_of_all_floors_are_kept_apart() -> None:
+    """Mermaid: what a state of the parent is called, no state of a child is, nor the dot from which it begins."""
+
+    class Odd(Enum):
+        PAY = auto()
+        PAY_CHARGE = auto()
+        PAY_START = auto()
+        PAY_CHARGE_fork = auto()
+
+    order = Workflow(Odd, initial=Odd.PAY, exits=[Odd.PAY_CHARGE, Odd.PAY_START, Odd.PAY_CHARGE_fork])
+    payment = Workflow(Pay, initial=Pay.CHARGE, exits=[Pay.PAID, Pay.DECLINED])
+
+    async def near() -> int:
+        return 1
+
+    payment.register_split(Pay.CHARGE, Split.all([near], Pay.PAID), on_error={OSError: Pay.DECLINED})
+    routes = {Pay.PAID: Odd.PAY_CHARGE, Pay.DECLINED: Odd.PAY_START}
+    order.register_child(Odd.PAY, payment, routes, on_error={OSError: Odd.PAY_CHARGE_fork})
+    boxes = [re.match(r" *(?:subgraph )?(\w+)(?:\[|\()", line) for line in f"{order:mermaid}".splitlines()]
+    assert sorted(box[1] for box in boxes if box) == [
+        "PAY", "PAY_CHARGE", "PAY_CHARGE_", "PAY_CHARGE__branch0", "PAY_CHARGE__fork", "PAY_CHARGE__join", "PAY_CHARGE_fork",
+        "PAY_DECLINED", "PAY_PAID", "PAY_START", "PAY_START_", "START",
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+def test_graphviz_accepts_children() -> None:
+    """Graphviz itself reads clusters as we write them."""
+    subprocess.run(["dot", "-Tsvg"], input=f"{paying():dot}", check=True, capture_output=True, text=True)

@@ -551,6 +551,27 @@ async def joined(results: BranchResults[Row]) -> Literal[Step.DONE]:
     return Step.DONE
 
 
+# ---- accepted: child workflows
+
+invoices = Workflow(Pay, initial=Pay.START, exits=[Pay.PAID], data=Invoice)
+same = Workflow(Pay, initial=Pay.START, exits=[Pay.PAID], data=Order)
+
+
+def to_invoice(order: Order, http: Http) -> Invoice:
+    return Invoice(3)
+
+
+def from_invoice(invoice: Invoice, order: Order) -> None:
+    order.sku = str(invoice.number)
+
+
+workflow.register_child(Step.FETCH, payment, {Pay.PAID: Step.PARSE}, name="pay", on_error={OSError: Step.FAILED})
+orders.register_child(Step.FETCH, same, {Pay.PAID: Step.DONE})
+orders.register_child(Step.FETCH, orders, {Step.DONE: Step.DONE})
+orders.register_child(Step.FETCH, invoices, {Pay.PAID: Step.DONE}, data=to_invoice, result=from_invoice)
+orders.register_child(Step.FETCH, invoices, {Pay.PAID: Step.DONE}, data=lambda: Invoice(3))
+
+
 # ---- accepted: resources, observers
 
 
@@ -1148,6 +1169,31 @@ class OtherSplit(SplitTask[Step]):
 class OtherValue(BranchTask[Row]):
     async def run(self) -> int:  # type: ignore[override]
         return 3
+
+
+# ---- rejected: child workflows
+
+
+def to_order(order: Order) -> Order:
+    return order
+
+
+async def slowly(order: Order) -> Invoice:
+    return Invoice(3)
+
+
+workflow.register_child(Step.FETCH, payment, {Pay.PAID: Pay.PAID})  # type: ignore[dict-item]
+workflow.register_child(Step.FETCH, payment, {Step.DONE: Step.PARSE})  # type: ignore[misc]
+workflow.register_child(Step.FETCH, payment, {"PAID": Step.PARSE})  # type: ignore[misc]
+workflow.register_child(Step.FETCH, payment, [Pay.PAID])  # type: ignore[arg-type]
+workflow.register_child(Pay.START, payment, {Pay.PAID: Step.PARSE})  # type: ignore[arg-type]
+workflow.register_child(Step.FETCH, Pay, {Pay.PAID: Step.PARSE})  # type: ignore[arg-type]
+workflow.register_child(Step.FETCH, payment, {Pay.PAID: Step.PARSE}, on_error={OSError: Pay.PAID})  # type: ignore[dict-item]
+workflow.register_child(Step.FETCH, payment, {Pay.PAID: Step.PARSE}, retry=Retry.none())  # type: ignore[call-arg]
+orders.register_child(Step.FETCH, invoices, {Pay.PAID: Step.DONE}, data=to_order)  # type: ignore[arg-type]
+orders.register_child(Step.FETCH, invoices, {Pay.PAID: Step.DONE}, data=slowly)  # type: ignore[arg-type]
+orders.register_child(Step.FETCH, invoices, {Pay.PAID: Step.DONE}, data=to_invoice, result=to_invoice)  # type: ignore[arg-type]
+orders.register_child(Step.FETCH, invoices, {Pay.PAID: Step.DONE}, data=Invoice(3))  # type: ignore[arg-type]
 
 
 # ---- rejected: running
