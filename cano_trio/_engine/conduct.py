@@ -15,6 +15,7 @@ from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
 from .drive import drive
 from .failure import add_context, add_rollback
+from .parting import parted
 from .rollback import roll_back
 from .run import Run, at_work
 
@@ -151,6 +152,4 @@ def _end(run: Run, status: RunStatus, failure: BaseException | None = None, roll
 
 def _is_cancel(error: BaseException) -> bool:
     """A `Cancelled`, or the group of them that leaves a nursery with several children."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)
+    return parted(error)[1] is None
