@@ -99,7 +99,7 @@ def data_faults(child: Child, data: type | None, plain: Mapping[str, Method]) ->
         wanted = name_of(child.data)
         yield Fault(
             "E42", f"{child.name} takes data of type {wanted}, and nothing gives it any",
-            f"Pass data=, a function that makes a {wanted} of what it takes.",
+            "Pass data=, a function that makes one of what it takes.",
         )  # fmt: skip
     if child.data is None and "result" in plain:
         yield Fault("E42", f"its result function waits for data, but {child.name} has none", "Leave `result` out.")

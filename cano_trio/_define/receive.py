@@ -66,7 +66,7 @@ class ReceiveTask(TaskForm[S_co], Generic[S_co, Message]):
 
     Which messages it takes, the annotation of `on_message` says: a class, or a union of classes. The first that is an
     instance of one of them is taken, also one that came before the state was entered; others stay where they are, in
-    order, for the states that take them. `Run.send` sends one.
+    order, for the states that take them. `Run.send` sends one. A message that comes in the instant of the timeout wins.
 
     A message is used up when the state is finished, be it by ``on_error``: an attempt that is made again gets the same
     one. ``attempt_timeout`` bounds an attempt and not the wait; there is no retry by default.

@@ -197,6 +197,9 @@ class Run:
         if self._mailbox is not None:
             self._mailbox.close(status.value, self.letter)
             self._mailbox = self.letter = None
+        elif self.parent is not None and self.letter is not None:
+            # A child that failed: its parent's state is the one that is finished, if an `on_error` leads it anywhere.
+            self.parent.letter, self.letter = self.letter, None
 
     def context(self, attempt: int, part: str) -> RunContext:
         """The context of an attempt at a part of the present state."""

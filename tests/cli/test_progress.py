@@ -30,6 +30,7 @@ from cano_trio import (
     TaskSucceeded,
     TooManyTransitions,
     Waiting,
+    WindowFlushed,
 )
 from cano_trio.cli import progress, progress_plain
 from cano_trio.cli.progress_live import LINES_A_FRAME, LiveProgress
@@ -152,6 +153,12 @@ def test_steps_are_told_once_a_second() -> None:
     assert lines_of(entered(100.0), *steps)[1:] == ["1.0 s  WORK: 10 steps", "2.0 s  WORK: 20 steps"]
 
 
+def test_windows_are_told_once_a_second() -> None:
+    """So may a stream flush thousands of windows."""
+    windows = [WindowFlushed("r", "w", Step.WORK, 100 + number / 10, number, 3) for number in range(1, 25)]
+    assert lines_of(entered(100.0), *windows)[1:] == ["1.0 s  WORK: 10 windows", "2.0 s  WORK: 20 windows"]
+
+
 def test_retries_of_items_are_told_once_a_second() -> None:
     """A batch may retry thousands of items; the retries of a task itself are all told."""
     items = [retried(100 + number / 10, "work.process_item") for number in range(1, 25)]
@@ -263,6 +270,8 @@ async def test_the_present_state_moves(live: LiveProgress, autojump_clock: MockC
     assert "batch work ━━━━━━━━━━           1,500/3,000, 1 retry" in drawn(live, 80)
     live.on_event(StepFinished("r", "w", Step.WORK, 3.0, 12))
     assert "1,500/3,000, 12 steps, 1 retry" in drawn(live, 90)
+    live.on_event(WindowFlushed("r", "w", Step.WORK, 3.0, 1, 5))
+    assert "1,500/3,000, 1 window, 1 retry" in drawn(live, 90)
     assert "batch" not in drawn(live, 40)
     assert max(map(len, drawn(live, 40).splitlines())) <= 40
 

@@ -381,6 +381,50 @@ async def test_a_failure_led_away_uses_the_message_up() -> None:
     assert (seen, run.state) == ([Red(1), Red(2), Red(3)], Step.DONE)
 
 
+class Answer(Enum):
+    ASK = auto()
+    THANK = auto()
+    GIVEN = auto()
+
+
+def asking(got: list[Message]) -> Workflow[Answer]:
+    """Takes two messages, and fails for the number 0."""
+    work = Workflow(Answer, initial=Answer.ASK, exits=[Answer.GIVEN])
+
+    async def take(message: Red) -> Literal[Answer.THANK]:
+        got.append(message)
+        if not message.number:
+            raise OSError
+        return Answer.THANK
+
+    async def thank(message: Blue) -> Literal[Answer.GIVEN]:
+        got.append(message)
+        return Answer.GIVEN
+
+    work.receive(Answer.ASK)(take)
+    work.receive(Answer.THANK)(thank)
+    return work
+
+
+async def test_messages_for_a_child() -> None:
+    """A child's states take messages sent to the run; what a failed child was at work on is used up where it is led away."""
+    got: list[Message] = []
+    work = workflow()
+    work.register_child(Step.FIRST, asking(got), {Answer.GIVEN: Step.SECOND}, on_error={OSError: Step.FIRST})
+
+    @work.receive(Step.SECOND)
+    async def last(message: Red) -> Literal[Step.DONE]:
+        got.append(message)
+        return Step.DONE
+
+    async def body(run: Run[Step]) -> None:
+        for message in (Red(0), Red(1), Red(2), Dark(3)):
+            await run.send(message)
+
+    run = await running(work, body)
+    assert (got, run.state) == ([Red(0), Red(1), Dark(3), Red(2)], Step.DONE)
+
+
 async def test_only_the_method_that_is_called_writes(autojump_clock: MockClock) -> None:
     """Where one of the two methods takes the data and the other does not, nothing of a failed attempt comes back."""
     work = noting()

@@ -255,20 +255,36 @@ async def test_cancel_loses_no_item_of_a_source(autojump_clock: MockClock, kind:
         assert (len(stream.closed), stream.source_open) == (1, False)
 
 
-async def test_a_source_that_never_blocks_can_be_cancelled() -> None:
-    """Fairness: neither a generator nor a channel that always has an item keeps others, or a cancel, from their turn."""
+class Endless(Numbers):
+    """A generator that always has an item."""
 
-    class Endless(Numbers):
-        async def open(self, cursor: float | None) -> AsyncIterator[float]:
-            while True:
-                yield 1
+    async def open(self, cursor: float | None) -> AsyncIterator[float]:
+        while True:
+            yield 1
 
-        async def process_item(self, item: float) -> tuple[float, float]:
-            return item, item
+    async def process_item(self, item: float) -> tuple[float, float]:
+        return item, item
 
-        async def flush_window(self, outputs: list[float]) -> Literal[Step.STOPPED] | None:
-            return None
+    async def flush_window(self, outputs: list[float]) -> Literal[Step.STOPPED] | None:
+        return None
 
+
+class Refilled(Endless):
+    """A channel that always has an item."""
+
+    async def open(self, cursor: float | None) -> trio.MemoryReceiveChannel[float]:  # type: ignore[override]
+        self.send, receive = trio.open_memory_channel[float](1)
+        self.send.send_nowait(1)
+        return receive
+
+    async def process_item(self, item: float) -> tuple[float, float]:
+        self.send.send_nowait(item)
+        return item, item
+
+
+@pytest.mark.parametrize("kind", [Endless, Refilled])
+async def test_a_source_that_never_blocks_can_be_cancelled(autojump_clock: MockClock, kind: type[Numbers]) -> None:
+    """Fairness: a source that always has an item keeps neither others nor a cancel from their turn."""
     turns = 0
 
     async def other() -> None:
@@ -277,7 +293,7 @@ async def test_a_source_that_never_blocks_can_be_cancelled() -> None:
             turns += 1
             await trio.lowlevel.checkpoint()
 
-    stream = Endless()
+    stream = kind()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(work_off, stream)
         await other()
