@@ -149,15 +149,18 @@ def watched(call: Call, seconds: float) -> Call:
         result: Any = None
         failure: BaseException | None = None
         watch = Watch(seconds)
-        async with trio.open_nursery() as nursery:
-            try:
-                nursery.start_soon(watch.stand)
-                with watch.scope:
-                    result = await call(*args)
-            except BaseException as error:  # the nursery would make a group of it
-                failure = error
-            finally:
-                watch.end()
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    nursery.start_soon(watch.stand)
+                    with watch.scope:
+                        result = await call(*args)
+                except BaseException as error:  # the nursery would make a group of it
+                    failure = error
+                finally:
+                    watch.end()
+        except BaseExceptionGroup as group:  # a Ctrl-C, which came while the nursery was closed
+            failure = group.exceptions[0]
         try:
             if failure is not None:
                 raise failure
