@@ -148,6 +148,8 @@ def _end(run: Run, status: RunStatus, failure: BaseException | None = None, roll
     run.error = run.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
     if run.observers:
         run.tell(RunEnded, status, failure, run.elapsed, rollback)
+    if run.parent is None:
+        run.observers.clear()  # whoever kept a context and goes on to report progress has nobody to tell any more
 
 
 def _is_cancel(error: BaseException) -> bool:
