@@ -98,7 +98,7 @@ class Problem:
 
     Args:
         code: stable, such as ``E07``; safe to search for and to match on.
-        place: what it is about, a state's name or ``workflow``.
+        place: what it is about, a state's name or ``workflow``; ``PAY/CHARGE`` is a state of the child workflow in PAY.
         message: what is wrong, in a sentence.
         hint: how to mend it, in a sentence; may be empty.
         site: ``file:line`` of the definition, or empty.

@@ -198,10 +198,13 @@ class Registry(Decorators[S], Generic[S, D]):
 
         It runs as a part of this run, in the same task and with the same resources and observers: a cancel reaches it, a
         message to the run finds its receiving states, and when this run is rolled back, what it did is undone in its turn.
-        A child that fails has undone what it did; its failure is the state's.
+        A child that fails has undone what it did; its failure is the state's. With ``on_failure="hold"`` it leaves that to
+        this run. Its timeouts and its ``max_transitions`` are its own; its own resources are for when it runs by itself.
 
         A child of the same data type works on a copy of this run's data, and what it makes of them is taken over. Else
         `data` and `result` translate: plain functions, with injected parameters like a task's.
+
+        It is checked and bound with this workflow, before the first state; a workflow may be its own child.
 
         Args:
             state: the state whose work it does.

@@ -28,7 +28,8 @@ class FailureContext:
         state: the state that failed.
         attempts: how many attempts it made; 0 if a circuit breaker refused the first.
         path: the states the run has entered, that one last; the latest 1,000.
-        rollback: what the rollback came to; None if nothing was rolled back.
+        rollback: what the rollback came to, with those of child workflows that failed before it; None if nothing was rolled
+            back.
     """
 
     run_id: str

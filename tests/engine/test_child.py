@@ -350,6 +350,27 @@ async def test_a_result_function_says_what_is_taken_over() -> None:
     assert (await order.run(Order(3))).data == Order(3, ["charged"])
 
 
+async def test_a_result_function_that_takes_no_data_changes_none() -> None:
+    """Nor does it bring back what a failed attempt before the child had written."""
+    kept: list[int] = []
+
+    def keep(payment: Payment, kept: list[int]) -> None:
+        kept.append(payment.amount)
+
+    payment = child(data=Payment)
+    leads(payment, Pay.CHARGE, Pay.PAID)
+    order = parent(Step.PACK, data=Order)
+
+    @order.task(Step.PACK, retry=Retry.none(), on_error={OSError: Step.PAY})
+    async def pack(order: Order) -> Literal[Step.DONE]:
+        order.total = 99
+        raise OSError
+
+    order.register_child(Step.PAY, payment, ROUTES, data=lambda: Payment(7), result=keep)
+    assert (await order.run(Order(3), resources=Resources(kept=kept))).data == Order(3)
+    assert kept == [7]
+
+
 def make_and_write(order: Order) -> Payment:
     order.total = 99
     return Payment(3)
