@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-_LARGEST = sys.float_info.max
+LARGEST = sys.float_info.max
+"""The most seconds that anything is waited for: a larger int is no float, and there is none beyond but infinity."""
 
 
 def check_count(name: str, value: object, *, least: int = 0) -> None:
@@ -22,13 +23,13 @@ def check_seconds(name: str, value: object) -> None:
     """Refuse anything but a positive number of seconds; infinity means no limit."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{name} is {value!r}: it takes a number of seconds")  # noqa: TRY004
-    if not 0 < value <= _LARGEST and value != math.inf:  # false for a NaN too; a larger int is no float
+    if not 0 < value <= LARGEST and value != math.inf:  # false for a NaN too; a larger int is no float
         raise ValueError(f"{name} is {value}: it takes a positive number of seconds (math.inf for no limit)")
 
 
 def check_wait(name: str, value: object) -> None:
     """Refuse anything but a number of seconds, 0 or more, that ends."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LARGEST:
         raise ValueError(f"{name} is {value!r}: it takes a number of seconds, 0 or more")
 
 

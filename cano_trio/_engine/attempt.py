@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import trio
 
+from .._define.checks import LARGEST
 from .._errors import CircuitOpen, RetryExhausted
 from .._observe.events import AttemptFailed, AttemptStarted, CircuitRejected, RetryScheduled
 from .run import Run
@@ -101,6 +101,6 @@ def asked_delay(failure: Exception, otherwise: float) -> float:
         asked = getattr(failure, "retry_after", None)
     except Exception:  # a property of the user's: the failure it belongs to is what counts
         return otherwise
-    if isinstance(asked, bool) or not isinstance(asked, (int, float)) or not 0 <= asked < math.inf:
+    if isinstance(asked, bool) or not isinstance(asked, (int, float)) or not 0 <= asked <= LARGEST:
         return otherwise
     return asked

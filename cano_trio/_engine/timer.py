@@ -10,6 +10,7 @@ import trio
 
 from .. import _clock
 from .._define.blueprint import Plan
+from .._define.checks import LARGEST
 from .cycle import bind_cycle
 from .run import Run
 from .unit import Binder
@@ -46,7 +47,7 @@ def _is_instant(due: object) -> bool:
 
 
 def _is_seconds(due: object) -> bool:
-    return isinstance(due, (int, float)) and not isinstance(due, bool) and math.isfinite(due)
+    return isinstance(due, (int, float)) and not isinstance(due, bool) and -LARGEST <= due <= LARGEST
 
 
 async def _sleep(run: Run, seconds: float) -> None:

@@ -215,7 +215,7 @@ async def test_observers_are_told_how_long(autojump_clock: MockClock, recorder: 
 
 
 @pytest.mark.parametrize(
-    "due", [None, "soon", True, math.nan, math.inf, timedelta(seconds=3), datetime(2030, 1, 1)]  # noqa: DTZ001
+    "due", [None, "soon", True, math.nan, math.inf, pytest.param(10**400, id="huge"), timedelta(seconds=3), datetime(2030, 1, 1)]  # noqa: DTZ001
 )  # fmt: skip
 async def test_what_can_not_be_waited_for(autojump_clock: MockClock, due: Any) -> None:
     """What is neither a number of seconds that ends nor an instant with its zone says so, and is not retried."""
