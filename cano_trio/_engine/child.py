@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from .._define.blueprint import Plan
@@ -10,6 +11,9 @@ from .data import check_data
 from .run import Run
 from .step import Step
 from .unit import Binder
+
+FRAMES = 10
+"""How many of the frames that Python allows a workflow inside another may need, its task's own included."""
 
 
 def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
@@ -29,6 +33,7 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
         return program.pack(made)
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
+        _check_depth(run, step)
         inner = program.run(
             child.initial, given(run), run_id=run.run_id, observers=(), resources=run.resources, parent=run
         )
@@ -49,3 +54,17 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
         return routes[inner.step.state]
 
     step.advance = advance
+
+
+def _check_depth(run: Run, step: Step) -> None:
+    """Refuse to go on down where Python would soon break off, at a place where perhaps nothing could be undone any more.
+
+    Raises:
+        RecursionError: too many workflows stand in each other.
+    """
+    deepest = sys.getrecursionlimit() // FRAMES
+    if len(run.lineage) >= deepest:
+        raise RecursionError(
+            f"{step.label}: {deepest} workflows stand in each other already. Is one of them its own child for ever? "
+            "If it is to go deeper, give sys.setrecursionlimit more."
+        )
