@@ -90,7 +90,8 @@ class CompensatableOptions(TaskOptions[S], total=False):
     """What `Workflow.compensatable` takes as keywords: `TaskOptions`, which hold for ``run``, and these.
 
     Args:
-        compensate_retry: how a failed compensation is tried again; three times by default.
+        compensate_retry: how a failed compensation is tried again, if its failure is one that ``retry_on`` names; three
+            times by default.
         compensate_timeout: seconds that one attempt at a compensation may take; by default the ``attempt_timeout``.
         hold: seconds for which a cancel waits for an attempt in flight, so that its receipt is not lost; by default the
             ``attempt_timeout``, else 30.

@@ -14,6 +14,7 @@ from .._define.blueprint import Plan
 from .._define.config import TaskConfig
 from .attempt import attempt, without_this_frame
 from .cycle import bind_cycle
+from .parting import parted
 from .run import Run
 from .unit import Binder, Unit
 
@@ -55,7 +56,7 @@ def bind_batch(step: Any, plan: Plan[Any], binder: Binder) -> None:
 class Work:
     """The items of one cycle while they are worked off."""
 
-    __slots__ = ("done", "items", "limiter", "nursery", "results", "run", "todo", "told", "unit", "workers")
+    __slots__ = ("done", "items", "limiter", "nursery", "passing", "results", "run", "todo", "told", "unit", "workers")
 
     def __init__(self, run: Run, unit: Unit, items: list[Any], limiter: trio.CapacityLimiter) -> None:
         self.run = run
@@ -67,11 +68,17 @@ class Work:
         self.done = 0
         self.told = run.started
         self.workers = 0
+        self.passing: BaseException | None = None
+        """What is no `Exception`, and leaves the run as it is."""
 
     async def off(self) -> None:
         """Work all items off; an item's failure fills its slot, so nothing but a cancel leaves the nursery."""
-        async with trio.open_nursery() as self.nursery:
-            self._hire()
+        try:
+            async with trio.open_nursery() as self.nursery:
+                self._hire()
+        finally:
+            if self.passing is not None:  # also instead of a cancel from outside, which must not hide it
+                raise self.passing
 
     def _hire(self) -> None:
         """Have as many workers as the limiter has tokens, which may have changed, and as there is work for."""
@@ -88,8 +95,24 @@ class Work:
             await self.limiter.acquire_on_behalf_of(borrower)
             try:
                 more = await self._turn()
+            except BaseException as error:
+                self._leave(error)
+                return
             finally:
                 self.limiter.release_on_behalf_of(borrower)
+
+    def _leave(self, error: BaseException) -> None:
+        """An item was cut off, or raised what is no `Exception`, or both: its own nursery may have put them in a group.
+
+        Only the cancel may leave by our nursery, which puts whatever else passes it in a group of its own. An item that
+        failed as it was cut off has no slot to fill: nobody will see the results.
+        """
+        cancel, rest = parted(error)
+        if rest is not None and not isinstance(rest, Exception):
+            self.passing = self.passing or rest
+            self.nursery.cancel_scope.cancel(f"{type(rest).__name__} passes through {self.unit.label}")
+        if cancel is not None:
+            raise cancel
 
     async def _turn(self) -> bool:
         """Work items off until the token is to go round (True) or no item is left (False)."""

@@ -55,7 +55,12 @@ def compensatable_unit(step: Any, plan: Plan[Any], binder: Binder, label: str, *
         config=attrs.evolve(config, attempt_timeout=None),
         choosers=plan.plain,
         label=label,
-        around=lambda call: held(recorded(call, undo), knobs["hold"] or config.limit or HOLD, config.limit, label),
+        around=lambda call: held(
+            recorded(paired(call, label) if branch else call, undo),
+            knobs["hold"] or config.limit or HOLD,
+            config.limit,
+            label,
+        ),
     )
 
 
@@ -112,6 +117,20 @@ def recorded(call: Call, undo: Undo) -> Call:
     return kept
 
 
+def paired(call: Call, label: str) -> Call:
+    """The call of a branch, whose result no edge is asked about: what is neither a pair nor a state is a mistake."""
+
+    async def checked(*args: object) -> Any:
+        result: Any = await call(*args)
+        if isinstance(result, Enum) or (isinstance(result, tuple) and len(result) == 2):  # pyright: ignore[reportUnknownArgumentType]
+            return result
+        raise TypeError(
+            f"{label} returned {result!r}. Return a pair of the result and the receipt, or a bare state where nothing was done."
+        )
+
+    return checked
+
+
 def held(call: Call, seconds: float, limit: float | None, label: str) -> Call:
     """The call under its attempt timeout, shielded from every cancel until so many seconds after one has come.
 
@@ -130,15 +149,18 @@ def watched(call: Call, seconds: float) -> Call:
         result: Any = None
         failure: BaseException | None = None
         watch = Watch(seconds)
-        async with trio.open_nursery() as nursery:
-            try:
-                nursery.start_soon(watch.stand)
-                with watch.scope:
-                    result = await call(*args)
-            except BaseException as error:  # the nursery would make a group of it
-                failure = error
-            finally:
-                watch.end()
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    nursery.start_soon(watch.stand)
+                    with watch.scope:
+                        result = await call(*args)
+                except BaseException as error:  # the nursery would make a group of it
+                    failure = error
+                finally:
+                    watch.end()
+        except BaseExceptionGroup as group:  # a Ctrl-C, which came while the nursery was closed
+            failure = group.exceptions[0]
         try:
             if failure is not None:
                 raise failure

@@ -15,6 +15,7 @@ from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
 from .drive import drive
 from .failure import add_context, add_rollback
+from .parting import parted
 from .rollback import roll_back
 from .run import Run, at_work
 
@@ -147,10 +148,10 @@ def _end(run: Run, status: RunStatus, failure: BaseException | None = None, roll
     run.error = run.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
     if run.observers:
         run.tell(RunEnded, status, failure, run.elapsed, rollback)
+    if run.parent is None:
+        run.observers.clear()  # whoever kept a context and goes on to report progress has nobody to tell any more
 
 
 def _is_cancel(error: BaseException) -> bool:
     """A `Cancelled`, or the group of them that leaves a nursery with several children."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1] is None
-    return isinstance(error, trio.Cancelled)
+    return parted(error)[1] is None

@@ -14,6 +14,7 @@ from .._define.join_rule import JoinRule
 from .._errors import SplitFailed
 from .._observe.events import BranchEnded, BranchStarted
 from .attempt import attempt
+from .parting import parted
 from .rollback import undo_branches
 from .run import Run
 from .unit import Unit
@@ -177,7 +178,7 @@ class Join:
 
         Only the cancel may leave by our nursery, which puts whatever else passes it in a group of its own.
         """
-        cancel, rest = _parted(error)
+        cancel, rest = parted(error)
         if isinstance(rest, Exception):
             self.failures[name] = rest  # here a failure becomes a fact, though nobody waits for it
             self._go_on(name, rest)
@@ -189,10 +190,3 @@ class Join:
             self.nursery.cancel_scope.cancel(f"{type(rest).__name__} passes through {self.task}")
         if cancel is not None:
             raise cancel
-
-
-def _parted(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
-    """The cancel that is in an error, and the rest of it."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)
-    return (error, None) if isinstance(error, trio.Cancelled) else (None, error)

@@ -17,6 +17,7 @@ import trio
 from .._define.health import HealthStatus
 from .._define.resources import CLOSED, Entry, Key, Made, PerRun, ResourceMap, is_async, is_unopened
 from .._errors import ResourceError, TeardownTimeout
+from .parting import parted
 
 TEARDOWN_SECONDS = 30.0
 """What the teardown of one resource may take; it is shielded, so something must bound it."""
@@ -335,10 +336,7 @@ def _cancelled_by_itself(inner: BaseException | None) -> bool:
 
 def _not_cancelled(error: BaseException | None) -> BaseException | None:
     """An exception without any `Cancelled` in it; itself if there is none."""
-    if isinstance(error, BaseExceptionGroup):
-        cancelled, rest = error.split(trio.Cancelled)
-        return error if cancelled is None else rest
-    return None if isinstance(error, trio.Cancelled) else error
+    return None if error is None else parted(error)[1]
 
 
 def _ended(entry: Entry, cause: BaseException | None) -> ResourceError:

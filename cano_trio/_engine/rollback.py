@@ -163,10 +163,13 @@ async def undo_branches(run: Run, kept: Collection[str]) -> None:
         await undoing.undo(run, entry)
         if len(undoing.outstanding) == failed:
             run.done.remove(entry)
-    if undoing.failed:
-        raise undoing.failed[0][1]
-    if undoing.left:
-        raise CompensationTimeout(run.step.label, run.compensation_timeout)
+    try:
+        if undoing.failed:
+            raise undoing.failed[0][1]
+        if undoing.left:
+            raise CompensationTimeout(run.step.label, run.compensation_timeout)
+    finally:
+        del undoing  # the failure in it holds this frame by its traceback
 
 
 @final

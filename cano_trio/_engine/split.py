@@ -38,14 +38,20 @@ def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
 
 async def _join(run: Run, step: Step, branches: Sequence[Branch], split: Split[Any]) -> Any:
     """Join the branches, and name the state that is given what they came to; an exit has no task to give it to."""
+    failure: SplitFailed | None = None
     try:
         results = await Join(run, step.label, branches, split.rule).results(split.timeout, split.bulkhead)
-    except SplitFailed as failure:
+    except SplitFailed as error:
+        failure = error
+    else:
+        run.joined = None if step.edges[id(split.then)].advance is None else results
+        return split.then
+    try:
         if step.diverted(failure) is not None:  # else the whole run is rolled back, and they with it
             await undo_branches(run, ())
-        raise
-    run.joined = None if step.edges[id(split.then)].advance is None else results
-    return split.then
+        raise failure
+    finally:
+        del failure  # it holds this frame by its traceback
 
 
 def _fixed_branch(step: Step, name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:

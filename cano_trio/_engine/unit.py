@@ -123,21 +123,18 @@ class Binder:
         call: Call = method.function
         if named:
             call = _by_name(call, own + len(args) - len(named), named)
-        prefix: list[Give] = []
         data_at = next((at for at, give in varying if give is _give_reading), None)
-        if data_at is not None:
-            call = reading(call, data_at, method.label)
-            prefix.insert(0, give_run)
         return layered(
             label or method.label,
             call,
             args,
             varying,
-            prefix,
+            (),
             config,
             self.choices(choosers or {}),
             bare=bare,
             around=around,
+            reads=None if data_at is None else (data_at, method.label),
         )
 
     def choices(self, choosers: Mapping[str, Method]) -> dict[str, Give]:
@@ -224,10 +221,12 @@ def layered(
     *,
     bare: bool = False,
     around: Callable[[Call], Call] | None = None,
+    reads: tuple[int, str] | None = None,
 ) -> Unit:
     """A unit whose call stands inside the policies it has, composed once.
 
-    What is put `around` the timed call gets the run and the part of the work first.
+    What is put `around` the timed call gets the run and the part of the work first. Whether data that it only `reads`, at
+    some place among its arguments and under some name, were changed is looked at behind that: a receipt must be kept first.
 
     Waiting at the limiter does not count against the attempt timeout, and an open breaker costs no limiter token.
     """
@@ -237,6 +236,10 @@ def layered(
     if around is not None:
         call = around(call)
         front[:0] = [give_run, give_part]
+    if reads is not None:
+        at, reader = reads
+        call = reading(call, len(front) + at, reader)
+        front.insert(0, give_run)
     if "limiter" in choices:
         call = chosen(call, lambda inner, limiter: limited(inner, _limiter(limiter, label)))
         front.insert(0, choices["limiter"])

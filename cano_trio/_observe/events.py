@@ -242,7 +242,8 @@ class RunEnded(Event, frozen=True):
 
     Args:
         status: how it ended.
-        error: what it failed with, also a `KeyboardInterrupt` or its like; None if it completed or was cancelled.
+        error: what it failed with, also a `KeyboardInterrupt` or its like; None if it completed, or was cancelled from
+            outside.
         elapsed: seconds since it began.
         rollback: what was undone; None if nothing was to be undone.
     """

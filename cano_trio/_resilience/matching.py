@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
-from .._errors import CircuitOpen, DataError, DefinitionError, IllegalTransition, RetryExhausted
+from .._errors import CircuitOpen, DataError, DefinitionError, IllegalTransition, RetryExhausted, RollbackFailed
 
 RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 
@@ -21,7 +21,7 @@ def is_transient(error: BaseException) -> bool:
     """Whether a failure may pass by itself: the default `retry_on`.
 
     Any `Exception` may, except those that a typo raises: `NameError`, `AttributeError`, `TypeError`, `AssertionError`,
-    `NotImplementedError` and `ImportError`. An exception group may if all its leaves may.
+    `NotImplementedError` and `ImportError`. An exception group may if all its leaves may, but not a `RollbackFailed`.
 
     >>> from cano_trio._resilience import is_transient
     >>> is_transient(OSError("connection reset")), is_transient(NameError("pirnt"))
@@ -33,8 +33,8 @@ def is_transient(error: BaseException) -> bool:
 def matcher(retry_on: RetryOn) -> Callable[[BaseException], bool]:
     """The question that `retry_on` asks of a failure, made ready once.
 
-    Whatever is given, `DefinitionError`, `IllegalTransition`, `CircuitOpen`, `DataError` and what is no `Exception` never match. An
-    exception group matches when all its leaves do, so a predicate is only ever shown leaves.
+    Whatever is given, `DefinitionError`, `IllegalTransition`, `CircuitOpen`, `DataError`, `RollbackFailed` and what is no
+    `Exception` never match. Any other exception group matches when all its leaves do, so a predicate is only ever shown leaves.
 
     Args:
         retry_on: an exception type, a tuple of them, or a function that takes the failure and returns a bool.
@@ -76,6 +76,8 @@ def matches(error: BaseException, kinds: type[BaseException] | tuple[type[BaseEx
 
 
 def _every_leaf(error: BaseException, test: Callable[[Exception], bool]) -> bool:
+    if isinstance(error, RollbackFailed):
+        return False  # of a run inside the task: its effects stand, and an operator must see to them (cano G-SAG-5)
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return all(_every_leaf(part, test) for part in group.exceptions)

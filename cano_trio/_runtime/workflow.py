@@ -155,6 +155,9 @@ class Workflow(Definition[S, D]):
     ) -> RunResult[S, Any]:
         """Run once, in the caller's own task; a cancel from outside ends it as it ends any trio function.
 
+        Before a cancel passes on, what the run has done is undone (`CompensatableTask`): the cancelled scope is held up for
+        the attempt in flight, as its ``hold`` says, and then for the workflow's ``compensation_timeout`` at most.
+
         Args:
             data: the run's data; the run works on a copy.
             start: where to begin, instead of at ``initial``.

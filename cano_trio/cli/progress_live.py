@@ -25,6 +25,7 @@ from .._observe.events import (
     AttemptStarted,
     CircuitRejected,
     CompensationFinished,
+    CompensationSkipped,
     CompensationStarted,
     Event,
     Progress,
@@ -135,6 +136,10 @@ class LiveProgress:
                 self._finish(event.time)
                 work = self._work.get(event.state, "")
                 self._present = Line(event.state.name, work, event.time, visit=event.visit)
+            case CompensationSkipped():
+                self._finish(event.time)
+                note = f"not undone: {event.reason}"
+                self._present = Line(event.state.name, "undo", event.time, note=note, bad=True)
             case CompensationStarted():
                 self._finish(event.time)
                 self._present = Line(event.state.name, "undo", event.time, note="in doubt" if event.in_doubt else "")

@@ -13,6 +13,7 @@ from typing import Self, TextIO, final
 from .._observe.events import (
     CircuitRejected,
     CompensationFinished,
+    CompensationSkipped,
     CompensationStarted,
     Event,
     Progress,
@@ -34,8 +35,8 @@ PROGRESS_SECONDS = 1.0
 """Between two lines about the progress of one state."""
 
 _TOLD = (
-    StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Waiting, Progress, StepFinished, WindowFlushed, CompensationStarted, CompensationFinished,
-    RunStarted, RunEnded,
+    StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Waiting, Progress, StepFinished, WindowFlushed,
+    CompensationStarted, CompensationFinished, CompensationSkipped, RunStarted, RunEnded,
 )  # fmt: skip
 
 
@@ -129,6 +130,8 @@ class PlainProgress:
                 yield f"undoing{', in doubt whether it was done' if event.in_doubt else ''}"
             case CompensationFinished():
                 yield "undone" if event.error is None else f"not undone: {one_line(event.error)}"
+            case CompensationSkipped():
+                yield f"not undone: {event.reason}"
             case RunEnded():
                 yield f"{event.status.value} after {elapsed(event.elapsed)}"
             case _:

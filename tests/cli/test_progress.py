@@ -16,6 +16,7 @@ from cano_trio import (
     AttemptStarted,
     CircuitRejected,
     CompensationFinished,
+    CompensationSkipped,
     CompensationStarted,
     Event,
     Progress,
@@ -107,11 +108,29 @@ def test_each_compensation_has_a_line_of_its_own(live: LiveProgress) -> None:
         CompensationFinished("r", "w", Step.WORK, 2.0, "work.compensate", None),
         CompensationStarted("r", "w", Step.DONE, 2.0, "done.compensate_in_doubt", in_doubt=True),
         CompensationFinished("r", "w", Step.DONE, 2.0, "done.compensate_in_doubt", BUSY),
+        CompensationSkipped("r", "w", Step.DONE, 3.0, "done", "in doubt"),
         RunEnded("r", "w", Step.WORK, 3.0, RunStatus.ROLLBACK_FAILED, BUSY, 2.0, Rollback()),
     ):
         live.on_event(event)
     lines = [" ".join(line.split()) for line in drawn(live, 80).splitlines() if line.strip()]
-    assert lines[1:] == ["✓ WORK 1.0 s undo undone", "✗ DONE 1.0 s undo not undone: OSError: busy still"]
+    assert lines[1:] == [
+        "✓ WORK 1.0 s undo undone",
+        "✗ DONE 1.0 s undo not undone: OSError: busy still",
+        "✗ DONE 0.0 s undo not undone: in doubt",
+    ]
+
+
+def test_each_compensation_is_a_plain_line() -> None:
+    """What is undone, what could not be, and what nobody tried to undo."""
+    assert lines_of(
+        CompensationStarted("r", "w", Step.WORK, 100.0, "work.compensate", in_doubt=True),
+        CompensationFinished("r", "w", Step.WORK, 101.0, "work.compensate", BUSY),
+        CompensationSkipped("r", "w", Step.DONE, 101.0, "done", "no time"),
+    ) == [
+        "0.0 s  WORK: undoing, in doubt whether it was done",
+        "1.0 s  WORK: not undone: OSError: busy still",
+        "1.0 s  DONE: not undone: no time",
+    ]
 
 
 def test_each_event_worth_telling_is_a_line() -> None:

@@ -201,6 +201,52 @@ async def test_cancel_stops_all_items(autojump_clock: MockClock) -> None:
     assert (batch.running, batch.most, list(batch.results)) == (0, 2, [])
 
 
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+async def test_what_is_no_exception_passes_bare(kind: type[BaseException], autojump_clock: MockClock) -> None:
+    """BAT-12: what an item raises that is no `Exception` ends the others and leaves the run as itself, in no group."""
+
+    class Stopped(Wait):
+        async def process_item(self, item: float, /) -> float:
+            await super().process_item(item)
+            raise kind
+
+    limiter = trio.CapacityLimiter(2)
+    batch = Stopped([50, 1, 1], concurrency=limiter)
+    with pytest.raises(kind) as caught:
+        await workflow(batch).orchestrate()
+    assert type(caught.value) is kind
+    assert (batch.running, limiter.borrowed_tokens, trio.current_time()) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("kind", [OSError, SystemExit])
+async def test_a_group_with_a_cancel_is_parted(kind: type[BaseException], autojump_clock: MockClock) -> None:
+    """What the own nursery of an item that is cut off raises beside the cancel passes if it is no `Exception`, and alone."""
+
+    class Torn(Wait):
+        async def process_item(self, item: float, /) -> float:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.stops_badly)
+                try:
+                    return await super().process_item(item)
+                finally:
+                    await trio.lowlevel.checkpoint()
+
+        async def stops_badly(self) -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise kind
+
+    work = workflow(Torn([50], attempt_timeout=1))
+    if kind is OSError:
+        with pytest.raises(AttemptTimeout):
+            await work.orchestrate()
+    else:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await work.orchestrate()
+        assert [type(error) for error in caught.value.exceptions] == [SystemExit]
+
+
 async def test_shared_limiter_bounds_two_batches_together(autojump_clock: MockClock) -> None:
     """A CapacityLimiter shared by batches bounds all their items together, and neither waits for the other's end."""
     limiter = trio.CapacityLimiter(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from trio.testing import MockClock
 from cano_trio import (
     BranchResults,
     CompensatableTask,
+    DataNotWritable,
     Retry,
     RunContext,
     Split,
@@ -118,3 +120,46 @@ async def test_a_join_that_failed_and_is_led_on_leaves_nothing_done(autojump_clo
     flow = workflow(Split.all(books, Step.PACK), diary, on_error={SplitFailed: Step.SORRY})
     assert (await flow.run(run_id="r")).state is Step.SORRY
     assert diary[-1] == "cancel a r/0/b:0"
+
+
+@dataclass
+class Trip:
+    nights: int = 1
+
+
+async def test_a_branch_that_changes_the_data_leaves_its_receipt() -> None:
+    """A branch may only read the data (RULINGS 4), but what it did by then is not in doubt: its receipt undoes it."""
+    diary: list[str] = []
+
+    class Greedy(CompensatableTask[Step, str]):
+        async def run(self, trip: Trip) -> tuple[Literal[Step.DONE], str]:
+            trip.nights += 1
+            return Step.DONE, "room 7"
+
+        async def compensate(self, receipt: str) -> None:
+            diary.append(receipt)
+
+    made = Workflow(Step, initial=Step.BOOK, exits=[Step.DONE], data=Trip)
+    made.register_split(Step.BOOK, Split.all([Greedy()], Step.DONE))
+    with pytest.raises(SplitFailed) as caught:
+        await made.run(Trip())
+    assert isinstance(caught.value.__cause__, DataNotWritable)
+    assert diary == ["room 7"]
+
+
+@pytest.mark.parametrize("wrong", [None, 3, (Step.DONE, "room 7", 1), [Step.DONE, "room 7"]])
+async def test_a_branch_that_pairs_nothing_with_its_receipt_fails(wrong: Any) -> None:
+    """What is neither a pair nor a bare state is no result: the branch fails, and is in doubt."""
+
+    class Wrong(Book):
+        async def run(self, ctx: RunContext) -> tuple[Literal[Step.DONE], str]:
+            return wrong  # type: ignore[no-any-return]
+
+    with pytest.raises(SplitFailed) as caught:
+        await workflow(Split.all({"a": Wrong("a", [])}, Step.PACK), []).run()
+    assert isinstance(caught.value.__cause__, TypeError)
+    assert "BOOK[a] returned" in str(caught.value.__cause__)
+    context = failure_context(caught.value)
+    assert context is not None
+    assert context.rollback is not None
+    assert context.rollback.in_doubt == (Step.BOOK,)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import trio
+from trio.abc import Instrument
 from trio.testing import MockClock
 
 from cano_trio import (
@@ -214,6 +216,17 @@ async def test_a_cancel_says_nothing_about_a_breaker(autojump_clock: MockClock) 
     assert (guard.statistics().failures, guard.statistics().released) == (0, 1)
 
 
+async def test_cancelled_before_it_begins(recorder: Recorder) -> None:
+    """WFL-25: in a scope that is cancelled already no task begins, and nothing is to be undone."""
+    ledger = Ledger()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await saga(ledger, None, None).orchestrate(observers=[recorder])
+    assert scope.cancelled_caught
+    assert ledger.log == []
+    assert [(event.status, event.rollback) for event in recorder.of(RunEnded)] == [(RunStatus.CANCELLED, None)]
+
+
 # ---- what comes out
 
 
@@ -343,6 +356,43 @@ async def test_what_an_attempt_raises_is_no_group(
         await saga(ledger, None, Inquiring(ledger, Step.B, Step.C, error=error, **options)).orchestrate()
     assert caught.value is error
     assert ledger.log == ["A", "begin B", "B", "look for B", "undo A"]
+
+
+class Short(Booking):
+    """Its effect is the last thing that it does."""
+
+    async def run(self) -> tuple[Step, str]:
+        self.ledger("begin A")
+        await trio.sleep(1)
+        return await super().run()
+
+
+class Interrupter(Instrument):
+    """Presses Ctrl-C just before the step in which the attempt that has begun comes to its end."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.pressed = False
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self.ledger.log and not self.pressed and "orchestrate" in task.name:
+            self.pressed = True
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("_", range(4))  # trio itself may deal with the end of the attempt first, or with the Ctrl-C
+def test_an_interrupt_between_an_attempt_and_its_record(_: int) -> None:
+    """A Ctrl-C after the work was done, and before the run goes on, loses no receipt and is no group."""
+    ledger = Ledger()
+    workflow = saga(ledger, Short(ledger, Step.A, Step.B), None)
+    clock = MockClock(autojump_threshold=0)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            trio.run(workflow.orchestrate, clock=clock, instruments=[Interrupter(ledger)])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ledger.log == ["begin A", "A", "undo A"]
 
 
 async def test_a_users_group_passes_untouched(autojump_clock: MockClock) -> None:

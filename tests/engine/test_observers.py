@@ -167,3 +167,20 @@ async def test_anything_callable_may_be_told() -> None:
     events: list[Event] = []
     await workflow().run(observers=[cast("Any", Borrowed(events.append))])
     assert len(events) == 7
+
+
+async def test_nothing_is_told_after_the_end(recorder: Recorder) -> None:
+    """RunEnded is the last event, even if somebody has kept the context of a task and goes on to report progress."""
+    kept: list[RunContext] = []
+    made = Workflow(Step, initial=Step.A, exits=[Step.DONE])
+
+    @made.task(Step.A)
+    async def work(ctx: RunContext) -> Literal[Step.DONE]:
+        ctx.progress(1, 2)
+        kept.append(ctx)
+        return Step.DONE
+
+    await made.run(observers=[recorder])
+    kept[0].progress(2, 2)
+    assert recorder.kinds()[-1] == "RunEnded"
+    assert [event.done for event in recorder.of(Progress)] == [1]

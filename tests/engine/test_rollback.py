@@ -437,6 +437,21 @@ async def test_rollbacks_of_a_run_inside_a_run() -> None:
     ]
 
 
+async def test_a_failed_rollback_is_not_tried_again() -> None:
+    """G-SAG-5: a task whose own workflow could not be undone is not run once more on top of what stands."""
+    ledger = Ledger()
+    inner = saga(ledger, Stubborn(ledger, Step.A, Step.B, error=TypeError()), error=DOWN)
+
+    async def nested() -> Literal[Step.DONE]:
+        await inner.orchestrate()
+        return Step.DONE
+
+    outer = Workflow(Step, initial=Step.A, exits=[Step.DONE, Step.FAILED])
+    outer.register(Step.A, nested, retry=Retry.fixed(3, delay=0), on_error={RollbackFailed: Step.FAILED})
+    assert await outer.orchestrate() is Step.FAILED
+    assert ledger.log == ["A"]
+
+
 async def test_failed_rollbacks_never_nest() -> None:
     """ERR-6: a RollbackFailed that another would hold gives that one its exceptions, in order, and what it had left."""
     ledger = Ledger()

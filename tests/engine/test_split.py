@@ -319,6 +319,19 @@ async def test_what_is_no_exception_passes_bare(kind: type[BaseException], autoj
     assert not given
 
 
+async def test_a_group_of_the_users_that_passes_is_itself() -> None:
+    """SPL-8: a group of the user's that is no `Exception` leaves the run as the very object it was."""
+    group = BaseExceptionGroup("mine", [KeyboardInterrupt(), ValueError()])
+
+    async def branch() -> float:
+        raise group
+
+    workflow, _ = joining(Split.all([branch, sleeper(0)], Step.MERGE))
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await workflow.orchestrate()
+    assert caught.value is group
+
+
 async def test_a_cancel_does_not_hide_what_passes(autojump_clock: MockClock) -> None:
     """What is no `Exception` leaves even if the run is cancelled meanwhile."""
 
