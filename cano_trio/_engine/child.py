@@ -40,10 +40,11 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
         try:
             await conduct(inner, child)
         finally:
-            # Here it becomes a fact what it has done that can be undone, however it ended.
+            # However it ended: what it has left to be undone is this run's from here on.
             if inner.done:
                 run.done.append(inner)
             inner.parent = None  # else the two would hold each other
+        # Here the child becomes a fact: its exit and what it made of its data, in one with this run's transition.
         if takes is not None:
             run.draft = None
             takes(run, 1, "", inner.data())
