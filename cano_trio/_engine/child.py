@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from .._define.blueprint import Plan
@@ -10,6 +11,9 @@ from .data import check_data
 from .run import Run
 from .step import Step
 from .unit import Binder
+
+FRAMES = 10
+"""How many of the frames that Python allows a workflow inside another may need, its task's own included."""
 
 
 def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
@@ -29,16 +33,18 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
         return program.pack(made)
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
+        _check_depth(run, step)
         inner = program.run(
             child.initial, given(run), run_id=run.run_id, observers=(), resources=run.resources, parent=run
         )
         try:
             await conduct(inner, child)
         finally:
-            # Here it becomes a fact what it has done that can be undone, however it ended.
+            # However it ended: what it has left to be undone is this run's from here on.
             if inner.done:
                 run.done.append(inner)
             inner.parent = None  # else the two would hold each other
+        # Here the child becomes a fact: its exit and what it made of its data, in one with this run's transition.
         if takes is not None:
             run.draft = None
             takes(run, 1, "", inner.data())
@@ -49,3 +55,17 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
         return routes[inner.step.state]
 
     step.advance = advance
+
+
+def _check_depth(run: Run, step: Step) -> None:
+    """Refuse to go on down where Python would soon break off, at a place where perhaps nothing could be undone any more.
+
+    Raises:
+        RecursionError: too many workflows stand in each other.
+    """
+    deepest = sys.getrecursionlimit() // FRAMES
+    if len(run.lineage) >= deepest:
+        raise RecursionError(
+            f"{step.label}: {deepest} workflows stand in each other already. Is one of them its own child for ever? "
+            "If it is to go deeper, give sys.setrecursionlimit more."
+        )

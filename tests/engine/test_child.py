@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -1006,6 +1007,20 @@ async def test_many_workflows_in_a_ring() -> None:
 
         one.register_child(Step.PAY, ring[(number + 1) % 100], {Step.DONE: Step.DONE, Step.FAILED: Step.FAILED})
     assert (await ring[0].run(Order(50))).data == Order(0)
+
+
+async def test_a_workflow_that_is_its_own_child_for_ever() -> None:
+    """It is stopped long before Python would break off just anywhere, and all that it did is undone, last things first."""
+    diary = Diary()
+    order = parent(Step.PACK)
+    diary.books(order, Step.PACK, Step.PAY)
+    order.register_child(Step.PAY, order, {Step.DONE: Step.DONE, Step.FAILED: Step.FAILED})
+    deepest = sys.getrecursionlimit() // 10
+    with pytest.raises(RecursionError, match=f"order: {deepest} workflows stand in each other already") as caught:
+        await order.run(run_id="r")
+    keys = [f"r{'/1' * depth}/0" for depth in range(deepest)]
+    assert diary.lines == [*(f"PACK {key}" for key in keys), *(f"undo {key}" for key in reversed(keys))]
+    assert undone(caught.value) == ["PACK"] * deepest
 
 
 async def test_a_child_that_changed_is_read_again(recorder: Recorder) -> None:
