@@ -14,7 +14,7 @@ from .._define.blueprint import Plan
 from .._define.config import TaskConfig
 from .attempt import attempt, without_this_frame
 from .cycle import bind_cycle
-from .parting import parted
+from .parting import interrupt_in, parted
 from .run import Run
 from .unit import Binder, Unit
 
@@ -76,6 +76,9 @@ class Work:
         try:
             async with trio.open_nursery() as self.nursery:
                 self._hire()
+        except BaseExceptionGroup as group:
+            self.passing = self.passing or interrupt_in(group)
+            raise
         finally:
             if self.passing is not None:  # also instead of a cancel from outside, which must not hide it
                 raise self.passing

@@ -18,6 +18,7 @@ from .._define.method import Method
 from .._journal.codec import JsonCodec
 from .attempt import attempt
 from .layers import Call, timed
+from .parting import interrupt_in
 from .rollback import Entry, Undo, begun
 from .run import Run
 from .unit import Binder, Unit
@@ -149,15 +150,18 @@ def watched(call: Call, seconds: float) -> Call:
         result: Any = None
         failure: BaseException | None = None
         watch = Watch(seconds)
-        async with trio.open_nursery() as nursery:
-            try:
-                nursery.start_soon(watch.stand)
-                with watch.scope:
-                    result = await call(*args)
-            except BaseException as error:  # the nursery would make a group of it
-                failure = error
-            finally:
-                watch.end()
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    nursery.start_soon(watch.stand)
+                    with watch.scope:
+                        result = await call(*args)
+                except BaseException as error:  # the nursery would make a group of it
+                    failure = error
+                finally:
+                    watch.end()
+        except BaseExceptionGroup as group:
+            failure = interrupt_in(group) or group
         try:
             if failure is not None:
                 raise failure

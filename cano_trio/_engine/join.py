@@ -14,7 +14,7 @@ from .._define.join_rule import JoinRule
 from .._errors import SplitFailed
 from .._observe.events import BranchEnded, BranchStarted
 from .attempt import attempt
-from .parting import parted
+from .parting import interrupt_in, parted
 from .rollback import undo_branches
 from .run import Run
 from .unit import Unit
@@ -93,6 +93,9 @@ class Join:
                     self.nursery.cancel_scope.deadline = trio.current_time() + timeout
                 self._begin(len(self.branches) if bulkhead is None else bulkhead)
                 self.queued = bulkhead is not None
+        except BaseExceptionGroup as group:
+            self.passing = self.passing or interrupt_in(group)
+            raise
         finally:
             if self.passing is not None:  # also instead of a cancel from outside, which must not hide it
                 raise self.passing

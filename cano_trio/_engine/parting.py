@@ -1,4 +1,4 @@
-"""An error that a cancel has a part in: trio's nurseries put the two in one group."""
+"""Errors that trio's nurseries put in one group, taken apart."""
 
 from __future__ import annotations
 
@@ -11,3 +11,12 @@ def parted(error: BaseException) -> tuple[BaseException | None, BaseException | 
         cancel, rest = error.split(trio.Cancelled)
         return (None, error) if cancel is None else (cancel, rest)  # `split` makes a copy of what it leaves whole
     return (error, None) if isinstance(error, trio.Cancelled) else (None, error)
+
+
+def interrupt_in(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """The Ctrl-C in the group that has left a nursery whose own tasks leave it by nothing but a cancel; None without one.
+
+    It comes to the task that waits for the others, and the nursery puts even it in a group.
+    """
+    rest = parted(group)[1]
+    return rest.exceptions[0] if isinstance(rest, BaseExceptionGroup) else None
