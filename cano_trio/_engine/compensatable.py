@@ -18,7 +18,7 @@ from .._define.method import Method
 from .._journal.codec import JsonCodec
 from .attempt import attempt
 from .layers import Call, timed
-from .parting import interrupt_in
+from .parting import bared
 from .rollback import Entry, Undo, begun
 from .run import Run
 from .unit import Binder, Unit
@@ -161,7 +161,7 @@ def watched(call: Call, seconds: float) -> Call:
                 finally:
                     watch.end()
         except BaseExceptionGroup as group:
-            failure = interrupt_in(group) or group
+            failure = bared(group)
         try:
             if failure is not None:
                 raise failure

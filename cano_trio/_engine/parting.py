@@ -13,10 +13,13 @@ def parted(error: BaseException) -> tuple[BaseException | None, BaseException | 
     return (error, None) if isinstance(error, trio.Cancelled) else (None, error)
 
 
-def interrupt_in(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """The Ctrl-C in the group that has left a nursery whose own tasks leave it by nothing but a cancel; None without one.
+def bared(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What has left a nursery whose own tasks leave it by nothing but a cancel: that cancel, or a Ctrl-C.
 
-    It comes to the task that waits for the others, and the nursery puts even it in a group.
+    A Ctrl-C comes to the task that waits for the others, and the nursery puts even it in a group.
     """
-    rest = parted(group)[1]
-    return rest.exceptions[0] if isinstance(rest, BaseExceptionGroup) else None
+    cancel, rest = parted(group)
+    inner = rest or cancel
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    return inner or group

@@ -23,7 +23,7 @@ from .._observe.events import WindowFlushed
 from .._resilience import Retry
 from .attempt import attempt
 from .layers import Call
-from .parting import interrupt_in
+from .parting import bared
 from .run import Run
 from .source import NOTHING, Source
 from .unit import Binder, Unit
@@ -182,7 +182,7 @@ class Stream:
                 closed = await self._held(parts.close.label, lambda: parts.close.once(self.run, 1, reason))
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            self.failure = interrupt_in(group) or group
+            self.failure = bared(group)
         if self.failure is not None:
             raise self._let_go()
         if reason is CloseReason.CANCELLED:
