@@ -33,7 +33,8 @@ class ChildOptions(TypedDict, Generic[S], total=False):
 
     Args:
         name: its name in events and errors; by default the child workflow's.
-        on_error: where its failure leads; what it had done has been undone by then.
+        on_error: where its failure leads; what it had done has been undone by then. Where it has ended well and only the
+            ``result`` function fails, that stands, and is undone if the run fails later.
     """
 
     name: str

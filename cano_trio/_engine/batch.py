@@ -14,7 +14,7 @@ from .._define.blueprint import Plan
 from .._define.config import TaskConfig
 from .attempt import attempt, without_this_frame
 from .cycle import bind_cycle
-from .parting import parted
+from .parting import bared, parted
 from .run import Run
 from .unit import Binder, Unit
 
@@ -76,9 +76,12 @@ class Work:
         try:
             async with trio.open_nursery() as self.nursery:
                 self._hire()
+        except BaseExceptionGroup as group:
+            self.passing = self.passing or bared(group)
+            raise
         finally:
             if self.passing is not None:  # also instead of a cancel from outside, which must not hide it
-                raise self.passing
+                raise self._let_go()
 
     def _hire(self) -> None:
         """Have as many workers as the limiter has tokens, which may have changed, and as there is work for."""
@@ -100,6 +103,12 @@ class Work:
                 return
             finally:
                 self.limiter.release_on_behalf_of(borrower)
+
+    def _let_go(self) -> BaseException:
+        """What passes, which is kept no longer: it holds frames by its traceback, and they this object."""
+        passing, self.passing = self.passing, None
+        assert passing is not None  # noqa: S101  (who asks has looked)
+        return passing
 
     def _leave(self, error: BaseException) -> None:
         """An item was cut off, or raised what is no `Exception`, or both: its own nursery may have put them in a group.

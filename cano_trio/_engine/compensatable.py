@@ -18,6 +18,7 @@ from .._define.method import Method
 from .._journal.codec import JsonCodec
 from .attempt import attempt
 from .layers import Call, timed
+from .parting import bared
 from .rollback import Entry, Undo, begun
 from .run import Run
 from .unit import Binder, Unit
@@ -160,7 +161,7 @@ def watched(call: Call, seconds: float) -> Call:
                 finally:
                     watch.end()
         except BaseExceptionGroup as group:  # a Ctrl-C, which came while the nursery was closed
-            failure = group.exceptions[0]
+            failure = bared(group)
         try:
             if failure is not None:
                 raise failure

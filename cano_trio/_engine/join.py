@@ -14,7 +14,7 @@ from .._define.join_rule import JoinRule
 from .._errors import SplitFailed
 from .._observe.events import BranchEnded, BranchStarted
 from .attempt import attempt
-from .parting import parted
+from .parting import bared, parted
 from .rollback import undo_branches
 from .run import Run
 from .unit import Unit
@@ -93,9 +93,12 @@ class Join:
                     self.nursery.cancel_scope.deadline = trio.current_time() + timeout
                 self._begin(len(self.branches) if bulkhead is None else bulkhead)
                 self.queued = bulkhead is not None
+        except BaseExceptionGroup as group:
+            self.passing = self.passing or bared(group)
+            raise
         finally:
             if self.passing is not None:  # also instead of a cancel from outside, which must not hide it
-                raise self.passing
+                raise self._let_go()
         late = not self.settled and self._finished() < len(self.branches)
         results = self._judged(timeout if late else None)
         if any(branch.undoable for branch in self.branches):
@@ -172,6 +175,12 @@ class Join:
 
     def _is_certain(self) -> bool:
         return len(self.successes) >= self.enough or len(self.failures) >= self.hopeless
+
+    def _let_go(self) -> BaseException:
+        """What passes, which is kept no longer: it holds frames by its traceback, and they this object."""
+        passing, self.passing = self.passing, None
+        assert passing is not None  # noqa: S101  (who asks has looked)
+        return passing
 
     def _leave(self, name: str, error: BaseException) -> None:
         """A branch was cut off, or raised what is no `Exception`, or both: its own nursery may have put them in a group.

@@ -161,7 +161,7 @@ class Source:
             SourceNotClosed: it has taken longer.
             BaseException: what it raised, when it was opened, asked or closed.
         """
-        if self.asked:
+        if self.asked or not self.opened:
             self.interrupt()
         self._released = True
         self._life.deadline = min(self._life.deadline, trio.current_time() + limit)

@@ -23,6 +23,7 @@ from .._observe.events import WindowFlushed
 from .._resilience import Retry
 from .attempt import attempt
 from .layers import Call
+from .parting import bared
 from .run import Run
 from .source import NOTHING, Source
 from .unit import Binder, Unit
@@ -167,15 +168,21 @@ class Stream:
     async def work_off(self) -> Any:
         """Work it off; gives the next state."""
         parts = self.parts
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._hear_cancel, name=f"{parts.label} (cancel)")
-            nursery.start_soon(self.source.run, name=f"{parts.label} (source)")
-            stopped = await self._held(parts.label, self._consume)
-            with trio.CancelScope(shield=True):
-                await self._noted(self.source.close(parts.drain_timeout))
-            reason = self._reason(stopped)
-            closed = await self._held(parts.close.label, lambda: parts.close.once(self.run, 1, reason))
-            nursery.cancel_scope.cancel()
+        stopped: Any = None
+        closed: Any = None
+        reason: CloseReason | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._hear_cancel, name=f"{parts.label} (cancel)")
+                nursery.start_soon(self.source.run, name=f"{parts.label} (source)")
+                stopped = await self._held(parts.label, self._consume)
+                with trio.CancelScope(shield=True):
+                    await self._noted(self.source.close(parts.drain_timeout))
+                reason = self._reason(stopped)
+                closed = await self._held(parts.close.label, lambda: parts.close.once(self.run, 1, reason))
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            self.failure = bared(group)
         if self.failure is not None:
             raise self._let_go()
         if reason is CloseReason.CANCELLED:

@@ -247,6 +247,12 @@ async def test_a_group_with_a_cancel_is_parted(kind: type[BaseException], autoju
         assert [type(error) for error in caught.value.exceptions] == [SystemExit]
 
 
+async def test_a_cancel_from_outside_is_no_group(autojump_clock: MockClock) -> None:
+    """BAT-12: however many items it cuts off, a cancel leaves the run as one `Cancelled`."""
+    with trio.move_on_after(1), pytest.raises(trio.Cancelled):
+        await workflow(Wait([50] * 4, concurrency=2)).orchestrate()
+
+
 async def test_shared_limiter_bounds_two_batches_together(autojump_clock: MockClock) -> None:
     """A CapacityLimiter shared by batches bounds all their items together, and neither waits for the other's end."""
     limiter = trio.CapacityLimiter(2)

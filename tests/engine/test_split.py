@@ -635,6 +635,13 @@ async def test_a_cancel_from_outside_stops_all(autojump_clock: MockClock, record
     ]  # fmt: skip
 
 
+async def test_a_cancel_from_outside_is_no_group(autojump_clock: MockClock) -> None:
+    """SPL-8: however many branches it cuts off, a cancel leaves the run as one `Cancelled`."""
+    workflow, _ = joining(Split.all([sleeper(50)] * 3, Step.MERGE))
+    with trio.move_on_after(1), pytest.raises(trio.Cancelled):
+        await workflow.orchestrate()
+
+
 async def test_the_join_state_keeps_the_results_over_its_attempts() -> None:
     """The results are there at every attempt of the join state, for a router and the state after it, and then gone."""
     workflow = Workflow(Step, initial=Step.ASK, exits=[Step.DONE], defaults=TaskConfig(retry=Retry.fixed(1, delay=0)))
