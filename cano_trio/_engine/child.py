@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from .._define.blueprint import Plan
@@ -10,6 +11,9 @@ from .data import check_data
 from .run import Run
 from .step import Step
 from .unit import Binder
+
+FRAMES = 8
+"""Twice the frames of Python's stack that a run inside a run takes: as many are left to undo what was done there."""
 
 
 def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
@@ -29,6 +33,11 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
         return program.pack(made)
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
+        if len(run.lineage) * FRAMES > sys.getrecursionlimit():
+            raise RecursionError(
+                f"{step.label} would be the child of {len(run.lineage)} runs, each inside the other. If they come to an end, "
+                "raise sys.setrecursionlimit; if not, let a state lead out."
+            )
         inner = program.run(
             child.initial, given(run), run_id=run.run_id, observers=(), resources=run.resources, parent=run
         )
