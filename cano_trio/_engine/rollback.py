@@ -171,10 +171,10 @@ async def undo_branches(run: Run, kept: Collection[str]) -> None:
         await undoing.undo(run, entry)
         if len(undoing.outstanding) == failed:
             run.done.remove(entry)
-    if undoing.failed:
-        raise undoing.failed[0][1]
-    if undoing.left:
-        raise CompensationTimeout(run.step.label, run.compensation_timeout)
+    if undoing.failed or undoing.left:
+        late = CompensationTimeout(run.step.label, run.compensation_timeout)
+        run.mistake = undoing.failed[0][1] if undoing.failed else late  # no `on_error` may lead past what still stands
+        raise run.mistake
 
 
 @final
