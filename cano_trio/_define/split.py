@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, final
 
@@ -161,6 +161,8 @@ class Split(Generic[S_co]):
         """
         if isinstance(items, str | bytes) or not isinstance(items, Sequence | Mapping):
             raise TypeError(f"Split.over was given the items {items!r}. Pass a list, or a dict of names.")
+        if not isinstance(rule, JoinRule):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"Split.over was given the rule {rule!r}. Pass a JoinRule, such as JoinRule.quorum(2).")
         return Split(Over(branch, _named(items)), then, rule, timeout, bulkhead)
 
     @property
@@ -205,6 +207,8 @@ class Split(Generic[S_co]):
 
 def _named(values: Any) -> dict[str, Any]:
     """What was given by name, or in a row: then its place is its name."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise TypeError(f"a split was given the branches {values!r}. Pass a list, or a dict of names.")
     return dict(values) if isinstance(values, Mapping) else {str(at): value for at, value in enumerate(values)}
 
 

@@ -69,7 +69,7 @@ class Work:
         self.told = run.started
         self.workers = 0
         self.passing: BaseException | None = None
-        """What is no `Exception`, and leaves the run as it is."""
+        """What leaves the state as it is: no `Exception`, or a mistake in the workflow."""
 
     async def off(self) -> None:
         """Work all items off; an item's failure fills its slot, so nothing but a cancel leaves the nursery."""
@@ -111,13 +111,13 @@ class Work:
         return passing
 
     def _leave(self, error: BaseException) -> None:
-        """An item was cut off, or raised what is no `Exception`, or both: its own nursery may have put them in a group.
+        """An item was cut off, or raised what passes, or both: its own nursery may have put them in a group.
 
         Only the cancel may leave by our nursery, which puts whatever else passes it in a group of its own. An item that
         failed as it was cut off has no slot to fill: nobody will see the results.
         """
         cancel, rest = parted(error)
-        if rest is not None and not isinstance(rest, Exception):
+        if rest is not None and (rest is self.run.mistake or not isinstance(rest, Exception)):
             self.passing = self.passing or rest
             self.nursery.cancel_scope.cancel(f"{type(rest).__name__} passes through {self.unit.label}")
         if cancel is not None:
@@ -136,6 +136,8 @@ class Work:
                 value = await attempt(run, unit, (item, *unit.args), part, made)
                 result: outcome.Maybe[Any] = outcome.Value(value)
             except Exception as error:
+                if error is run.mistake:
+                    raise
                 result = outcome.Error(without_this_frame(error))
             now = clock()
             results[at] = ItemResult(item, result, 1 if made is None else made[0], now - begun)

@@ -16,7 +16,7 @@ from .._observe.status import RunStatus
 from .drive import drive
 from .failure import add_context, add_rollback
 from .parting import parted
-from .rollback import roll_back
+from .rollback import roll_back, still_done
 from .run import Run, at_work
 
 _log = logging.getLogger("cano_trio")
@@ -110,7 +110,8 @@ async def _rolled_back(run: Run, error: BaseException) -> Rollback:
     try:
         return await roll_back(run)
     except BaseException as broken:  # a second Ctrl-C: it replaces the error, which must not be lost with it
-        _log.error("run %r: its rollback was broken off by %r", run.run_id, broken, exc_info=error)
+        left = names_of(still_done(run))
+        _log.error("run %r: its rollback was broken off by %r and leaves %s", run.run_id, broken, left, exc_info=error)
         _end(run, RunStatus.ROLLBACK_FAILED, broken)
         raise
 

@@ -70,7 +70,7 @@ class Join:
         self.failures: dict[str, BaseException] = {}
         self.settled = self._is_certain()
         self.passing: BaseException | None = None
-        """What is no `Exception`, and leaves the run as it is."""
+        """What leaves the state as it is: no `Exception`, or a mistake in the workflow."""
 
     async def results(self, timeout: float | None, bulkhead: int | None) -> BranchResults[Any]:
         """Run the branches until the verdict; those that it cuts off have stopped before it is told.
@@ -137,9 +137,6 @@ class Join:
             run.tell(BranchStarted, self.task, name)
         try:
             value = await attempt(run, unit, args, part, [1])
-        except Exception as error:
-            self.failures[name] = error  # here a failure becomes a fact
-            self._go_on(name, error)
         except BaseException as error:
             self._leave(name, error)
         else:
@@ -183,19 +180,23 @@ class Join:
         return passing
 
     def _leave(self, name: str, error: BaseException) -> None:
-        """A branch was cut off, or raised what is no `Exception`, or both: its own nursery may have put them in a group.
+        """A branch has failed, was cut off, or raised what passes; or more of these: its own nursery may have put them in a group.
 
         Only the cancel may leave by our nursery, which puts whatever else passes it in a group of its own.
         """
         cancel, rest = parted(error)
-        if isinstance(rest, Exception):
-            self.failures[name] = rest  # here a failure becomes a fact, though nobody waits for it
+        if isinstance(rest, Exception) and rest is not self.run.mistake:
+            self.failures[name] = rest  # here a failure becomes a fact, even if nobody waits for it any more
             self._go_on(name, rest)
         else:
             self._tell_end(name, "cancelled", None)
-        if rest is not None and not isinstance(rest, Exception):
-            self.passing = self.passing or rest
-            self.settled = True
-            self.nursery.cancel_scope.cancel(f"{type(rest).__name__} passes through {self.task}")
+            if rest is not None:
+                self._pass(rest)
         if cancel is not None:
             raise cancel
+
+    def _pass(self, error: BaseException) -> None:
+        """End them all by what is no branch's own affair."""
+        self.passing = self.passing or error
+        self.settled = True
+        self.nursery.cancel_scope.cancel(f"{type(error).__name__} passes through {self.task}")

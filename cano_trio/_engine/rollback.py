@@ -141,6 +141,14 @@ async def roll_back(run: Run) -> Rollback:
     )
 
 
+def still_done(run: Run) -> list[Enum]:
+    """The states of what a rollback that was broken off has not come to, last things first."""
+    states: list[Enum] = []
+    for entry in reversed(run.done):
+        states += still_done(entry) if isinstance(entry, Run) else [entry.undo.step.state]
+    return states
+
+
 async def undo_branches(run: Run, kept: Collection[str]) -> None:
     """Undo those branches of the present state without which it goes on: they failed halfway, or came too late.
 
@@ -164,10 +172,12 @@ async def undo_branches(run: Run, kept: Collection[str]) -> None:
         if len(undoing.outstanding) == failed:
             run.done.remove(entry)
     try:
-        if undoing.failed:
-            raise undoing.failed[0][1]
-        if undoing.left:
-            raise CompensationTimeout(run.step.label, run.compensation_timeout)
+        if undoing.failed or undoing.left:
+            late = CompensationTimeout(run.step.label, run.compensation_timeout)
+            run.mistake = (
+                undoing.failed[0][1] if undoing.failed else late
+            )  # no `on_error` may lead past what still stands
+            raise run.mistake
     finally:
         del undoing  # the failure in it holds this frame by its traceback
 
@@ -188,16 +198,18 @@ class _Undoing:
     async def back_through(self, run: Run) -> None:
         """Undo what a run has done, and where it ran a child workflow, what that did."""
         place = run.step, run.seq, run.visits[:]
-        while run.done:
-            entry = run.done[-1]
-            if isinstance(entry, Run):
-                await self.back_through(entry)
-            else:
-                run.step, run.seq = entry.undo.step, entry.seq
-                run.visits[run.step.index] = entry.visit
-                await self.undo(run, entry)
-            run.done.pop()  # only now: of a rollback that is broken off, the rest stays in the list
-        run.step, run.seq, run.visits = place
+        try:
+            while run.done:
+                entry = run.done[-1]
+                if isinstance(entry, Run):
+                    await self.back_through(entry)
+                else:
+                    run.step, run.seq = entry.undo.step, entry.seq
+                    run.visits[run.step.index] = entry.visit
+                    await self.undo(run, entry)
+                run.done.pop()  # only now: of a rollback that is broken off, the rest stays in the list
+        finally:
+            run.step, run.seq, run.visits = place
 
     async def undo(self, run: Run, entry: Entry) -> None:
         """Undo one piece of work, or note why not."""

@@ -126,7 +126,7 @@ class Run:
         self.error: BaseException | None = None
         """The failure that led to the present state by an `on_error`."""
         self.mistake: Exception | None = None
-        """What a `retry_on` of the user's raised: a mistake in the workflow, which no `on_error` leads anywhere."""
+        """What no `on_error` leads anywhere: what a `retry_on` of the user's raised, or a branch that can't be undone."""
         self.joined: BranchResults[Any] | None = None
         """What the branches came to that led to the present state."""
         self.attempts = 1

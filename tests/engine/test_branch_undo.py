@@ -113,6 +113,17 @@ async def test_a_superfluous_branch_that_can_not_be_undone_fails_the_split(autoj
     assert diary[-2:] == ["cancel b r/0/b:1", "cancel a r/0/b:0"]
 
 
+@pytest.mark.parametrize("rule", [Split.any, Split.all])
+async def test_no_on_error_leads_past_a_branch_that_can_not_be_undone(rule: Any, autojump_clock: MockClock) -> None:
+    """What still stands is undone with the whole run: the run would end elsewhere, and nobody would know of it."""
+    diary: list[str] = []
+    books = [Book("a", diary, 1), Book("b", diary, 5, undo_fails=1), Book("c", diary, 6, fails=True)]
+    flow = workflow(rule(books, Step.PACK), diary, on_error={Exception: Step.SORRY})
+    with pytest.raises(TypeError, match="not now"):
+        await flow.run(run_id="r")
+    assert sorted(entry.split()[1] for entry in diary if entry.startswith("cancel")) == ["a", "b"]
+
+
 async def test_a_join_that_failed_and_is_led_on_leaves_nothing_done(autojump_clock: MockClock) -> None:
     """Where `on_error` leads a failed join on, its branches have been undone first: nobody else would."""
     diary: list[str] = []

@@ -13,11 +13,14 @@ from cano_trio import (
     AttemptFailed,
     AttemptStarted,
     AttemptTimeout,
+    BatchResults,
+    BatchTask,
     IllegalTransition,
     Retry,
     RetryExhausted,
     RetryScheduled,
     RunContext,
+    Split,
     Task,
     TaskConfig,
     TaskFailed,
@@ -324,6 +327,43 @@ async def test_no_on_error_leads_a_predicates_mistake_anywhere(recorder: Recorde
     with pytest.raises(LookupError, match="in the predicate"):
         await work.orchestrate(observers=[recorder])
     assert [event.next_state for event in recorder.of(TaskFailed)] == [None]
+
+
+async def test_a_predicates_mistake_passes_by_batches_and_splits() -> None:
+    """A retry_on function that raises fails no item and no branch, but the run: neither results nor a rule hide it."""
+
+    def broken(error: Exception) -> bool:
+        raise LookupError("in the predicate")
+
+    class Items(BatchTask[Step, int, int]):
+        item_retry_on = staticmethod(broken)
+
+        async def load(self) -> list[int]:
+            return [1, 2]
+
+        async def process_item(self, item: int, /) -> int:
+            raise OSError("real")
+
+        async def finish(self, results: BatchResults[int, int], /) -> Literal[Step.DONE]:
+            return Step.DONE
+
+    batch = Workflow(Step, initial=Step.WORK, exits=[Step.DONE])
+    batch.register(Step.WORK, Items(), on_error={Exception: Step.DONE})
+    split = Workflow(Step, initial=Step.WORK, exits=[Step.DONE])
+
+    @split.branch(retry_on=broken)
+    async def fails() -> int:
+        raise OSError("real")
+
+    async def works() -> int:
+        return 1
+
+    rule = Split.any([fails, works], Step.DONE, collect=True)
+    split.register_split(Step.WORK, rule, on_error={Exception: Step.DONE})
+    for work in (batch, split):
+        with pytest.raises(LookupError, match="in the predicate") as caught:
+            await work.orchestrate()
+        assert repr(caught.value.__cause__) == "OSError('real')"
 
 
 async def test_retry_after_may_exceed_the_policys_maximum(autojump_clock: trio.testing.MockClock) -> None:

@@ -185,7 +185,10 @@ async def test_an_interrupt_rolls_back_too(error: BaseException, recorder: Recor
 
 
 async def test_a_second_interrupt_breaks_the_rollback_off(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """A Ctrl-C in a compensation is no failure of it: it leaves at once; the run's end is told, its failure is logged."""
+    """A Ctrl-C in a compensation is no failure of it: it leaves at once; the run's end is told, its failure is logged.
+
+    So is what is not undone, the state that was being undone included; the run's own state is where it failed.
+    """
     ledger = Ledger()
     interrupt = KeyboardInterrupt()
 
@@ -198,8 +201,9 @@ async def test_a_second_interrupt_breaks_the_rollback_off(recorder: Recorder, ca
     assert caught.value is interrupt
     assert ledger.log == ["A", "B"]
     (ended,) = recorder.of(RunEnded)
-    assert (ended.status, ended.error) == (RunStatus.ROLLBACK_FAILED, interrupt)
+    assert (ended.status, ended.error, ended.state) == (RunStatus.ROLLBACK_FAILED, interrupt, Step.C)
     (record,) = caplog.records
+    assert record.message.endswith("was broken off by KeyboardInterrupt() and leaves B, A")
     assert record.exc_info is not None
     assert record.exc_info[1] is DOWN
 

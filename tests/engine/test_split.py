@@ -1010,3 +1010,14 @@ def test_items_are_no_string() -> None:
     for items in wrong:
         with pytest.raises(TypeError, match="Pass a list, or a dict of names"):
             Split.over(trio.sleep, items, Step.DONE)
+
+
+def test_what_no_split_is_made_of() -> None:
+    """What holds no branches, and what is no rule, is refused where the split is made, with what to pass."""
+    wrong: list[Any] = [trio.sleep, "abc", None, 3]
+    for branches in wrong:
+        with pytest.raises(TypeError, match=r"was given the branches .* Pass a list, or a dict of names"):
+            Split.all(branches, Step.MERGE)
+    rule: Any = "all"
+    with pytest.raises(TypeError, match=r"was given the rule .all.\. Pass a JoinRule"):
+        Split.over(trio.sleep, [1], Step.DONE, rule=rule)
