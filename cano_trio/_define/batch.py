@@ -182,7 +182,8 @@ class BatchOptions(TaskOptions[S], total=False):
     """What `Workflow.batch` takes as keywords: `TaskOptions`, which hold for the whole (load, all items, finish), and these.
 
     Args:
-        concurrency: how many items at once; or a `trio.CapacityLimiter`, which several batches may share.
+        concurrency: how many items at once; or a `trio.CapacityLimiter`, which several batches may share, but no batch
+            with one that an item of it waits for: each would wait for the other's tokens.
         item_retry: how a failed item is tried again; not at all by default.
         item_retry_on: which failures of an item are tried again: as ``retry_on``.
         item_timeout: seconds that one attempt at an item may take; no limit by default.

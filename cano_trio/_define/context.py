@@ -68,7 +68,10 @@ class RunContext:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every re-run of this piece of work, and of no other: give it to outside services."""
+        """The same for every re-run of this piece of work, and of no other: give it to outside services.
+
+        It is ``run/seq``; for a part of a state's work with what the part is, such as ``/i:3`` for an item of a batch.
+        """
         return f"{self._run.key}/{self.seq}{self._part}"
 
     @property

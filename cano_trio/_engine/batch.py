@@ -39,7 +39,7 @@ def bind_batch(step: Any, plan: Plan[Any], binder: Binder) -> None:
     concurrency = knobs["concurrency"]
 
     async def cycle(run: Run, number: int) -> Any:
-        items = await load.once(run, number)
+        items = await load.once(run, number, part="/load")
         limiter = trio.CapacityLimiter(concurrency) if isinstance(concurrency, int) else concurrency
         if not isinstance(items, Sequence) or isinstance(items, (str, bytes)):
             raise TypeError(f"{load.label} returned {items!r}. Return a list, or another sequence of items.")

@@ -125,6 +125,11 @@ def begun(run: Run, undo: Undo, part: str) -> Entry:
     return new
 
 
+def in_doubt(run: Run) -> tuple[Enum, ...]:
+    """The states of a run of whose work nobody knows whether it was done; those of its child workflows are not its own."""
+    return tuple(entry.undo.step.state for entry in run.done if isinstance(entry, Entry) and entry.in_doubt)
+
+
 async def roll_back(run: Run) -> Rollback:
     """Undo all that a run has done, last things first; shielded from every cancel, within its `compensation_timeout`."""
     begun_at = run.clock()

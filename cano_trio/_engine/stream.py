@@ -245,7 +245,7 @@ class Stream:
     async def _open(self) -> Any:
         unit = self.parts.open
         cursor = None if self.packed is None else self.parts.codec.unpack(self.packed)
-        return await attempt(self.run, unit, (cursor, *unit.args))
+        return await attempt(self.run, unit, (cursor, *unit.args), "/open")
 
     async def _consume(self) -> Any:
         """Take items until the source is over or the run is cancelled; or until a flush names a state, which is given."""
@@ -306,7 +306,7 @@ class Stream:
             if not self._tolerates(error):
                 raise
             # Inside `except`: what can't be kept as a dead letter, either, fails with the item's failure as its context.
-            await self._bury(item, error, part)
+            await self._bury(item, error)
             return
         if not isinstance(result, tuple) or len(result) != 2:  # pyright: ignore[reportUnknownArgumentType]
             raise TypeError(f"{unit.label} returned {result!r}. Return a pair of the output and the cursor.")
@@ -322,9 +322,10 @@ class Stream:
         self.errors += 1
         return self.errors <= self.parts.max_errors
 
-    async def _bury(self, item: Any, error: Exception, part: str) -> None:
+    async def _bury(self, item: Any, error: Exception) -> None:
         unit = self.parts.dead_letter
         if unit is not None:
+            part = f"/w:{self.windows}/i:{self.taken - 1}/dead_letter"
             await attempt(self.run, unit, (item, error, *unit.args), part)
 
     async def _flush(self) -> Any:

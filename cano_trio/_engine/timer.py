@@ -25,7 +25,7 @@ def bind_timer(step: Any, plan: Plan[Any], binder: Binder) -> None:
     go_on = binder.unit(plan.methods["after_wait"], writes=True)
 
     async def cycle(run: Run, number: int) -> Any:
-        due = await ask.once(run, number)
+        due = await ask.once(run, number, part="/wait")
         # Here the due time becomes a fact: from now on the run waits for nothing else.
         if _is_instant(due):
             await _sleep_until(run, due)

@@ -76,10 +76,10 @@ class Unit:
         self.takes_draft = any(give is _give_draft for _, give in varying)
         """It is given the run's data to change them."""
 
-    async def once(self, run: Run, number: int, *given: object) -> Any:
+    async def once(self, run: Run, number: int, *given: object, part: str = "") -> Any:
         """Call it without any retry, as a part of attempt `number` of a greater unit."""
         args = (*given, *self.args)
-        return await self.call(*(args if self.fill is None else self.fill(run, number, args, "")))
+        return await self.call(*(args if self.fill is None else self.fill(run, number, args, part)))
 
 
 def _filler(

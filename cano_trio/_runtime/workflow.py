@@ -16,6 +16,7 @@ from .._define.config import TaskConfig
 from .._define.definition import Definition, OnFailure, check_resources
 from .._engine.execute import execute
 from .._engine.lifecycle import Resources
+from .._engine.rollback import in_doubt
 from .._engine.run import Run as EngineRun
 from .._observe.observer import Observer
 from .handle import Run
@@ -37,6 +38,8 @@ class RunResult(Generic[S_co, D_co]):
         data: its data, as the last state left them; None for a workflow without data.
         path: the states it entered, the exit last; the latest 1,000.
         elapsed: seconds from its start to its end.
+        in_doubt: the states whose `CompensatableTask` failed, and was led on by an ``on_error``: nobody knows whether they
+            had an effect.
     """
 
     run_id: str
@@ -44,6 +47,7 @@ class RunResult(Generic[S_co, D_co]):
     data: D_co
     path: tuple[S_co, ...]
     elapsed: float
+    in_doubt: tuple[S_co, ...] = ()
 
 
 @final
@@ -188,6 +192,7 @@ class Workflow(Definition[S, D]):
             data=run.data(),
             path=cast("tuple[S, ...]", run.trail()),
             elapsed=run.elapsed,
+            in_doubt=cast("tuple[S, ...]", in_doubt(run) if run.done else ()),
         )
 
     @overload

@@ -46,9 +46,7 @@ async def test_a_workflow_may_be_its_own_child() -> None:
 async def test_one_without_an_end_is_undone_in_full() -> None:
     """It fails while there is room on Python's stack to undo what was done so deep, and says what to do."""
     log: list[int] = []
-    with pytest.raises(
-        RecursionError, match=r"workflows stand in each other already"
-    ) as caught:
+    with pytest.raises(RecursionError, match=r"workflows stand in each other already") as caught:
         await rounds(10**6, log).run()
     assert log == []
     context = failure_context(caught.value)

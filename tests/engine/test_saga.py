@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -640,3 +640,23 @@ def test_what_does_not_fit_together() -> None:
     ) in told
     assert ("E17", "C", "other.compensate: it takes a int, but other.run gives a str") in told
     assert ("E17", "D", "Named.run: its receipt is a str, but the class names int") in told
+
+
+async def test_a_run_that_ends_well_tells_what_is_in_doubt() -> None:
+    """Work that failed, and was led on, may have had its effect: the result names its state."""
+    work = Workflow(Doubt, initial=Doubt.CHARGE, exits=[Doubt.DECLINED, Doubt.PAID])
+
+    @work.compensatable(Doubt.CHARGE, retry=Retry.none(), on_error={OSError: Doubt.DECLINED})
+    async def charge() -> tuple[Literal[Doubt.PAID], int]:
+        raise OSError("no answer")
+
+    @charge.compensate
+    async def refund(receipt: int) -> None: ...
+
+    assert (await work.run()).in_doubt == (Doubt.CHARGE,)
+
+
+class Doubt(Enum):
+    CHARGE = auto()
+    PAID = auto()
+    DECLINED = auto()
