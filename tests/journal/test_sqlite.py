@@ -14,6 +14,7 @@ from cano_trio import DuplicateRun, JournalError, JournalUnavailable, LeaseLost
 from cano_trio._journal.rows import Cursor
 from cano_trio._journal.sqlite.journal import SqliteJournal
 from cano_trio._journal.sqlite.schema import APPLICATION_ID, STEPS, open_reader, open_writer
+from tests.journal.faulty import FaultyDisk
 from tests.journal.rows import fence_of, new, step
 
 
@@ -166,3 +167,61 @@ async def test_a_closed_journal_says_so(tmp_path: Path) -> None:
             await journal.runs()
             with pytest.raises(JournalError, match="open already"):
                 await journal.__aenter__()
+
+
+@pytest.mark.parametrize("fails", ["write", "sync"])
+async def test_a_failing_disk_ends_the_journal(tmp_path: Path, fails: str) -> None:
+    """A write or sync that fails ends the journal: that commit and all later ones raise; what was acknowledged is there.
+
+    The outcome of the failed one is unknown until the file is opened again; then it is either whole or not there at all.
+    """
+    disk = FaultyDisk(f"faulty {fails}")
+    async with SqliteJournal(tmp_path / "runs.db", vfs=disk.name) as journal:
+        fence = (await journal.create(new("a"))).fence
+        await journal.commit(step("a", fence))
+        disk.fails = fails
+        for _ in range(2):
+            with pytest.raises(JournalError, match="is used no more") as caught:
+                await journal.commit(step("a", replace(fence, rev=1)))
+            assert not isinstance(caught.value, JournalUnavailable)
+            assert isinstance(caught.value.__cause__, apsw.IOError)
+            disk.fails = None  # a disk that comes back is not trusted
+    async with SqliteJournal(tmp_path / "runs.db") as journal:
+        rev = (await journal.load("a")).record.rev
+        assert rev in {1, 2}
+        assert len(await journal.history("a")) == rev
+
+
+async def test_every_commit_is_synced(tmp_path: Path) -> None:
+    """P1: between a commit's call and its return the disk is told to sync."""
+    disk = FaultyDisk("counting")
+    async with SqliteJournal(tmp_path / "runs.db", vfs=disk.name) as journal:
+        fence = (await journal.create(new("a"))).fence
+        for rev in range(3):
+            disk.calls.clear()
+            await journal.commit(step("a", replace(fence, rev=rev)))
+            assert disk.calls[-1] == "sync"
+
+
+async def test_waiting_commits_share_a_sync(tmp_path: Path) -> None:
+    """A hundred commits at once take a few syncs, not a hundred."""
+    disk = FaultyDisk("sharing")
+    async with SqliteJournal(tmp_path / "runs.db", vfs=disk.name) as journal:
+        fences = [(await journal.create(new(f"r{index}"))).fence for index in range(100)]
+        disk.calls.clear()
+        async with trio.open_nursery() as nursery:
+            for index, fence in enumerate(fences):
+                nursery.start_soon(journal.commit, step(f"r{index}", fence))
+        assert 1 <= disk.calls.count("sync") <= 20
+
+
+async def test_a_batch_is_bounded(tmp_path: Path) -> None:
+    """Commits of more than 4 MB together are not kept for one transaction, however many wait."""
+    disk = FaultyDisk("bounded")
+    async with SqliteJournal(tmp_path / "runs.db", vfs=disk.name) as journal:
+        fences = [(await journal.create(new(f"r{index}"))).fence for index in range(12)]
+        disk.calls.clear()
+        async with trio.open_nursery() as nursery:
+            for index, fence in enumerate(fences):
+                nursery.start_soon(journal.commit, replace(step(f"r{index}", fence), data=b"x" * 1_000_000))
+        assert disk.calls.count("sync") >= 3

@@ -30,6 +30,7 @@ class SqliteJournal:
     Args:
         path: the file; it is made if there is none. Beside it lies a folder with a lock file for each process.
         patience: how long to wait while another process holds the file, in seconds.
+        vfs: SQLite's access to files, by the name it is registered under; None for that of the system.
 
     >>> import tempfile, trio
     >>> async def main():
@@ -40,9 +41,10 @@ class SqliteJournal:
     ()
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, patience: float = 5.0) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, patience: float = 5.0, vfs: str | None = None) -> None:
         self._path = str(Path(path).absolute())
         self._patience = patience
+        self._vfs = vfs
         self._locks = OwnerLocks(Path(f"{self._path}.owners"))
         self._open: tuple[Writer, apsw.Connection] | None = None
         self._one_reader = trio.CapacityLimiter(1)
@@ -134,9 +136,9 @@ class SqliteJournal:
 
     def _connect(self) -> tuple[apsw.Connection, apsw.Connection]:
         try:
-            db = open_writer(self._path, self._patience)
+            db = open_writer(self._path, self._patience, vfs=self._vfs)
             try:
-                return db, open_reader(self._path, self._patience)
+                return db, open_reader(self._path, self._patience, vfs=self._vfs)
             except BaseException:
                 db.close()
                 raise

@@ -44,12 +44,13 @@ The log has no index by run, which would halve the speed of writing: each row kn
 """
 
 
-def open_writer(path: str, patience: float, steps: Sequence[str] = STEPS) -> apsw.Connection:
+def open_writer(path: str, patience: float, *, vfs: str | None = None, steps: Sequence[str] = STEPS) -> apsw.Connection:
     """The connection that writes, to a file that is up to date.
 
     Args:
         path: the file; it is made if there is none.
         patience: how long to wait for another process, in seconds.
+        vfs: SQLite's access to files; None for that of the system.
         steps: what makes a file of each version one of the next.
 
     Raises:
@@ -60,7 +61,7 @@ def open_writer(path: str, patience: float, steps: Sequence[str] = STEPS) -> aps
         raise JournalError(
             f"SQLite {apsw.sqlite_lib_version()} can lose commits of two processes. Install apsw>=3.51.3."
         )
-    db = apsw.Connection(path)
+    db = apsw.Connection(path, vfs=vfs)
     try:
         db.set_busy_handler(patiently(patience))
         _refuse_strangers(db, path, len(steps))  # before the pragmas, which would change its file
@@ -77,9 +78,9 @@ def open_writer(path: str, patience: float, steps: Sequence[str] = STEPS) -> aps
     return db
 
 
-def open_reader(path: str, patience: float) -> apsw.Connection:
+def open_reader(path: str, patience: float, *, vfs: str | None = None) -> apsw.Connection:
     """A second connection to a file that is open for writing."""
-    db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
     db.set_busy_handler(patiently(patience))
     db.execute("PRAGMA query_only=ON; PRAGMA mmap_size=0; PRAGMA trusted_schema=OFF").fetchall()
     return db

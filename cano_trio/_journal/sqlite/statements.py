@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 import apsw
 import msgspec
 
-from ..._errors import DuplicateRun, LeaseLost, RunNotFound
+from ..._errors import DuplicateRun, JournalError, LeaseLost, RunNotFound
 from ..._observe.status import RunStatus
 from ..rows import Commit, Cursor, Fence, LogRow, NewRun, Outcome, Position, RunRecord, StoredError, StoredRun
 from .owners import OwnerLocks
@@ -25,14 +27,28 @@ INSERT_RUN = (
     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,0,0)"
 )
 INSERT_LOG = (
-    f"INSERT INTO cano_log({LOG}, id, run, prior)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?,(SELECT last_log FROM cano_run WHERE number=?)))"
+    f"INSERT INTO cano_log({LOG}, id, run, prior) VALUES ",
+    "(?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?,(SELECT last_log FROM cano_run WHERE number=?)))",
+    "",
 )
 UPDATE_RUN = (
-    "UPDATE cano_run SET rev=rev+1, crashes=0, state=?, status=?, seq=?, entered_at=?, due_at=?, deadline_at=?, reason=?,"
-    " error=?, data=coalesce(?,data), last_log=coalesce(?,last_log), owner=iif(?,NULL,owner)"
-    " WHERE number=? AND owner=? AND epoch=? AND rev=?"
+    (
+        "WITH new(state, status, seq, entered_at, due_at, deadline_at, reason, error, data, last_log, release, number, owner,"
+        " epoch, rev) AS (VALUES "
+    ),
+    "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    (
+        ") UPDATE cano_run SET rev=new.rev+1, crashes=0, state=new.state, status=new.status, seq=new.seq,"
+        " entered_at=new.entered_at, due_at=new.due_at, deadline_at=new.deadline_at, reason=new.reason, error=new.error,"
+        " data=coalesce(new.data,cano_run.data), last_log=coalesce(new.last_log,cano_run.last_log),"
+        " owner=iif(new.release,NULL,cano_run.owner) FROM new WHERE cano_run.number=new.number AND cano_run.owner=new.owner"
+        " AND cano_run.epoch=new.epoch AND cano_run.rev=new.rev"
+    ),
 )
+CHUNKS = (64, 8, 1)
+"""How many rows one statement writes: SQLite's driver lets the interpreter go at every step, and beside a busy loop it
+gets it back late."""
+
 FORGET_CURSORS = "DELETE FROM cano_cursor WHERE run=? AND seq<=?"
 FORGET_OUTCOMES = "DELETE FROM cano_outcome WHERE run=? AND seq<=?"
 KEEP_CURSOR = "INSERT OR REPLACE INTO cano_cursor(run, seq, part, body) VALUES (?,?,?,?)"
@@ -87,16 +103,31 @@ def commit_together(db: apsw.Connection, commits: Sequence[Commit]) -> None:
     """
     first = (db.execute("SELECT max(id) FROM cano_log").get or 0) + 1
     rows, updates = _numbered(commits, first)
-    if rows:
-        db.executemany(INSERT_LOG, rows)
+    _write_rows(db, INSERT_LOG, rows)
     before = db.total_changes()
-    db.executemany(UPDATE_RUN, updates)
+    _write_rows(db, UPDATE_RUN, updates)
     if db.total_changes() - before != len(commits):
         lost = commits[0]
         raise LeaseLost(lost.run_id, lost.fence.owner, lost.position.seq)
     for statement, parameters in _kept(commits):
         if parameters:
             db.executemany(statement, parameters)
+
+
+def _write_rows(db: apsw.Connection, statement: tuple[str, str, str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write rows in large chunks first, so that there are few statements, and few different ones."""
+    begun = 0
+    for size in CHUNKS:
+        while begun + size <= len(rows):
+            db.execute(_of_rows(statement, size), tuple(chain.from_iterable(rows[begun : begun + size])))
+            begun += size
+
+
+@cache
+def _of_rows(statement: tuple[str, str, str], count: int) -> str:
+    """A statement for that many rows, of its beginning, what stands for a row, and its end."""
+    head, row, tail = statement
+    return f"{head}{','.join([row] * count)}{tail}"
 
 
 def _numbered(commits: Sequence[Commit], first: int) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
@@ -128,7 +159,10 @@ def renew(db: apsw.Connection, locks: OwnerLocks, owner: str, until: float) -> N
     taken = db.execute("SELECT lease_until IS NULL FROM cano_owner WHERE owner=?", (owner,)).get
     if taken:
         raise LeaseLost(None, owner)
-    locks.hold(owner)
+    try:
+        locks.hold(owner)
+    except OSError as error:
+        raise JournalError(f"the lock of process {owner} can't be held: {error}") from error
     db.execute("INSERT OR REPLACE INTO cano_owner(owner, lease_until) VALUES (?,?)", (owner, until))
 
 

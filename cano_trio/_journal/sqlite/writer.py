@@ -23,7 +23,7 @@ T = TypeVar("T")
 MOST_ROWS = 500
 MOST_BYTES = 4 * 1024 * 1024
 
-REFUSALS = (JournalError, apsw.ConstraintError, apsw.TooBigError, TypeError, ValueError, OverflowError, OSError)
+REFUSALS = (JournalError, apsw.ConstraintError, apsw.TooBigError, TypeError, ValueError, OverflowError)
 """What concerns one job, and not its neighbours: their rows stay."""
 
 PASSING = (apsw.BusyError, apsw.LockedError, apsw.FullError)
