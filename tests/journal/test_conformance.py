@@ -46,6 +46,8 @@ async def test_a_lone_surrogate_is_refused_alone(journal: Journal) -> None:
     """An id that has no UTF-8 form is refused, and leaves nothing behind."""
     with pytest.raises(UnicodeEncodeError):
         await journal.create(new("\ud800"))
+    with pytest.raises(RunNotFound):
+        await journal.load("\ud800")
     assert await journal.runs() == ()
 
 

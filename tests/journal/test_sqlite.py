@@ -225,3 +225,35 @@ async def test_a_batch_is_bounded(tmp_path: Path) -> None:
             for index, fence in enumerate(fences):
                 nursery.start_soon(journal.commit, replace(step(f"r{index}", fence), data=b"x" * 1_000_000))
         assert disk.calls.count("sync") >= 3
+
+
+@pytest.mark.parametrize(
+    "change", ["status='gone'", "labels=x'5b5b'", "error=x'00'", "labels=x'" + "5b" * 100_000 + "'"]
+)
+async def test_a_row_that_was_edited_is_refused(tmp_path: Path, change: str) -> None:
+    """A row that no journal wrote is a `JournalError` that names the run; the other runs are read as before."""
+    path = tmp_path / "runs.db"
+    async with SqliteJournal(path) as journal:
+        await journal.create(new("edited"))
+        await journal.create(new("whole"))
+        db = apsw.Connection(str(path))
+        db.execute(f"UPDATE cano_run SET {change} WHERE run_id='edited'")
+        db.close()
+        with pytest.raises(JournalError, match="'edited' can't be read"):
+            await journal.load("edited")
+        with pytest.raises(JournalError, match="'edited' can't be read"):
+            await journal.claim("edited", "two", now=0.0)
+        assert (await journal.load("whole")).record.run_id == "whole"
+
+
+async def test_a_broken_page_is_told(tmp_path: Path) -> None:
+    """A file whose pages are overwritten is a `JournalError`, at opening or at reading, and never a wrong answer."""
+    path = tmp_path / "runs.db"
+    async with SqliteJournal(path) as journal:
+        for index in range(50):
+            await journal.create(new(f"r{index}", data=b"x" * 1000))
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    with pytest.raises(JournalError, match="malformed"):
+        async with SqliteJournal(path) as journal:
+            await journal.runs()

@@ -227,13 +227,24 @@ def runs(
 
 def _found(db: apsw.Connection, run_id: str) -> StoredRun:
     """A run without what is kept beside it."""
-    row = db.execute(f"SELECT {RECORD}, data FROM cano_run WHERE run_id=?", (run_id,)).fetchone()
+    try:
+        row = db.execute(f"SELECT {RECORD}, data FROM cano_run WHERE run_id=?", (run_id,)).fetchone()
+    except UnicodeEncodeError:  # no run has such an id
+        row = None
     if row is None:
         raise RunNotFound(run_id)
     return StoredRun(record=_record(row), data=row[-1])
 
 
 def _record(row: Sequence[Any]) -> RunRecord:
+    """A run, as it was written."""
+    try:
+        return _decoded(row)
+    except ValueError as error:  # of msgspec, of the status
+        raise JournalError(f"run {row[1]!r} can't be read: {error}. Its row was changed by something else.") from error
+
+
+def _decoded(row: Sequence[Any]) -> RunRecord:
     number, run_id, workflow, version, state, status, seq, entered, due, deadline, reason, error, *rest = row
     labels, priority, parent, owner, epoch, rev, crashes = rest[:7]
     position = Position(
