@@ -53,8 +53,12 @@ from ._errors import DataTooLarge as DataTooLarge
 from ._errors import DataTypeMismatch as DataTypeMismatch
 from ._errors import DefinitionError as DefinitionError
 from ._errors import DrainTimeout as DrainTimeout
+from ._errors import DuplicateRun as DuplicateRun
 from ._errors import IllegalTransition as IllegalTransition
+from ._errors import JournalError as JournalError
+from ._errors import JournalUnavailable as JournalUnavailable
 from ._errors import KeyNotFound as KeyNotFound
+from ._errors import LeaseLost as LeaseLost
 from ._errors import MailboxFull as MailboxFull
 from ._errors import MessageError as MessageError
 from ._errors import MessageRejected as MessageRejected
@@ -72,6 +76,7 @@ from ._errors import RollbackFailed as RollbackFailed
 from ._errors import RunAlreadyEnded as RunAlreadyEnded
 from ._errors import RunCancelled as RunCancelled
 from ._errors import RunError as RunError
+from ._errors import RunNotFound as RunNotFound
 from ._errors import RunTimeout as RunTimeout
 from ._errors import SourceNotClosed as SourceNotClosed
 from ._errors import SplitFailed as SplitFailed
@@ -160,6 +165,7 @@ __all__ = [
     "DataTypeMismatch",
     "DefinitionError",
     "DrainTimeout",
+    "DuplicateRun",
     "Event",
     "FailureContext",
     "HealthLevel",
@@ -167,7 +173,10 @@ __all__ = [
     "IllegalTransition",
     "ItemResult",
     "JoinRule",
+    "JournalError",
+    "JournalUnavailable",
     "KeyNotFound",
+    "LeaseLost",
     "Limiter",
     "LimiterStatistics",
     "MailboxFull",
@@ -213,6 +222,7 @@ __all__ = [
     "RunContext",
     "RunEnded",
     "RunError",
+    "RunNotFound",
     "RunResult",
     "RunStarted",
     "RunStatus",

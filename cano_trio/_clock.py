@@ -49,3 +49,8 @@ def seconds_until(instant: datetime) -> float:
             f"{instant!r} has no time zone. Use a timezone-aware datetime, such as datetime.now(timezone.utc)."
         )
     return (instant - now()).total_seconds()
+
+
+def monotonic() -> float:
+    """Seconds of the host's monotonic clock: the same in all its processes, and readable in any thread."""
+    return time.monotonic()

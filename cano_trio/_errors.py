@@ -36,6 +36,11 @@
     |   |-- ResourceNotOpen (RuntimeError)
     |   |-- ResourceDuplicateKey (ValueError)
     |   `-- TeardownTimeout (TimeoutError)
+    |-- JournalError                      what is written down of runs, and who may write it
+    |   |-- JournalUnavailable
+    |   |-- LeaseLost
+    |   |-- DuplicateRun (ValueError)
+    |   `-- RunNotFound (LookupError)
     `-- StoreError                        MemoryStore
         |-- KeyNotFound (KeyError)
         `-- StoreTypeMismatch (TypeError)
@@ -681,6 +686,76 @@ class ResourceDuplicateKey(ResourceError, ValueError):
     def __init__(self, key: str) -> None:
         super().__init__(f"there already is a resource {key!r}. Give the second one another key.")
         self.key = key
+
+
+class JournalError(CanoError):
+    """The journal failed, or refuses what it was asked for. What it acknowledged before is on disk."""
+
+
+@final
+class JournalUnavailable(JournalError):
+    """The journal could not write for now, and has written nothing of it: the disk is full, or another process holds it.
+
+    Args:
+        path: its file.
+        reason: what it said.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"journal {path} can't be written for now: {reason}. Nothing was written; it may be tried again."
+        )
+        self.path = path
+        self.reason = reason
+
+
+@final
+class LeaseLost(JournalError):
+    """Another process has taken the run over, and nothing was written: whoever meets this stops, and undoes nothing.
+
+    Args:
+        run_id: the run; None for a whole process.
+        owner: the process whose write was refused.
+        seq: the visit it was to write.
+    """
+
+    def __init__(self, run_id: str | None, owner: str, seq: int | None = None) -> None:
+        what = "its runs" if run_id is None else f"run {run_id!r}"
+        at = "" if seq is None else f" at step {seq}"
+        super().__init__(f"process {owner} no longer holds {what}: its write{at} was refused, and nothing was written")
+        self.run_id = run_id
+        self.owner = owner
+        self.seq = seq
+
+
+@final
+class DuplicateRun(JournalError, ValueError):
+    """There is, or was, a run of that id.
+
+    Args:
+        run_id: the id.
+        status: where that run stands or stood, such as ``completed``.
+    """
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(
+            f"there already is a run {run_id!r}, {status}. Give the new one another id, or resume that one."
+        )
+        self.run_id = run_id
+        self.status = status
+
+
+@final
+class RunNotFound(JournalError, LookupError):
+    """The journal has no run of that id.
+
+    Args:
+        run_id: the id.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"the journal has no run {run_id!r}. `runs` lists those there are.")
+        self.run_id = run_id
 
 
 class StoreError(CanoError):

@@ -1,1 +1,1 @@
-"""What survives: how values are written down. Knows no workflow."""
+"""What survives: how values are written down, and where runs are. Knows no workflow."""

@@ -1,0 +1,33 @@
+"""Rows to write down in tests."""
+
+from __future__ import annotations
+
+from cano_trio import RunStatus
+from cano_trio._journal.rows import Commit, Fence, LogRow, NewRun, Position, StoredRun
+
+
+def at(seq: int, status: RunStatus = RunStatus.RUNNING) -> Position:
+    """A place in a run."""
+    return Position(state=f"S{seq}", status=status, seq=seq, entered_at=float(seq))
+
+
+def new(run_id: str, owner: str | None = "one", data: bytes = b"{}") -> NewRun:
+    """A run that begins."""
+    return NewRun(run_id=run_id, workflow="census", version=1, position=at(0), data=data, owner=owner)
+
+
+def finished(seq: int) -> LogRow:
+    """A state that is finished."""
+    return LogRow(seq=seq, state=f"S{seq}", next=f"S{seq + 1}", entered_at=float(seq), finished_at=seq + 0.5)
+
+
+def step(run_id: str, fence: Fence) -> Commit:
+    """The plainest commit of a transition."""
+    seq = fence.rev
+    return Commit(run_id=run_id, fence=fence, position=at(seq + 1), data=b"%d" % seq, log=(finished(seq),))
+
+
+def fence_of(stored: StoredRun | None) -> Fence:
+    """The fence of a claimed run."""
+    assert stored is not None
+    return stored.record.fence

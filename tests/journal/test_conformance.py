@@ -1,0 +1,279 @@
+"""What every journal does."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from cano_trio import DuplicateRun, LeaseLost, RunNotFound, RunStatus
+from cano_trio._journal.protocol import Journal
+from cano_trio._journal.rows import Commit, Cursor, Outcome, Position, StoredError
+from tests.journal.rows import at, fence_of, finished, new, step
+
+HOSTILE = ["it's", '"quoted"', "new\nline", "../../etc", "nul\x00nul", "\U0001f40b", "", "a" * 5000, "%s{}$1;--"]
+
+
+async def test_a_created_run_is_loaded_as_it_was(journal: Journal) -> None:
+    """What `create` returns and what `load` finds are the same, with every field kept."""
+    error = StoredError(type="ValueError", message="no", traceback="...", notes=("a", "b"))
+    position = Position(
+        state="S", status=RunStatus.BLOCKED, seq=3, entered_at=1.5, due_at=2.5, deadline_at=9.0, reason="r", error=error
+    )
+    run = replace(
+        new("a", data=b"\x00\xff"), position=position, labels={"team": "x"}, priority=-2, parent="p", version=7
+    )
+    record = await journal.create(run)
+    stored = await journal.load("a")
+    assert (stored.record, stored.data) == (record, b"\x00\xff")
+    assert (record.position, record.labels, record.priority, record.parent) == (position, {"team": "x"}, -2, "p")
+    assert (record.version, record.epoch, record.rev, record.crashes, record.owner) == (7, 1, 0, 0, "one")
+
+
+@pytest.mark.parametrize("run_id", HOSTILE)
+async def test_any_text_is_a_run_id(journal: Journal, run_id: str) -> None:
+    """An id with quotes, newlines, NUL or paths in it names its own run and no other."""
+    await journal.create(new("plain"))
+    await journal.create(new(run_id))
+    assert (await journal.load(run_id)).record.run_id == run_id
+    with pytest.raises(DuplicateRun):
+        await journal.create(new(run_id))
+
+
+async def test_a_lone_surrogate_is_refused_alone(journal: Journal) -> None:
+    """An id that has no UTF-8 form is refused, and leaves nothing behind."""
+    with pytest.raises(UnicodeEncodeError):
+        await journal.create(new("\ud800"))
+    with pytest.raises(RunNotFound):
+        await journal.load("\ud800")
+    assert await journal.runs() == ()
+
+
+async def test_an_id_is_used_once(journal: Journal) -> None:
+    """P8: a run of the same id is refused, told with the status of the one there, which stays untouched."""
+    record = await journal.create(new("a"))
+    with pytest.raises(DuplicateRun, match="running") as caught:
+        await journal.create(new("a", data=b"other"))
+    assert (caught.value.run_id, caught.value.status) == ("a", "running")
+    assert await journal.load("a") == replace(await journal.load("a"), record=record, data=b"{}")
+
+
+async def test_commits_follow_one_another(journal: Journal) -> None:
+    """Each commit moves the run and adds its row to the history; the new rev is the next fence's."""
+    fence = (await journal.create(new("a"))).fence
+    for seq in range(3):
+        assert await journal.commit(step("a", fence)) == seq + 1
+        fence = replace(fence, rev=seq + 1)
+    stored = await journal.load("a")
+    assert (stored.record.position, stored.data, stored.record.fence) == (at(3), b"2", fence)
+    assert await journal.history("a") == (finished(0), finished(1), finished(2))
+
+
+async def test_every_field_of_a_log_row_comes_back(journal: Journal) -> None:
+    """A row's receipt, messages, data, kind and part are kept as bytes and text."""
+    fence = (await journal.create(new("a"))).fence
+    row = replace(
+        finished(0), next=None, kind="undone", part="/b:left", attempts=4, receipt=b"r", messages=b"\x00", data=b""
+    )
+    await journal.commit(replace(step("a", fence), log=(row, finished(0))))
+    assert await journal.history("a") == (row, finished(0))
+
+
+async def test_a_stale_fence_is_refused(journal: Journal) -> None:
+    """P4: a commit with an older rev, another owner or another epoch raises `LeaseLost` and changes nothing."""
+    fence = (await journal.create(new("a"))).fence
+    await journal.commit(step("a", fence))
+    before = await journal.load("a")
+    good = replace(fence, rev=1)
+    for stale in (fence, replace(good, owner="two"), replace(good, epoch=2), replace(good, run=good.run + 1)):
+        with pytest.raises(LeaseLost) as caught:
+            await journal.commit(step("a", stale))
+        assert (caught.value.run_id, caught.value.owner) == ("a", stale.owner)
+    assert await journal.load("a") == before
+    assert len(await journal.history("a")) == 1
+
+
+async def test_data_stay_where_a_commit_has_none(journal: Journal) -> None:
+    """A commit without data moves the run, and leaves the data."""
+    fence = (await journal.create(new("a", data=b"kept"))).fence
+    await journal.commit(Commit(run_id="a", fence=fence, position=at(1)))
+    assert (await journal.load("a")).data == b"kept"
+
+
+async def test_cursors_are_overwritten_and_forgotten(journal: Journal) -> None:
+    """A cursor takes the place of the last of its visit and part; forgetting takes those of visits up to one."""
+    fence = (await journal.create(new("a"))).fence
+    first = Commit(
+        run_id="a",
+        fence=fence,
+        position=at(0),
+        cursors=(Cursor(0, "", b"1"), Cursor(0, "/b:l", b"2"), Cursor(1, "", b"3")),
+    )
+    await journal.commit(first)
+    await journal.commit(replace(first, fence=replace(fence, rev=1), cursors=(Cursor(0, "", b"4"),)))
+    assert (await journal.load("a")).cursors == (Cursor(0, "", b"4"), Cursor(0, "/b:l", b"2"), Cursor(1, "", b"3"))
+    await journal.commit(replace(first, fence=replace(fence, rev=2), forget_cursors=0, cursors=(Cursor(0, "x", b"5"),)))
+    assert (await journal.load("a")).cursors == (Cursor(0, "x", b"5"), Cursor(1, "", b"3"))
+
+
+async def test_outcomes_outlive_cursors(journal: Journal) -> None:
+    """Forgetting the cursors of a split leaves its outcomes until they are forgotten themselves."""
+    fence = (await journal.create(new("a"))).fence
+    outcome = Outcome(0, "/b:left", b"won")
+    commit = Commit(run_id="a", fence=fence, position=at(0), cursors=(Cursor(0, "", b""),), outcomes=(outcome,))
+    await journal.commit(commit)
+    gone = Commit(run_id="a", fence=replace(fence, rev=1), position=at(1), forget_cursors=0)
+    await journal.commit(gone)
+    stored = await journal.load("a")
+    assert (stored.cursors, stored.outcomes) == ((), (outcome,))
+    await journal.commit(replace(gone, fence=replace(fence, rev=2), forget_cursors=None, forget_outcomes=0))
+    assert (await journal.load("a")).outcomes == ()
+
+
+async def test_runs_start_with_a_commit_or_not_at_all(journal: Journal) -> None:
+    """A commit that starts a run whose id is used writes nothing, neither its own part nor the other runs."""
+    fence = (await journal.create(new("a"))).fence
+    with pytest.raises(DuplicateRun):
+        await journal.commit(replace(step("a", fence), starts=(new("child"), new("a"))))
+    assert (await journal.load("a")).record.rev == 0
+    assert await journal.history("a") == ()
+    with pytest.raises(RunNotFound):
+        await journal.load("child")
+    await journal.commit(replace(step("a", fence), starts=(new("child"),)))
+    assert (await journal.load("child")).record.owner == "one"
+
+
+async def test_commits_go_along_or_not_at_all(journal: Journal) -> None:
+    """A parent's and a child's commit happen together: where one's fence fails, neither is written."""
+    parent = (await journal.create(new("parent"))).fence
+    child = (await journal.create(new("child"))).fence
+    lost = replace(step("parent", parent), along=(step("child", replace(child, epoch=9)),))
+    with pytest.raises(LeaseLost) as caught:
+        await journal.commit(lost)
+    assert caught.value.run_id == "child"
+    assert [run.rev for run in await journal.runs()] == [0, 0]
+    await journal.commit(replace(lost, along=(step("child", child),)))
+    assert [run.rev for run in await journal.runs()] == [1, 1]
+
+
+async def test_a_living_owner_keeps_its_run(journal: Journal) -> None:
+    """A claim gets None until the owner's lease lapses; then it gets the run with a higher epoch, and the old one is lost."""
+    await journal.renew("one", until=15.0)
+    fence = (await journal.create(new("a"))).fence
+    assert await journal.claim("a", "two", now=14.9) is None
+    taken = await journal.claim("a", "two", now=15.0)
+    assert fence_of(taken) == replace(fence, owner="two", epoch=2)
+    with pytest.raises(LeaseLost):
+        await journal.commit(step("a", fence))
+    with pytest.raises(LeaseLost, match="its runs"):
+        await journal.renew("one", until=30.0)
+
+
+async def test_a_renewed_lease_holds(journal: Journal) -> None:
+    """A lease that is renewed, even after it lapsed but before anybody looked, keeps the runs."""
+    await journal.renew("one", until=15.0)
+    fence = (await journal.create(new("a"))).fence
+    await journal.renew("one", until=40.0)
+    assert await journal.claim("a", "two", now=30.0) is None
+    assert await journal.commit(step("a", fence)) == 1
+
+
+async def test_crashes_are_counted_until_a_commit(journal: Journal) -> None:
+    """A claim from a dead owner counts, one from nobody or oneself does not, and a commit begins anew."""
+    await journal.create(new("a"))
+    await journal.claim("a", "two", now=0.0)
+    fence = fence_of(await journal.claim("a", "three", now=0.0))
+    again = await journal.claim("a", "three", now=0.0)
+    assert again is not None
+    assert (again.record.crashes, again.record.epoch) == (2, 4)
+    with pytest.raises(LeaseLost):
+        await journal.commit(step("a", fence))
+    await journal.commit(replace(step("a", again.record.fence), release=True))
+    record = (await journal.load("a")).record
+    assert (record.crashes, record.owner) == (0, None)
+    with pytest.raises(ValueError, match="Claim it first"):
+        _ = record.fence
+    freed = await journal.claim("a", "four", now=0.0)
+    assert freed is not None
+    assert freed.record.crashes == 0
+
+
+async def test_release_gives_all_back(journal: Journal) -> None:
+    """P7: a process that leaves gives its runs back at once, uncounted, and the others' stay."""
+    await journal.renew("one", until=15.0)
+    for run_id in ("a", "b"):
+        await journal.create(new(run_id))
+    await journal.create(new("c", owner="two"))
+    await journal.release("one")
+    assert [run.owner for run in await journal.runs()] == [None, None, "two"]
+    taken = await journal.claim("a", "three", now=0.0)
+    assert taken is not None
+    assert taken.record.crashes == 0
+    await journal.renew("one", until=15.0)  # left, but not found dead
+
+
+async def test_runs_are_listed_in_order_and_in_pages(journal: Journal) -> None:
+    """Runs come in the order of their creation, filtered, a page at a time."""
+    for index in range(5):
+        status = RunStatus.FAILED if index % 2 else RunStatus.WAITING
+        workflow = "other" if index == 4 else "census"
+        await journal.create(replace(new(f"r{index}"), workflow=workflow, position=at(0, status)))
+    page = await journal.runs(limit=2)
+    assert [run.run_id for run in page] == ["r0", "r1"]
+    assert [run.run_id for run in await journal.runs(after=page[-1].number)] == ["r2", "r3", "r4"]
+    assert [run.run_id for run in await journal.runs(status=RunStatus.FAILED)] == ["r1", "r3"]
+    assert [run.run_id for run in await journal.runs(workflow="census", status=RunStatus.WAITING)] == ["r0", "r2"]
+
+
+async def test_a_deleted_id_stays_used(journal: Journal) -> None:
+    """P8: a run is deleted by its owner alone, with all its rows, and its id and number are never used again."""
+    fence = (await journal.create(new("a"))).fence
+    with pytest.raises(LeaseLost):
+        await journal.delete("a", replace(fence, epoch=2))
+    await journal.commit(replace(step("a", fence), position=at(1, RunStatus.COMPLETED), cursors=(Cursor(1, "", b""),)))
+    await journal.delete("a", replace(fence, rev=1))
+    for gone in (
+        partial(journal.load, "a"),
+        partial(journal.history, "a"),
+        partial(journal.claim, "a", "one", now=0.0),
+    ):
+        with pytest.raises(RunNotFound):
+            await gone()
+    with pytest.raises(DuplicateRun, match="completed"):
+        await journal.create(new("a"))
+    with pytest.raises(LeaseLost):
+        await journal.commit(step("a", replace(fence, rev=1)))
+    assert (await journal.create(new("b"))).number != fence.run
+
+
+async def test_a_cancel_before_a_call_writes_nothing(journal: Journal) -> None:
+    """A call in a scope that is cancelled already raises `Cancelled` before anything is written."""
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await journal.create(new("a"))
+    assert scope.cancelled_caught
+    assert await journal.runs() == ()
+
+
+async def test_many_tasks_write_at_once(journal: Journal) -> None:
+    """A hundred runs of ten transitions, all at once: each history is dense and in order; a lost fence fails alone."""
+    refused: list[str] = []
+
+    async def run(run_id: str) -> None:
+        fence = (await journal.create(new(run_id))).fence
+        for _ in range(10):
+            try:
+                await journal.commit(step(run_id, replace(fence, epoch=fence.epoch + 1)))
+            except LeaseLost:
+                refused.append(run_id)
+            fence = replace(fence, rev=await journal.commit(step(run_id, fence)))
+
+    async with trio.open_nursery() as nursery:
+        for index in range(100):
+            nursery.start_soon(run, f"r{index}")
+    assert len(refused) == 1000
+    for record in await journal.runs():
+        assert record.rev == 10
+        assert [row.seq for row in await journal.history(record.run_id)] == list(range(10))
