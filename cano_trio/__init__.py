@@ -62,9 +62,11 @@ from ._errors import LeaseLost as LeaseLost
 from ._errors import MailboxFull as MailboxFull
 from ._errors import MessageError as MessageError
 from ._errors import MessageRejected as MessageRejected
+from ._errors import NotOwner as NotOwner
 from ._errors import PollTimeout as PollTimeout
 from ._errors import Problem as Problem
 from ._errors import RateLimited as RateLimited
+from ._errors import RecordedFailure as RecordedFailure
 from ._errors import ResourceAmbiguous as ResourceAmbiguous
 from ._errors import ResourceDuplicateKey as ResourceDuplicateKey
 from ._errors import ResourceError as ResourceError
@@ -74,17 +76,21 @@ from ._errors import ResourceTypeMismatch as ResourceTypeMismatch
 from ._errors import RetryExhausted as RetryExhausted
 from ._errors import RollbackFailed as RollbackFailed
 from ._errors import RunAlreadyEnded as RunAlreadyEnded
+from ._errors import RunBlocked as RunBlocked
 from ._errors import RunCancelled as RunCancelled
 from ._errors import RunError as RunError
+from ._errors import RunFailed as RunFailed
 from ._errors import RunNotFound as RunNotFound
 from ._errors import RunTimeout as RunTimeout
 from ._errors import SourceNotClosed as SourceNotClosed
 from ._errors import SplitFailed as SplitFailed
+from ._errors import StatementFailed as StatementFailed
 from ._errors import StoreError as StoreError
 from ._errors import StoreTypeMismatch as StoreTypeMismatch
 from ._errors import TaskError as TaskError
 from ._errors import TeardownTimeout as TeardownTimeout
 from ._errors import TooManyTransitions as TooManyTransitions
+from ._errors import VersionMismatch as VersionMismatch
 from ._observe.events import AttemptFailed as AttemptFailed
 from ._observe.events import AttemptStarted as AttemptStarted
 from ._observe.events import BranchEnded as BranchEnded
@@ -186,6 +192,7 @@ __all__ = [
     "More",
     "MultiRateLimiter",
     "MultiStatistics",
+    "NotOwner",
     "Observer",
     "Outstanding",
     "Pending",
@@ -200,6 +207,7 @@ __all__ = [
     "RateLimiter",
     "ReceiveOptions",
     "ReceiveTask",
+    "RecordedFailure",
     "Reservation",
     "Resource",
     "ResourceAmbiguous",
@@ -218,10 +226,12 @@ __all__ = [
     "RouterTask",
     "Run",
     "RunAlreadyEnded",
+    "RunBlocked",
     "RunCancelled",
     "RunContext",
     "RunEnded",
     "RunError",
+    "RunFailed",
     "RunNotFound",
     "RunResult",
     "RunStarted",
@@ -234,6 +244,7 @@ __all__ = [
     "SplitOptions",
     "SplitTask",
     "StateEntered",
+    "StatementFailed",
     "StepFinished",
     "SteppedTask",
     "StoreError",
@@ -250,6 +261,7 @@ __all__ = [
     "Tier",
     "TimerTask",
     "TooManyTransitions",
+    "VersionMismatch",
     "Waiting",
     "Window",
     "WindowFlushed",

@@ -14,6 +14,7 @@
     |   |-- CircuitOpen
     |   |-- RateLimited
     |   |-- IllegalTransition
+    |   |-- RecordedFailure
     |   |-- SplitFailed
     |   `-- DataError
     |       |-- DataNotEncodable
@@ -22,7 +23,10 @@
     |       `-- DataTooLarge
     |-- RunError                          how a whole run ended, seen from outside
     |   |-- RunAlreadyEnded
+    |   |-- RunBlocked
+    |   |   `-- VersionMismatch
     |   |-- RunCancelled
+    |   |-- RunFailed
     |   |-- RunTimeout (TimeoutError)
     |   |-- RollbackFailed (ExceptionGroup)
     |   `-- TooManyTransitions
@@ -39,8 +43,10 @@
     |-- JournalError                      what is written down of runs, and who may write it
     |   |-- JournalUnavailable
     |   |-- LeaseLost
+    |   |-- NotOwner
     |   |-- DuplicateRun (ValueError)
-    |   `-- RunNotFound (LookupError)
+    |   |-- RunNotFound (LookupError)
+    |   `-- StatementFailed
     `-- StoreError                        MemoryStore
         |-- KeyNotFound (KeyError)
         `-- StoreTypeMismatch (TypeError)
@@ -363,6 +369,25 @@ _SHOWN = 3
 """Failures of branches that a message tells of (cano SPL-5); the error has them all."""
 
 
+@final
+class RecordedFailure(TaskError):
+    """What work failed with in a process that is gone, as the journal tells it; the exception itself ended with it.
+
+    Args:
+        type_name: the name of the exception's class.
+        message: what it said.
+        traceback: where it was raised, as text.
+        notes: its ``__notes__``.
+    """
+
+    def __init__(self, type_name: str, message: str, traceback: str = "", notes: Sequence[str] = ()) -> None:
+        super().__init__(f"{type_name}: {message}" if message else type_name)
+        self.type_name = type_name
+        self.message = message
+        self.traceback = traceback
+        self.notes: tuple[str, ...] = tuple(notes)
+
+
 class DataError(TaskError):
     """Something is wrong with a run's data."""
 
@@ -553,6 +578,63 @@ class RunAlreadyEnded(RunError):
         super().__init__(f"run {run_id!r} takes no more messages: it is {status}")
         self.run_id = run_id
         self.status = status
+
+
+@final
+class RunFailed(RunError):
+    """A run of the journal has ended otherwise than in an exit state.
+
+    Args:
+        run_id: the run.
+        status: where it stands, such as ``failed``.
+        reason: what it failed with, as text.
+        hint: what can be done about it.
+    """
+
+    def __init__(self, run_id: str, status: str, reason: str | None, hint: str = "") -> None:
+        super().__init__(f"run {run_id!r} is {status}: {reason or 'nobody knows why'}. {hint}".strip())
+        self.run_id = run_id
+        self.status = status
+        self.reason = reason
+
+
+class RunBlocked(RunError):
+    """A run of the journal can't go on with this code; nothing of it is lost.
+
+    Args:
+        run_id: the run.
+        reason: the kind of obstacle: ``version``, ``data``, ``state``, ``crash_loop``.
+        message: what stands in its way, and what can be done.
+    """
+
+    def __init__(self, run_id: str, reason: str, message: str) -> None:
+        super().__init__(f"run {run_id!r} is blocked ({reason}): {message}")
+        self.run_id = run_id
+        self.reason = reason
+        self.message = message
+
+
+@final
+class VersionMismatch(RunBlocked):
+    """A run was written by a version of its workflow that this one does not go on with.
+
+    Args:
+        run_id: the run.
+        stored: the version that wrote it.
+        expected: this workflow's version.
+    """
+
+    def __init__(self, run_id: str, stored: int, expected: int) -> None:
+        if stored > expected:
+            message = f"version {stored} wrote it, and this code is version {expected}. Run the newer code."
+        else:
+            message = (
+                f"version {stored} wrote it, and this code is version {expected}. If it can go on with it, say so: "
+                f"Workflow(..., accepts=[{stored}]), with migrate= if its data have changed."
+            )
+        super().__init__(run_id, "version", message)
+        self.stored = stored
+        self.expected = expected
 
 
 class MessageError(CanoError):
@@ -756,6 +838,39 @@ class RunNotFound(JournalError, LookupError):
     def __init__(self, run_id: str) -> None:
         super().__init__(f"the journal has no run {run_id!r}. `runs` lists those there are.")
         self.run_id = run_id
+
+
+@final
+class NotOwner(JournalError):
+    """Another living process holds the run.
+
+    Args:
+        run_id: the run.
+        owner: the process that holds it.
+    """
+
+    def __init__(self, run_id: str, owner: str | None) -> None:
+        super().__init__(
+            f"run {run_id!r} is held by another process, {owner}, which is alive: it goes on there. "
+            "It can be claimed when that process ends or releases it."
+        )
+        self.run_id = run_id
+        self.owner = owner
+
+
+@final
+class StatementFailed(JournalError):
+    """SQL of the user's that was to happen together with a transition failed, and with it the transition.
+
+    Args:
+        statement: the SQL.
+        reason: what the journal said.
+    """
+
+    def __init__(self, statement: str, reason: str) -> None:
+        super().__init__(f"the statement {statement!r} failed: {reason}. Nothing of its transition was written.")
+        self.statement = statement
+        self.reason = reason
 
 
 class StoreError(CanoError):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol, Self
 
 from .._observe.status import RunStatus
-from .rows import Commit, Fence, LogRow, NewRun, RunRecord, StoredRun
+from .rows import Commit, Fence, Letter, LogRow, NewRun, RunRecord, StoredRun
+
+NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Journal(Protocol):
@@ -14,19 +18,25 @@ class Journal(Protocol):
     Each call is one transaction: what it returns from is on disk. A cancel before the call has begun means that nothing was
     written; once begun, the call is carried through, and its caller meets the cancel at its next checkpoint.
 
-    An owner is a process, under an id that no process had before it. It holds a lease that it has to renew. The lease only
-    says whether others may claim its runs; whether it may still write is said by the fence, which needs no clock.
+    While it is open, it holds its runs under one `owner`: an id that no process had before, under a lease that the journal
+    itself renews. The lease only says whether others may claim its runs; whether it may still write is said by the fence,
+    which needs no clock.
 
     Besides what is listed, each call raises `JournalError` if the journal itself fails, and `JournalUnavailable` if it
     wrote nothing and may do so when asked again.
     """
 
+    @property
+    def owner(self) -> str:
+        """Under which id runs are held by it; a new one each time it is opened, and after its lease was lost."""
+        ...
+
     async def __aenter__(self) -> Self:
-        """Open it."""
+        """Open it; if it is open in this trio run, join those that use it."""
         ...
 
     async def __aexit__(self, *_: object) -> None:
-        """Close it, after all that was asked of it is done."""
+        """The last to leave closes it, after all that was asked of it is done, and gives back all runs that it holds."""
 
     async def create(self, run: NewRun, /) -> RunRecord:
         """Create a run.
@@ -42,6 +52,9 @@ class Journal(Protocol):
         Raises:
             LeaseLost: another process has claimed the run, or the commit was made from an older one.
             DuplicateRun: one of the runs to start is there already.
+            RunNotFound: a run that a message is sent to is not there.
+            RunAlreadyEnded: it is over.
+            StatementFailed: SQL of the user's failed, or this journal knows none.
         """
         ...
 
@@ -62,38 +75,34 @@ class Journal(Protocol):
         ...
 
     async def runs(
-        self, *, workflow: str | None = None, status: RunStatus | None = None, after: int = 0, limit: int = 1000
+        self,
+        *,
+        workflow: str | None = None,
+        status: Collection[RunStatus] | None = None,
+        labels: Mapping[str, str] = NO_LABELS,
+        parent: str | None = None,
+        after: int = 0,
+        limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
         """Runs in the order of their creation, a page at a time.
 
         Args:
             workflow: only those of this workflow.
-            status: only those that stand so.
+            status: only those that stand in one of these ways.
+            labels: only those that have all of these.
+            parent: only those that this run started.
             after: only those whose ``number`` is greater.
             limit: how many at most.
         """
         ...
 
-    async def renew(self, owner: str, /, *, until: float) -> None:
-        """Begin the lease of an owner, or extend it. Without one, others may claim its runs at once.
-
-        Args:
-            owner: the process.
-            until: when the lease lapses, in seconds of the host's monotonic clock.
-
-        Raises:
-            LeaseLost: it had lapsed, and another process has taken a run over meanwhile: come back under another id.
-        """
-
-    async def claim(self, run_id: str, owner: str, /, *, now: float) -> StoredRun | None:
-        """Take a run over, unless another living process holds it.
+    async def claim(self, run_id: str, /) -> StoredRun | None:
+        """Take a run over for `owner`, unless another living process holds it.
 
         A process may claim a run that it holds itself: it gets a new fence, and the old one is refused from then on.
 
         Args:
             run_id: the run.
-            owner: the process that wants it.
-            now: the instant, in seconds of the host's monotonic clock.
 
         Returns:
             The run with its new fence, or None if it is held.
@@ -103,8 +112,17 @@ class Journal(Protocol):
         """
         ...
 
-    async def release(self, owner: str, /) -> None:
-        """Give back all runs of an owner, and end its lease."""
+    async def post(self, letter: Letter, /) -> int | None:
+        """Put a message into a run's inbox.
+
+        Returns:
+            Its number, or None if a message with its key is or was there.
+
+        Raises:
+            RunNotFound: there is no such run.
+            RunAlreadyEnded: it takes no more messages.
+        """
+        ...
 
     async def delete(self, run_id: str, fence: Fence, /) -> None:
         """Remove a run with all its rows; its id stays used.

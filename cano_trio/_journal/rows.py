@@ -7,7 +7,7 @@ codec packed; no row says of which Python type they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -40,8 +40,9 @@ class Position(Struct, frozen=True, kw_only=True):
         entered_at: when it came into the state.
         due_at: when it has something to do again, if it waits for a time.
         deadline_at: when the whole run is to be over, if it has a timeout.
-        reason: why it waits or is blocked.
-        error: what it failed with.
+        ended_at: when it was over.
+        reason: why it waits, is blocked, or was cancelled.
+        error: what it failed with, or what led to its state by an ``on_error``.
     """
 
     state: str
@@ -50,6 +51,7 @@ class Position(Struct, frozen=True, kw_only=True):
     entered_at: float
     due_at: float | None = None
     deadline_at: float | None = None
+    ended_at: float | None = None
     reason: str | None = None
     error: StoredError | None = None
 
@@ -140,26 +142,28 @@ class RunRecord(Struct, frozen=True, kw_only=True):
 
 
 class LogRow(Struct, frozen=True, kw_only=True):
-    """A state that is finished, or one whose work was undone. It is never written again.
+    """A state that is finished, one whose work was undone, or one of whose work nobody knows. It is never written again.
 
     Args:
         seq: the visit: how many states came before it.
         state: the state's name.
         next: the state after it; None at the end.
-        kind: whether it was finished or undone.
+        kind: whether it was finished or undone, or had begun and left no receipt when its run was rolled back.
         part: the branch, where a part of a state has a row of its own.
         attempts: how many it took.
         entered_at: when the run came into it.
         finished_at: when it was done.
         receipt: the packed output of a compensatable, for its compensation.
-        messages: the packed messages it consumed.
-        data: the run's packed data after it.
+        messages: the packed message it consumed.
+        data: the run's packed data after it; None if it left them as they were.
+        version: that of the workflow that wrote it.
+        error: the failure by which an ``on_error`` led on.
     """
 
     seq: int
     state: str
     next: str | None
-    kind: Literal["finished", "undone"] = "finished"
+    kind: Literal["finished", "undone", "in doubt"] = "finished"
     part: str = ""
     attempts: int = 1
     entered_at: float
@@ -167,6 +171,8 @@ class LogRow(Struct, frozen=True, kw_only=True):
     receipt: bytes | None = None
     messages: bytes | None = None
     data: bytes | None = None
+    version: int = 1
+    error: StoredError | None = None
 
 
 class Cursor(Struct, frozen=True):
@@ -197,6 +203,50 @@ class Outcome(Struct, frozen=True):
     body: bytes
 
 
+class Letter(Struct, frozen=True, kw_only=True):
+    """A message on its way to a run.
+
+    Args:
+        run_id: the run.
+        kind: the name of its type, by which the receiving workflow knows it.
+        body: the packed message.
+        key: what it would be known by if it were sent again; a run remembers its latest 10,000.
+        sent_at: when it was sent.
+        version: that of the workflow that wrote it.
+    """
+
+    run_id: str
+    kind: str
+    body: bytes
+    key: str | None = None
+    sent_at: float
+    version: int = 1
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """A message in a run's inbox.
+
+    Args:
+        number: its place in the inbox: 1 for the first, and never used again.
+        letter: the message.
+    """
+
+    number: int
+    letter: Letter
+
+
+class Statement(Struct, frozen=True):
+    """A statement in the journal's own SQL, of the user's.
+
+    Args:
+        text: the statement.
+        parameters: what its question marks or names stand for.
+    """
+
+    text: str
+    parameters: tuple[Any, ...] | Mapping[str, Any] = ()
+
+
 class Commit(Struct, frozen=True, kw_only=True):
     """All that one transaction changes of a run: it happens as a whole, or not at all.
 
@@ -211,6 +261,10 @@ class Commit(Struct, frozen=True, kw_only=True):
         forget_cursors: forget the cursors of visits up to this one.
         forget_outcomes: forget the outcomes of visits up to this one.
         release: give the run back, so that whoever wants can claim it.
+        version: that of the workflow that wrote the run's data; None leaves it as it is.
+        consumed: the numbers of the messages that leave its inbox.
+        statements: SQL that happens together with it.
+        sends: messages to other runs that happen together with it.
         starts: runs that are created with it.
         along: commits of other runs that happen together with it.
     """
@@ -225,6 +279,10 @@ class Commit(Struct, frozen=True, kw_only=True):
     forget_cursors: int | None = None
     forget_outcomes: int | None = None
     release: bool = False
+    version: int | None = None
+    consumed: tuple[int, ...] = ()
+    statements: tuple[Statement, ...] = ()
+    sends: tuple[Letter, ...] = ()
     starts: tuple[NewRun, ...] = ()
     along: tuple[Commit, ...] = ()
 
@@ -237,9 +295,11 @@ class StoredRun(Struct, frozen=True, kw_only=True):
         data: its packed data.
         cursors: how far its states have come, by visit and part.
         outcomes: what branches and chunks came to, by visit and part.
+        messages: what is in its inbox, in the order in which it came.
     """
 
     record: RunRecord
     data: bytes
     cursors: tuple[Cursor, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    messages: tuple[Message, ...] = ()
