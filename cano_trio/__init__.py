@@ -80,6 +80,7 @@ from ._errors import RunBlocked as RunBlocked
 from ._errors import RunCancelled as RunCancelled
 from ._errors import RunError as RunError
 from ._errors import RunFailed as RunFailed
+from ._errors import RunReleased as RunReleased
 from ._errors import RunNotFound as RunNotFound
 from ._errors import RunTimeout as RunTimeout
 from ._errors import SourceNotClosed as SourceNotClosed
@@ -95,6 +96,9 @@ from ._observe.events import AttemptFailed as AttemptFailed
 from ._observe.events import AttemptStarted as AttemptStarted
 from ._observe.events import BranchEnded as BranchEnded
 from ._observe.events import BranchStarted as BranchStarted
+from ._observe.events import RunResumed as RunResumed
+from ._observe.events import Released as Released
+from ._observe.events import Committed as Committed
 from ._observe.events import CircuitRejected as CircuitRejected
 from ._observe.events import CompensationFinished as CompensationFinished
 from ._observe.events import CompensationSkipped as CompensationSkipped
@@ -149,6 +153,9 @@ __all__ = [
     "BranchOptions",
     "BranchResults",
     "BranchStarted",
+    "RunResumed",
+    "Released",
+    "Committed",
     "BranchTask",
     "CanoError",
     "CircuitBreaker",
@@ -232,6 +239,7 @@ __all__ = [
     "RunEnded",
     "RunError",
     "RunFailed",
+    "RunReleased",
     "RunNotFound",
     "RunResult",
     "RunStarted",

@@ -10,6 +10,7 @@ import trio
 
 # Where wall time starts in a run under a MockClock: one fixed instant, so that every test sees the same dates.
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
+_EPOCH_SECONDS = EPOCH.timestamp()
 
 
 def now() -> datetime:
@@ -29,6 +30,15 @@ def now() -> datetime:
     if is_virtual():
         return EPOCH + timedelta(seconds=trio.current_time())
     return datetime.fromtimestamp(time.time(), UTC)
+
+
+def timestamp() -> float:
+    """`now` in seconds since 1970, as instants are written down.
+
+    Raises:
+        RuntimeError: outside of a trio run.
+    """
+    return _EPOCH_SECONDS + trio.current_time() if is_virtual() else time.time()
 
 
 def is_virtual() -> bool:

@@ -27,6 +27,7 @@
     |   |   `-- VersionMismatch
     |   |-- RunCancelled
     |   |-- RunFailed
+    |   |-- RunReleased
     |   |-- RunTimeout (TimeoutError)
     |   |-- RollbackFailed (ExceptionGroup)
     |   `-- TooManyTransitions
@@ -578,6 +579,22 @@ class RunAlreadyEnded(RunError):
         super().__init__(f"run {run_id!r} takes no more messages: it is {status}")
         self.run_id = run_id
         self.status = status
+
+
+@final
+class RunReleased(RunError):
+    """A run of the journal has stopped in this process; it goes on where it is claimed next.
+
+    Args:
+        run_id: the run.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"run {run_id!r} was released: it does not go on in this process. "
+            "Nothing of it is lost: resume it, here or in another process."
+        )
+        self.run_id = run_id
 
 
 @final

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Protocol, final
+
+from .._errors import DefinitionError
+from .._journal.rows import Letter, NewRun, Statement
 
 
 class Reporting(Protocol):
@@ -14,6 +18,23 @@ class Reporting(Protocol):
 
     def report_progress(self, done: int, total: int | None, /) -> None:
         """Tell the observers."""
+
+
+@final
+class Outbox:
+    """What an attempt wants to happen together with its transition: all of it, or nothing.
+
+    Args:
+        durable: the run has a journal, which makes it happen.
+    """
+
+    __slots__ = ("durable", "sends", "starts", "statements")
+
+    def __init__(self, *, durable: bool) -> None:
+        self.durable = durable
+        self.statements: list[Statement] = []
+        self.sends: list[Letter] = []
+        self.starts: list[NewRun] = []
 
 
 @final
@@ -37,12 +58,14 @@ class RunContext:
     <Step.DONE: 2>
     """
 
-    __slots__ = ("_part", "_run", "attempt", "error", "seq", "state", "visit")
+    __slots__ = ("_outbox", "_part", "_run", "attempt", "error", "rerun", "seq", "state", "visit")
 
     attempt: int
     """The number of this attempt, counted from 1."""
     error: BaseException | None
     """The failure that led here by an ``on_error``; None otherwise."""
+    rerun: bool
+    """This work may have begun before, in an earlier attempt or in a process that is gone."""
     seq: int
     """How many states the run has finished before this one (routers are not counted)."""
     state: Enum
@@ -51,10 +74,22 @@ class RunContext:
     """How often the run has been in this state, counted from 1."""
 
     def __init__(
-        self, run: Reporting, state: Enum, *, visit: int, attempt: int, seq: int, error: BaseException | None, part: str
+        self,
+        run: Reporting,
+        state: Enum,
+        *,
+        visit: int,
+        attempt: int,
+        seq: int,
+        error: BaseException | None,
+        part: str,
+        rerun: bool,
+        outbox: Outbox | None,
     ) -> None:
         self._run = run
         self._part = part
+        self._outbox = outbox
+        self.rerun = rerun
         self.state = state
         self.visit = visit
         self.attempt = attempt
@@ -87,6 +122,36 @@ class RunContext:
             total: of how much, if that is known.
         """
         self._run.report_progress(done, total)
+
+    def sql(self, statement: str, parameters: Sequence[object] | Mapping[str, object] = (), /) -> None:
+        """Have an SQL statement happen together with this state's transition: both, or neither (exactly once).
+
+        It is carried out in the journal's own database when the state is finished, in the transaction that says so; its rows
+        are yours to read with a connection of your own. Tables called ``cano_…`` are the journal's.
+
+        Args:
+            statement: one statement, such as an INSERT.
+            parameters: what its question marks or its ``:names`` stand for.
+
+        Raises:
+            DefinitionError: the run has no journal, or this is a part of the work that may only read, such as a branch.
+            StatementFailed: not here, but as the failure of the state: the statement is wrong.
+        """
+        names = dict(parameters) if isinstance(parameters, Mapping) else tuple(parameters)
+        self._opened("sql").statements.append(Statement(statement, names))
+
+    def _opened(self, what: str) -> Outbox:
+        if self._outbox is None:
+            raise DefinitionError.one(
+                "E27", self.state.name, f"it uses ctx.{what} in a part of its work that may be called many times, or at once",
+                hint="Return what you found, and use it where the state ends.",
+            )  # fmt: skip
+        if not self._outbox.durable:
+            raise DefinitionError.one(
+                "E28", self.state.name, f"it uses ctx.{what}, and the run has no journal, which would make it happen",
+                hint="Run the workflow with journal=..., such as SqliteJournal('runs.db').",
+            )  # fmt: skip
+        return self._outbox
 
     def __repr__(self) -> str:
         """Where it is."""

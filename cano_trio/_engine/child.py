@@ -34,15 +34,23 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
         _check_depth(run, step)
-        inner = program.run(
-            child.initial, given(run), run_id=run.run_id, observers=(), resources=run.resources, parent=run
-        )
+        # One that was in flight when its process ended has come with the run.
+        inner = run.child
+        if inner is None:
+            inner = program.run(
+                child.initial, given(run), run_id=run.run_id, observers=(), resources=run.resources, parent=run
+            )
+            await run.journal.begin_child(inner, child)
+        run.child = inner
         try:
             await conduct(inner, child)
         finally:
             # However it ended: what it has left to be undone is this run's from here on.
             if inner.done:
                 run.done.append(inner)
+            run.journal.add_end(inner.journal.end_inside())
+            if not inner.released:
+                run.child = None
             inner.parent = None  # else the two would hold each other
         # Here the child becomes a fact: its exit and what it made of its data, in one with this run's transition.
         if takes is not None:

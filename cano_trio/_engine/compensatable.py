@@ -35,8 +35,9 @@ def bind_compensatable(step: Any, plan: Plan[Any], binder: Binder) -> None:
     step.advance = attempt
 
 
-def compensatable_unit(step: Any, plan: Plan[Any], binder: Binder, label: str, *, branch: bool = False) -> Unit:
-    """The unit of work that can be undone: of a state, or of a branch, which may only read the run's data."""
+def compensatable_unit(step: Any, plan: Plan[Any], binder: Binder, label: str, part: str = "") -> Unit:
+    """The unit of work that can be undone: of a state, or of a part of it, a branch, which may only read the run's data."""
+    branch = bool(part)
     config, knobs, methods = plan.node.config, plan.node.knobs, plan.methods
     undoing = TaskConfig(
         retry=knobs["compensate_retry"],
@@ -44,7 +45,7 @@ def compensatable_unit(step: Any, plan: Plan[Any], binder: Binder, label: str, *
         attempt_timeout=config.attempt_timeout if knobs["compensate_timeout"] is None else knobs["compensate_timeout"],
     )
     compensate, in_doubt = methods["compensate"], methods.get("compensate_in_doubt")
-    undo = Undo(
+    undo = step.undos[part] = Undo(
         step,
         JsonCodec(kept_type(methods["run"]), "receipt"),
         _unit(binder, compensate, _taking(compensate.function), undoing),
@@ -138,24 +139,34 @@ def held(call: Call, seconds: float, limit: float | None, label: str) -> Call:
     Its receipt must be kept inside: what is on its way out of a nursery is lost where that is cancelled or interrupted.
     """
     limit = math.inf if limit is None else limit
-    if limit <= seconds:  # it ends as soon by itself, and nobody has to watch for a cancel
-        return timed(call, limit, label, shield=True)
-    return watched(call if math.isinf(limit) else timed(call, limit, label), seconds)
+    watching = watched(call if math.isinf(limit) else timed(call, limit, label), seconds)
+    if limit > seconds:
+        return watching
+    shielded = timed(call, limit, label, shield=True)
+
+    async def within(run: Run, *args: object) -> Any:
+        # It ends as soon by itself, and nobody has to watch for a cancel; unless it could go on elsewhere.
+        return await (watching if run.durable else shielded)(run, *args)
+
+    return within
 
 
 def watched(call: Call, seconds: float) -> Call:
-    """The call, shielded until so many seconds after a cancel has come."""
+    """The call, shielded until so many seconds after a cancel has come.
 
-    async def within(*args: object) -> Any:
+    A durable run that is stopped from outside goes on elsewhere with the same key: that interrupts it at once.
+    """
+
+    async def within(run: Run, *args: object) -> Any:
         result: Any = None
         failure: BaseException | None = None
-        watch = Watch(seconds)
+        watch = Watch(run, seconds)
         try:
             async with trio.open_nursery() as nursery:
                 try:
                     nursery.start_soon(watch.stand)
                     with watch.scope:
-                        result = await call(*args)
+                        result = await call(run, *args)
                 except BaseException as error:  # the nursery would make a group of it
                     failure = error
                 finally:
@@ -181,9 +192,10 @@ class Watch:
     It is never interrupted itself, but called when the call is over: that is half as dear as cancelling a sleeping task.
     """
 
-    __slots__ = ("_over", "_seconds", "_task", "scope")
+    __slots__ = ("_over", "_run", "_seconds", "_task", "scope")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, run: Run, seconds: float) -> None:
+        self._run = run
         self.scope = trio.CancelScope(shield=True)
         """What shields the call."""
         self._seconds = seconds
@@ -198,7 +210,8 @@ class Watch:
 
     def _loosen(self, _: object) -> Abort:
         """A cancel has come: give the call so many seconds more."""
-        self.scope.deadline = trio.current_time() + self._seconds
+        more = 0 if self._run.durable and not self._run.is_cancelled() else self._seconds
+        self.scope.deadline = trio.current_time() + more
         return Abort.FAILED
 
     @enable_ki_protection

@@ -9,8 +9,8 @@ from typing import Any
 import trio
 
 from .._define.definition import Definition
-from .._errors import RollbackFailed, RunCancelled, RunTimeout, names_of
-from .._observe.events import RunEnded, RunStarted
+from .._errors import JournalError, RollbackFailed, RunCancelled, RunTimeout, names_of
+from .._observe.events import Released, RunEnded, RunResumed, RunStarted
 from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
 from .drive import drive
@@ -26,7 +26,7 @@ async def conduct(run: Run, workflow: Definition[Any, Any], begun: Callable[[Run
     """Drive a run to an exit state; if it ends otherwise, undo what it has done, and raise why.
 
     Args:
-        run: the run.
+        run: the run; one that was undoing what it did when its process ended goes on with that.
         workflow: its workflow.
         begun: is given the run as it begins, for who is to have a handle of it.
 
@@ -34,23 +34,25 @@ async def conduct(run: Run, workflow: Definition[Any, Any], begun: Callable[[Run
         RunCancelled: it was cancelled by its handle.
         RunTimeout: it took longer than its workflow's timeout.
         RollbackFailed: one of these, or what a task raised, and not all could be undone.
+        JournalError: it can't be written down any more; it has stopped where it was.
         Exception: what a task raised for good.
     """
     if run.observers:
-        run.tell(RunStarted)
+        run.tell(RunResumed, run.seq) if run.rerun else run.tell(RunStarted)
     outer = at_work.set(run.lineage)
-    failure: BaseException | None = None
+    failure, run.failure = run.failure, None
     try:
         try:
             if begun is not None:
                 run.scope = trio.CancelScope()
                 begun(run)
-            await _bounded(run, workflow.timeout)
+            if failure is None:
+                await _bounded(run, workflow.timeout)
         except BaseException as error:
             failure = error
         if failure is not None:
             # Outside `except`, so that what a compensation raises does not carry the run's failure as its context.
-            raise await _undone(run, workflow, failure)
+            raise await _left(run, workflow, failure)
     finally:
         at_work.reset(outer)
         del failure  # it holds this frame by its traceback
@@ -75,24 +77,78 @@ async def _bounded(run: Run, timeout: float | None) -> None:
         )
 
 
+async def _left(run: Run, workflow: Definition[Any, Any], error: BaseException) -> BaseException:
+    """Do what is to be done with a run that has reached no exit; gives what is to be raised."""
+    if run.durable:
+        if run.journal.broken is None and not _releases(run, error):
+            try:
+                return await _undone(run, workflow, error)
+            except BaseException as interruption:
+                interruption.__context__ = error
+                error = interruption
+        return await _stopped(run, error)
+    return await _undone(run, workflow, error)
+
+
+def _releases(run: Run, error: BaseException) -> bool:
+    """Whether something stops the run that has nothing to do with it, such as the end of the process: it goes on later.
+
+    A child's run is stopped together with the one that has started it, which does what is to be done.
+    """
+    return not isinstance(error, Exception) and run.parent is None
+
+
+async def _stopped(run: Run, error: BaseException) -> BaseException:
+    """Stop a run that goes on elsewhere: nothing is undone, and nothing forgotten."""
+    broken = run.journal.broken
+    if broken is None and run.parent is None and not isinstance(error, GeneratorExit):  # which lets nobody wait
+        try:
+            if run.cancelled:  # it must not go on as if nobody had cancelled it
+                await run.journal.roll_back(RunCancelled(run.reason))
+            await run.journal.release()
+        except JournalError as refusal:
+            broken = refusal
+        except trio.Cancelled:
+            _log.warning("run %r could not be released: the journal can't be written for now", run.run_id)
+    if broken is not None and isinstance(error, Exception):
+        if error is not broken:
+            broken.__cause__ = broken.__cause__ or error
+        error = broken
+        add_context(broken, run)
+    run.leave()
+    if run.observers:
+        run.tell(Released, _told(error))
+    return error
+
+
 async def _undone(run: Run, workflow: Definition[Any, Any], error: BaseException) -> BaseException:
     """Undo what the run has done, and tell how it ended; gives what is to be raised."""
     if isinstance(error, Exception):
         add_context(error, run)
     stopped = isinstance(error, RunCancelled) or _is_cancel(error)
-    held = workflow.on_failure == "hold" and not (stopped or run.cancelled)
+    held = workflow.on_failure == "hold" and not (stopped or run.cancelled or run.undoes)
     # What stops a child workflow stops its parent, too, which then undoes all in one rollback, within its own bound.
     stopped_within = run.parent is not None and not isinstance(error, Exception)
-    if not run.done or held or stopped_within or isinstance(error, GeneratorExit):
+    if stopped_within and run.durable:
+        return await _stopped(run, error)
+    if stopped_within or isinstance(error, GeneratorExit):
         _end(run, _status(error, None, stopped=stopped), _told(error))
         return error
+    if not run.undoes and (not run.done or held):
+        status = _status(error, None, stopped=stopped)
+        await run.journal.end(status, error)
+        _end(run, status, _told(error))
+        return error
+    await run.journal.roll_back(error)
     run.stop(RunStatus.ROLLING_BACK)
     rollback = await _rolled_back(run, error)
     status = _status(error, rollback, stopped=stopped)
+    whole = error
     if isinstance(error, Exception):
         error = _reported(error, run, rollback)
     else:
         _log_outstanding(run, rollback)
+    await run.journal.end(status, whole)
     _end(run, status, _told(error), rollback)
     return error
 
@@ -110,6 +166,8 @@ async def _rolled_back(run: Run, error: BaseException) -> Rollback:
     try:
         return await roll_back(run)
     except BaseException as broken:  # a second Ctrl-C: it replaces the error, which must not be lost with it
+        if run.durable:
+            raise
         left = names_of(still_done(run))
         _log.error("run %r: its rollback was broken off by %r and leaves %s", run.run_id, broken, left, exc_info=error)
         _end(run, RunStatus.ROLLBACK_FAILED, broken)

@@ -19,7 +19,7 @@ FAIR_SECONDS = 0.001
 async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is a tenth of a transition more)
     """Advance a run until it stands in an exit state, which is looked for before any cancel: finished work stays."""
     path, clock, limit, run_id, name = run.path, run.clock, run.limit, run.run_id, run.workflow
-    transitions = 0
+    transitions = run.seq
     now = pass_at = clock()
     while True:
         step = run.step
@@ -44,9 +44,12 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
             following = step.edges.get(id(result)) or step.after(result)
             if step.writes:
                 run.keep_draft()
+            if run.durable:
+                await run.journal.finish(step, following)
         except Exception as failure:
             if not _diverted(run, step, failure):
                 raise
+            await run.journal.finish(step, run.step, failure)
             now = clock()
         else:
             now = clock()
@@ -64,7 +67,8 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
 
 def _diverted(run: Run, step: Step, failure: Exception) -> bool:
     """Go where the state's `on_error` leads the failure, if it leads it anywhere. What the attempt wrote is dropped."""
-    following = None if failure is run.mistake else step.diverted(failure)
+    run.outbox = None
+    following = None if failure is run.mistake or run.journal.broken else step.diverted(failure)
     if run.observers:
         run.tell(TaskFailed, step.label, failure, following and following.state)
     if following is None:

@@ -13,6 +13,7 @@ from .._define.config import TaskConfig
 from .._define.poll import Pending
 from .._errors import PollTimeout
 from .._observe.events import AttemptFailed, RetryScheduled
+from .._observe.status import RunStatus
 from .._resilience import Backoff, Retry
 from .attempt import asked_delay, may_retry, without_this_frame
 from .cycle import bind_cycle
@@ -33,6 +34,7 @@ def bind_poll(step: Any, plan: Plan[Any], binder: Binder) -> None:
             return await looks.until_there(number)
         raise PollTimeout(look.label, limit, looks.made) from looks.failure
 
+    step.status, step.reason = RunStatus.WAITING, "poll"
     # It bounds itself, since it alone knows what to say when the time is up.
     bind_cycle(step, plan, binder, cycle, writes=look.takes_draft, config=attrs.evolve(config, attempt_timeout=None))
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import trio
 
+from .. import _clock
 from .._define.blueprint import Plan
 from .._define.compatible import bare, name_of
 from .._define.edges import members
+from .._observe.status import RunStatus
 from .attempt import attempt
 from .mailbox import Kinds, Letter
 from .run import Run
@@ -33,7 +35,9 @@ def bind_receive(step: Any, plan: Plan[Any], binder: Binder) -> None:
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
         if writes:
             run.draft = run.data()  # of the two, the one that is called may not take the data
-        letter = await _awaited(run, kinds, reason, seconds)
+        due_at = run.journal.due_at
+        left = seconds if due_at is None else max(due_at - _clock.timestamp(), 0)
+        letter = await _awaited(run, kinds, reason, left)
         if letter is not None:
             run.letter = letter  # the drive loop removes it from the mailbox when the state is finished
             return await attempt(run, on_message, (letter.message, *on_message.args))
@@ -42,6 +46,7 @@ def bind_receive(step: Any, plan: Plan[Any], binder: Binder) -> None:
         return await attempt(run, on_timeout, on_timeout.args)
 
     step.takes = kinds
+    step.status, step.reason, step.patience = RunStatus.WAITING, reason, timeout
     step.writes = writes
     step.advance = advance
 

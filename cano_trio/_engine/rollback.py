@@ -51,13 +51,15 @@ class Undo:
 class Entry:
     """A piece of work of a run that can be undone, or that may have to be."""
 
-    __slots__ = ("failure", "part", "receipt", "seq", "undo", "visit")
+    __slots__ = ("failure", "part", "receipt", "seq", "undo", "visit", "written")
 
-    def __init__(self, undo: Undo, run: Run, part: str) -> None:
+    def __init__(self, undo: Undo, part: str, seq: int, visit: int) -> None:
         self.undo = undo
-        self.visit = run.visits[undo.step.index]
-        self.seq = run.seq
+        self.visit = visit
+        self.seq = seq
         self.part = part
+        self.written = False
+        """It is written down as it is."""
         self.receipt: Any = IN_DOUBT
         self.failure: Exception | None = None
         """What the latest attempt at its compensation failed with."""
@@ -71,6 +73,7 @@ class Entry:
         if run.done[-1] is not self:  # mostly it is: nothing to move, in a list that may be long
             run.done.remove(self)
             run.done.append(self)
+        self.written = False
         self.receipt = _Live(receipt)
         self.receipt = self.undo.codec.pack(receipt)
 
@@ -85,6 +88,11 @@ class Entry:
     def in_doubt(self) -> bool:
         """Its attempts began, and left no receipt."""
         return self.receipt is IN_DOUBT
+
+    @property
+    def settled(self) -> bool:
+        """It has left a receipt that can be written down."""
+        return isinstance(self.receipt, bytes)
 
     @property
     def unit(self) -> Unit | None:
@@ -120,7 +128,7 @@ def begun(run: Run, undo: Undo, part: str) -> Entry:
             break
         if entry.part == part and entry.in_doubt:
             return entry
-    new = Entry(undo, run, part)
+    new = Entry(undo, part, run.seq, run.visits[undo.step.index])
     run.done.append(new)
     return new
 
@@ -131,7 +139,10 @@ def in_doubt(run: Run) -> tuple[Enum, ...]:
 
 
 async def roll_back(run: Run) -> Rollback:
-    """Undo all that a run has done, last things first; shielded from every cancel, within its `compensation_timeout`."""
+    """Undo all that a run has done, last things first, within its `compensation_timeout`.
+
+    A cancel from outside interrupts it only where it is written down, and can go on elsewhere.
+    """
     begun_at = run.clock()
     undoing = _Undoing(begun_at + run.compensation_timeout, run.compensation_timeout)
     run.error = None  # that of the state where the run has stopped, not of those that are undone
@@ -207,6 +218,7 @@ class _Undoing:
             while run.done:
                 entry = run.done[-1]
                 if isinstance(entry, Run):
+                    await entry.journal.reopen()
                     await self.back_through(entry)
                 else:
                     run.step, run.seq = entry.undo.step, entry.seq
@@ -231,6 +243,7 @@ class _Undoing:
                 run.tell(CompensationStarted, unit.label, entry.in_doubt)
             result, failure = await _compensated(run, unit, entry, self.deadline, self.limit)
             if failure is None:
+                await run.journal.undone(entry)
                 self.undone.append((state, result))
             else:
                 self.failed.append((state, failure))
@@ -252,7 +265,8 @@ async def _compensated(
     It is no method: the frame of one, which its failure holds, would hold the list in which the failure stands.
     """
     try:
-        with trio.CancelScope(deadline=deadline, shield=True):
+        # What is written down goes on elsewhere when this process has to leave.
+        with trio.CancelScope(deadline=deadline, shield=not run.durable):
             result = await attempt(run, unit, (entry, *unit.args), f"{entry.part}/undo")
             if unit.takes_draft:
                 run.keep_draft()

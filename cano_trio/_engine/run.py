@@ -11,8 +11,8 @@ from typing import Any, final
 import trio
 
 from .._define.branch_results import BranchResults
-from .._define.context import RunContext
-from .._errors import DataNotWritable, RunAlreadyEnded
+from .._define.context import Outbox, RunContext
+from .._errors import DataNotWritable, RunAlreadyEnded, RunReleased
 from .._journal.codec import Codec
 from .._journal.difference import difference
 from .._observe.events import Event, Progress, Waiting
@@ -21,12 +21,16 @@ from .._observe.status import RunStatus
 from .lifecycle import Resources
 from .mailbox import Kinds, Letter, Mailbox
 from .step import Step
+from .unwritten import UNWRITTEN, Unwritten
 
 KEPT = 1000
 """States of the path that are kept."""
 
 at_work: ContextVar[tuple[int, ...]] = ContextVar("cano_trio.at_work", default=())
 """The numbers of the runs that the present task is at work for, the outermost first; child tasks inherit them."""
+
+NO_OUTBOX = Outbox(durable=False)
+"""That of all runs without a journal: it takes nothing."""
 
 _numbers = itertools.count(1)
 
@@ -39,24 +43,31 @@ class Run:
         "_mailbox",
         "attempts",
         "cancelled",
+        "child",
         "clock",
         "codec",
         "compensation_timeout",
         "done",
         "draft",
+        "durable",
         "elapsed",
         "error",
+        "failure",
         "joined",
+        "journal",
         "key",
         "letter",
         "limit",
         "lineage",
         "mistake",
         "observers",
+        "outbox",
         "packed",
         "parent",
         "path",
         "reason",
+        "released",
+        "rerun",
         "resources",
         "run_id",
         "scope",
@@ -65,6 +76,7 @@ class Run:
         "status",
         "step",
         "takes",
+        "undoes",
         "visits",
         "workflow",
     )  # fmt: skip
@@ -93,6 +105,22 @@ class Run:
         """The run whose state's work it does, as long as it does it."""
         self.key: str = run_id if parent is None else f"{parent.key}/{parent.seq}"
         """What its idempotency keys begin with."""
+        self.journal: Unwritten = UNWRITTEN
+        """Where it is written down."""
+        self.durable = False
+        """It is written down, and outlives its process."""
+        self.child: Run | None = None
+        """The child workflow's run that does the present state's work."""
+        self.outbox: Outbox | None = None
+        """What the present attempt wants to happen together with the transition."""
+        self.failure: BaseException | None = None
+        """Why it is to be undone from the start on: it was being undone when its process ended."""
+        self.undoes = False
+        """It is to be undone, whatever its workflow says of failures."""
+        self.released = False
+        """It goes on elsewhere."""
+        self.rerun = False
+        """The present state's work may have begun before, in a process that is gone."""
         self.scope: trio.CancelScope | None = None
         """What a cancel or a timeout ends; None where neither can come."""
         self.cancelled = False
@@ -138,12 +166,26 @@ class Run:
         self.elapsed = 0.0
         """Seconds that it took; set when it ends."""
 
+    def write_down(self, journal: Unwritten) -> None:
+        """Be written down from here on."""
+        self.journal = journal
+        self.durable = journal.durable
+
     def cancel(self, reason: str | None = None) -> None:
         """Stop it and undo what it has done, as soon as no held attempt is in flight; the first reason stands."""
         assert self.scope is not None  # noqa: S101  (who has its handle has asked for one)
         if not self.cancelled:
             self.cancelled, self.reason = True, reason
             self.scope.cancel()
+
+    def is_cancelled(self) -> bool:
+        """Whether what stops it is its handle, or a timeout, be it of a run whose child it is; not something from outside."""
+        run: Run | None = self
+        while run is not None:
+            if run.cancelled or (run.scope is not None and run.scope.cancel_called):
+                return True
+            run = run.parent
+        return False
 
     def trail(self) -> tuple[Enum, ...]:
         """The latest states it has entered."""
@@ -177,6 +219,8 @@ class Run:
         """
         if self.parent is not None:
             return self.parent.mailbox()
+        if self.released:
+            raise RunReleased(self.run_id)
         if self.status is not RunStatus.RUNNING:
             raise RunAlreadyEnded(self.run_id, self.status.value)
         if self._mailbox is None:
@@ -199,12 +243,27 @@ class Run:
             # A child that failed: its parent's state is the one that is finished, if an `on_error` leads it anywhere.
             self.parent.letter, self.letter = self.letter, None
 
-    def context(self, attempt: int, part: str) -> RunContext:
-        """The context of an attempt at a part of the present state."""
+    def leave(self) -> None:
+        """Stop here, and let it go on elsewhere."""
+        self.released = True
+        self.elapsed = self.clock() - self.started
+        self.error = self.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
+        if self._mailbox is not None:
+            self._mailbox.turn_away(RunReleased(self.run_id))
+            self._mailbox = self.letter = None
+
+    def context(self, attempt: int, part: str, outbox: Outbox | None = None) -> RunContext:
+        """The context of an attempt at a part of the present state; one that may write is given an outbox."""
         step = self.step
         return RunContext(
-            self, step.state, visit=self.visits[step.index], attempt=attempt, seq=self.seq, error=self.error, part=part
-        )
+            self, step.state, visit=self.visits[step.index], attempt=attempt, seq=self.seq, error=self.error, part=part,
+            rerun=self.rerun or attempt > 1, outbox=outbox,
+        )  # fmt: skip
+
+    def writing_context(self, attempt: int, part: str) -> RunContext:
+        """The context of an attempt whose work is committed: what it wants to happen with that takes the last one's place."""
+        self.outbox = Outbox(durable=True) if self.durable else None
+        return self.context(attempt, part, self.outbox or NO_OUTBOX)
 
     def data(self) -> Any:
         """A copy of the data as the last finished state left them."""

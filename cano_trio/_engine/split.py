@@ -57,7 +57,7 @@ async def _join(run: Run, step: Step, branches: Sequence[Branch], split: Split[A
 def _fixed_branch(step: Step, name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:
     part = f"/b:{name}"
     if branch.node.model is COMPENSATABLE_BRANCH:
-        unit = compensatable_unit(step, branch, binder, f"{plan.node.name}[{name}]", branch=True)
+        unit = compensatable_unit(step, branch, binder, f"{plan.node.name}[{name}]", part)
         return Branch(name, unit, unit.args, part, undoable=True)
     unit = binder.unit(
         branch.methods["run"], config=branch.node.config, choosers=branch.plain, label=f"{plan.node.name}[{name}]"

@@ -7,7 +7,8 @@ from enum import Enum
 from typing import Any, final
 
 from .._define.blueprint import Plan
-from .._errors import DefinitionError, IllegalTransition
+from .._errors import DefinitionError, IllegalTransition, RecordedFailure
+from .._observe.status import RunStatus
 from .._resilience import matches
 from .mailbox import Kinds
 
@@ -31,9 +32,13 @@ class Step:
         "edges",
         "index",
         "label",
+        "patience",
         "plan",
+        "reason",
         "state",
+        "status",
         "takes",
+        "undos",
         "unit",
         "writes",
     )
@@ -53,6 +58,14 @@ class Step:
         """It uses up a sequence number; a router does not."""
         self.takes: Kinds = ()
         """The kinds of the messages that it takes."""
+        self.status = RunStatus.RUNNING
+        """Where a run stands that has just come here."""
+        self.reason: str | None = None
+        """Why it waits here."""
+        self.patience: float | None = None
+        """Seconds that it waits here at most."""
+        self.undos: dict[str, Any] = {}
+        """How the work of the state, and of each of its branches, is undone: by part."""
         self.edges: dict[int, Step] = {}
         self.diversions: tuple[tuple[type[Exception], Step], ...] = ()
 
@@ -72,4 +85,9 @@ class Step:
         """Where an `on_error` leads a failure; a mistake in the workflow itself is never led anywhere."""
         if isinstance(failure, (DefinitionError, IllegalTransition)):
             return None
-        return next((step for kind, step in self.diversions if matches(failure, kind)), None)
+        return next((step for kind, step in self.diversions if _is_of(failure, kind)), None)
+
+
+def _is_of(failure: Exception, kind: type[Exception]) -> bool:
+    """Whether a failure is of a kind; of one that was written down, the name of its class is all that is left."""
+    return matches(failure, kind) or (isinstance(failure, RecordedFailure) and failure.type_name == kind.__name__)

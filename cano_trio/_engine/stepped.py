@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from .._define.blueprint import Plan
@@ -14,6 +15,7 @@ from .._journal.codec import JsonCodec
 from .._observe.events import StepFinished
 from .attempt import attempt
 from .drive import FAIR_SECONDS, FAIR_TRANSITIONS
+from .kept import Place, encode, read_place
 from .layers import Call
 from .run import Run
 from .unit import Binder
@@ -30,8 +32,7 @@ def bind_stepped(step: Any, plan: Plan[Any], binder: Binder) -> None:
     writes = unit.takes_draft
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
-        packed: bytes | None = None
-        number = 0
+        packed, number = _place(run)
         pass_at = 0.0
         while True:
             run.attempts = 1
@@ -43,6 +44,8 @@ def bind_stepped(step: Any, plan: Plan[Any], binder: Binder) -> None:
             if writes:
                 run.keep_draft()
             number += 1
+            if run.durable:
+                await run.journal.keep(encode(Place(number, Raw(packed))))
             if run.observers:
                 run.tell(StepFinished, number)
             # As between two states: a look at the cancel status, and a full pass when others have waited.
@@ -55,6 +58,15 @@ def bind_stepped(step: Any, plan: Plan[Any], binder: Binder) -> None:
     step.unit = unit
     step.writes = writes
     step.advance = advance
+
+
+def _place(run: Run) -> tuple[bytes | None, int]:
+    """The cursor that it goes on at, and how many steps came before; written down if its process has changed."""
+    place = run.journal.places.get("")
+    if place is None:
+        return None, 0
+    kept = read_place(place)
+    return bytes(kept.cursor), kept.number
 
 
 def _unpacking(function: Call, unpack: Callable[[bytes], Any]) -> Call:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import trio
@@ -25,12 +25,20 @@ def bind_timer(step: Any, plan: Plan[Any], binder: Binder) -> None:
     go_on = binder.unit(plan.methods["after_wait"], writes=True)
 
     async def cycle(run: Run, number: int) -> Any:
+        due_at = run.journal.due_at
+        if due_at is not None and number == 1:
+            await _sleep_until(run, datetime.fromtimestamp(due_at, UTC))
+            return await go_on.once(run, number)
         due = await ask.once(run, number, part="/wait")
         # Here the due time becomes a fact: from now on the run waits for nothing else.
         if _is_instant(due):
+            await run.journal.wait_until(due.timestamp(), "timer")
             await _sleep_until(run, due)
         elif _is_seconds(due):
-            await _sleep(run, max(due, 0))
+            due_at = run.clock() + max(due, 0)
+            if run.durable:
+                await run.journal.wait_until(_clock.timestamp() + max(due, 0), "timer")
+            await _sleep(run, due_at)
         else:
             raise TypeError(
                 f"{ask.label} returned {due!r}. Return a finite number of seconds, or a timezone-aware datetime, such as "
@@ -50,9 +58,9 @@ def _is_seconds(due: object) -> bool:
     return isinstance(due, (int, float)) and not isinstance(due, bool) and -LARGEST <= due <= LARGEST
 
 
-async def _sleep(run: Run, seconds: float) -> None:
-    run.wait_for("timer", seconds)
-    await trio.sleep(seconds)
+async def _sleep(run: Run, until: float) -> None:
+    run.wait_for("timer", max(until - run.clock(), 0))
+    await trio.sleep_until(until)
 
 
 async def _sleep_until(run: Run, due: datetime) -> None:

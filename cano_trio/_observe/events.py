@@ -112,6 +112,36 @@ class TaskFailed(Event, frozen=True):
     next_state: Enum | None
 
 
+class Committed(Event, frozen=True, gc=False):
+    """What happened so far is written down: no crash undoes it.
+
+    Args:
+        rev: how many commits the run has seen.
+    """
+
+    rev: int
+
+
+class Released(Event, frozen=True):
+    """The run stops here, not undone; it goes on where it is claimed next.
+
+    Args:
+        error: why, where it was not asked to: such as `LeaseLost`, where another process has claimed it already.
+    """
+
+    error: BaseException | None
+
+
+class RunResumed(Event, frozen=True, gc=False):
+    """A run goes on that was written down, in the state it was in.
+
+    Args:
+        seq: how many states it has finished.
+    """
+
+    seq: int
+
+
 class BranchStarted(Event, frozen=True, gc=False):
     """A branch of a split begins.
 
