@@ -23,7 +23,7 @@ import msgspec
 import outcome
 
 from .._resilience import Retry, RetryOn, is_transient, matcher
-from .checks import check_count, check_seconds
+from .checks import check_count, check_flag, check_seconds
 from .compatible import bare, compatible, name_of
 from .config import TaskOptions, check_retry
 from .form import S_co, TaskForm
@@ -172,6 +172,7 @@ BATCH = Model(
         "item_retry": (Retry.none(), check_retry),
         "item_retry_on": (is_transient, _check_item_retry_on),
         "item_timeout": (None, _check_item_timeout),
+        "record_items": (True, check_flag),
     },
     generics=("item", "out"),
     check=_check_types,
@@ -187,12 +188,15 @@ class BatchOptions(TaskOptions[S], total=False):
         item_retry: how a failed item is tried again; not at all by default.
         item_retry_on: which failures of an item are tried again: as ``retry_on``.
         item_timeout: seconds that one attempt at an item may take; no limit by default.
+        record_items: with a journal, write down the items and, some at a time, what those that succeeded gave, so that a
+            crash repeats only the last of them; False leaves that, and the whole batch is done again.
     """
 
     concurrency: Concurrency
     item_retry: Retry
     item_retry_on: RetryOn
     item_timeout: float
+    record_items: bool
 
 
 class BatchTask(TaskForm[S_co], Generic[S_co, Item, Out]):
@@ -232,6 +236,8 @@ class BatchTask(TaskForm[S_co], Generic[S_co, Item, Out]):
     """Which failures of an item are tried again: as ``retry_on``."""
     item_timeout: float | None = None
     """Seconds that one attempt at an item may take."""
+    record_items: bool = True
+    """With a journal, write down what items gave, so that a crash repeats only the last of them."""
 
     @abstractmethod
     async def load(self, *args: Any, **kwargs: Any) -> Sequence[Item]:

@@ -13,7 +13,7 @@ from .._errors import DefinitionError, Problem
 from .blueprint import Plan, read_plan
 from .checks import check_seconds
 from .child import family, told_by_parent
-from .config import TaskConfig
+from .config import TaskConfig, is_chooser
 from .edges import is_state, written
 from .form import TaskForm
 from .graph import draw
@@ -31,6 +31,9 @@ E = TypeVar("E")
 
 OnFailure: TypeAlias = Literal["roll_back", "hold"]
 """What follows when a run fails for good."""
+
+Migrate: TypeAlias = Callable[[int, str, Any], Any]
+"""Makes of what an older version has written down what today's would have: see `Workflow`."""
 
 
 class Definition(Registry[S, D], Generic[S, D]):
@@ -51,6 +54,9 @@ class Definition(Registry[S, D], Generic[S, D]):
         compensation_timeout: float = 30.0,
         on_failure: OnFailure = "roll_back",
         max_transitions: int | None = None,
+        accepts: Iterable[int] = (),
+        migrate: Migrate | None = None,
+        aliases: Mapping[str, S] | None = None,
     ) -> None:
         super().__init__(states, initial, data, TaskConfig() if defaults is None else defaults)
         self._site = Site.here()
@@ -63,7 +69,10 @@ class Definition(Registry[S, D], Generic[S, D]):
         self.compensation_timeout = compensation_timeout
         self.on_failure: OnFailure = on_failure
         self.max_transitions = max_transitions
+        self.migrate: Migrate | None = migrate
         self._check_arguments()
+        self.accepts: frozenset[int] = frozenset(self._older(accepts))
+        self.aliases: Mapping[str, S] = self._renamed({} if aliases is None else aliases)
 
     def _check_states(self) -> None:
         if not (isinstance(self.states, type) and issubclass(self.states, Enum)):
@@ -101,6 +110,11 @@ class Definition(Registry[S, D], Generic[S, D]):
         check_resources(self.resources, str(self._site))
         if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 1:
             raise self._refused("E03", f"version is {self.version!r}", "Count versions from 1.")
+        if self.migrate is not None and not is_chooser(self.migrate):
+            raise self._refused(
+                "E03", f"migrate is {self.migrate!r}",
+                "Pass a plain function, such as `def migrate(version, kind, raw): return raw`.",
+            )  # fmt: skip
         self._check_times()
         limit = self.max_transitions
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
@@ -115,6 +129,34 @@ class Definition(Registry[S, D], Generic[S, D]):
             raise self._refused("E03", str(error), "Seconds, as a number.") from None
         if self.on_failure not in ("roll_back", "hold"):
             raise self._refused("E03", f"on_failure is {self.on_failure!r}", "Pass 'roll_back' or 'hold'.")
+
+    def _older(self, accepts: object) -> list[int]:
+        given = list(accepts) if isinstance(accepts, Iterable) and not isinstance(accepts, str) else None
+        if given is None or not all(type(version) is int and 1 <= version < self.version for version in given):
+            shown = accepts if given is None else given
+            raise self._refused(
+                "E03", f"accepts is {shown!r}: it takes versions before this one, which is {self.version}",
+                "Pass a list, such as accepts=[1] beside version=2.",
+            )  # fmt: skip
+        return cast("list[int]", given)
+
+    def _renamed(self, aliases: object) -> dict[str, S]:
+        if not isinstance(aliases, Mapping):
+            raise self._refused(
+                "E03", f"aliases is {aliases!r}, not a mapping", 'Map old names to states: {"OLD": Step.NEW}.'
+            )
+        for name, state in aliases.items():
+            if not isinstance(name, str) or not is_state(state, self.states):
+                raise self._refused(
+                    "E03", f"aliases has {name!r}: {state!r}",
+                    f'Map old names to members of {self.states.__name__}, such as {{"OLD": {written(self.initial)}}}.',
+                )  # fmt: skip
+            if name in self.states.__members__:
+                raise self._refused(
+                    "E03", f"aliases has {name!r}, which {self.states.__name__} has itself",
+                    "A state that is there goes by its own name: name one that is gone.",
+                )  # fmt: skip
+        return dict(aliases)
 
     def _refused(self, code: str, message: str, hint: str) -> DefinitionError:
         return DefinitionError.one(code, "workflow", message, hint=hint, site=str(self._site))
@@ -166,6 +208,42 @@ class Definition(Registry[S, D], Generic[S, D]):
         if state not in self._nodes:
             raise self._refused("E07", f"{state!r} has no task to replace", "Name a state that has one.")
         return self._nodes.pop(state)
+
+    # -- what has been written down
+
+    def accepts_version(self, stored: int) -> bool:
+        """Whether runs that a version has begun are gone on with: its own, and the older ones that it names.
+
+        With ``migrate`` given and ``accepts`` left out these are all of them.
+
+        Args:
+            stored: the version that wrote the run.
+
+        >>> from enum import Enum
+        >>> from cano_trio import Workflow
+        >>> Step = Enum("Step", "WORK DONE")
+        >>> workflow = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], version=3, accepts=[2])
+        >>> [workflow.accepts_version(version) for version in (1, 2, 3, 4)]
+        [False, True, True, False]
+        """
+        every_older = self.migrate is not None and not self.accepts
+        return stored == self.version or stored in self.accepts or (every_older and stored < self.version)
+
+    def state_named(self, name: str) -> S | None:
+        """The state of a name: as it is called, or as it was (``aliases``); None if there is none.
+
+        Args:
+            name: the name that was written down.
+
+        >>> from enum import Enum
+        >>> from cano_trio import Workflow
+        >>> Step = Enum("Step", "FETCH DONE")
+        >>> workflow = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], aliases={"LOAD": Step.FETCH})
+        >>> workflow.state_named("DONE"), workflow.state_named("LOAD"), workflow.state_named("PARSE")
+        (<Step.DONE: 2>, <Step.FETCH: 1>, None)
+        """
+        found = self.states.__members__.get(name)
+        return found if is_state(found, self.states) else self.aliases.get(name)
 
     # -- reading
 
