@@ -14,6 +14,7 @@ from .blueprint import Plan, read_plan
 from .checks import check_seconds
 from .child import family, told_by_parent
 from .config import TaskConfig, is_chooser
+from .durable import messages_alike, unrecordable, volatile_stores
 from .edges import is_state, written
 from .form import TaskForm
 from .graph import draw
@@ -195,7 +196,7 @@ class Definition(Registry[S, D], Generic[S, D]):
 
     def _copy(self) -> Self:
         new = copy.copy(self)
-        new._read = None  # noqa: SLF001  (of our own class)
+        new._changed()  # noqa: SLF001  (of our own class)
         # Nodes of its own: what is hung on this one's functions from now on is none of the copy's business.
         new._nodes = {state: node.copied(new._changed) for state, node in self._nodes.items()}  # noqa: SLF001
         for node in new._nodes.values():  # noqa: SLF001
@@ -257,14 +258,46 @@ class Definition(Registry[S, D], Generic[S, D]):
 
         Those of its child workflows come last; their places are told with the way there, such as ``PAY/CHARGE``.
         """
-        own = self._examined()[1]
+        return self._with_children(lambda one: one._examined()[1])  # noqa: SLF001  (of our own class)
+
+    def journal_problems(self, resources: ResourceMap | None = None) -> tuple[Problem, ...]:
+        """All that stands in the way of running it with a journal, besides its `problems`.
+
+        These are parts of the data, of batch items, of results of branches and of messages that JSON can't hold (E24);
+        types of messages with the same name (E25); and tasks that take a `MemoryStore` (E26). What has no annotation is
+        only known when it is written down. Places are told as in `problems`.
+
+        Args:
+            resources: what its tasks will work with, instead of the workflow's own.
+
+        >>> from enum import Enum
+        >>> from typing import Literal
+        >>> from cano_trio import MemoryStore, Resources, Workflow
+        >>> Step = Enum("Step", "COUNT DONE")
+        >>> workflow = Workflow(Step, initial=Step.COUNT, exits=[Step.DONE])
+        >>> @workflow.task(Step.COUNT)
+        ... async def count(store: MemoryStore) -> Literal[Step.DONE]:
+        ...     return Step.DONE
+        >>> for problem in workflow.journal_problems(Resources(store=MemoryStore())):
+        ...     print(problem.code, problem.message)
+        E26 count: the resource 'store' is a volatile store, which a crash would empty
+        >>> workflow.journal_problems(Resources(store=MemoryStore(volatile_ok=True)))
+        ()
+        """
+        ways = family(self)
+        given = self.resources if resources is None else resources
+        return (
+            *self._with_children(lambda one: one._examined_for_journal()),  # noqa: SLF001  (of our own class)
+            *messages_alike(ways),
+            *(() if given is None else volatile_stores(ways, given)),
+        )
+
+    def _with_children(self, found: Callable[[Definition[Any, Any]], tuple[Problem, ...]]) -> tuple[Problem, ...]:
+        """What is found in it, and what is found in its child workflows, told with the way there."""
+        own = found(self)
         children = family(self)
         del children[self]
-        theirs = [
-            told_by_parent(problem, child, way)
-            for child, way in children.items()
-            for problem in child._examined()[1]  # noqa: SLF001  (of our own class)
-        ]
+        theirs = [told_by_parent(problem, child, way) for child, way in children.items() for problem in found(child)]
         return (*own, *theirs) if theirs else own
 
     def validate(self) -> None:
@@ -288,10 +321,18 @@ class Definition(Registry[S, D], Generic[S, D]):
                 for state, node in self._nodes.items()
             }
             problems += find_problems(self.states, self.initial, self.exits, self.data, plans, str(self._site))
-            places = {state.name: place for place, state in enumerate(self.states)}
-            problems.sort(key=lambda problem: (places.get(problem.place, -1), problem.code))
-            self._read = plans, tuple(problems)
+            self._read = plans, self._in_order(problems)
         return self._read
+
+    def _examined_for_journal(self) -> tuple[Problem, ...]:
+        """What a journal couldn't write down of it."""
+        if self._unrecordable is None:
+            self._unrecordable = self._in_order(unrecordable(self.data, self.blueprint(), str(self._site)))
+        return self._unrecordable
+
+    def _in_order(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        places = {state.name: place for place, state in enumerate(self.states)}
+        return tuple(sorted(problems, key=lambda problem: (places.get(problem.place, -1), problem.code)))
 
     def __format__(self, form: str) -> str:
         """The workflow drawn: ``f"{workflow:mermaid}"``, ``dot`` or ``ascii``.

@@ -88,7 +88,7 @@ async def sleepy(version: int, kind: str, raw: Any) -> Any:
     return raw
 
 
-@pytest.mark.parametrize("given", [sleepy, 3, dict], ids=repr)
+@pytest.mark.parametrize("given", [sleepy, 3, dict], ids=["async", "number", "class"])
 def test_migrate_is_a_plain_function(given: Any) -> None:
     """E03: an async function, a class and what can't be called don't migrate."""
     problem = refused(version=2, migrate=given)

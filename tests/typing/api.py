@@ -497,6 +497,8 @@ options: TaskOptions[Step] = {"retry": Retry.none(), "on_error": {OSError: Step.
 workflow.register(Step.PARSE, fetch, **options)
 assert_type(orders.with_tasks({Step.FETCH: fetch, Step.PARSE: Parse()}), Workflow[Step, Order])
 assert_type(workflow.problems(), tuple[Problem, ...])
+assert_type(workflow.journal_problems(Resources()), tuple[Problem, ...])
+assert_type(workflow.journal_problems(), tuple[Problem, ...])
 
 
 # ---- accepted: splits
@@ -680,7 +682,7 @@ Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], version="2")  # type: igno
 Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], timeout="3")  # type: ignore[arg-type]
 Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], accepts=["1"])  # type: ignore[list-item]
 Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], migrate=fetch)  # type: ignore[arg-type]
-Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], aliases={"OLD": "DONE"})  # type: ignore[dict-item]
+Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], aliases={"OLD": "DONE"})  # type: ignore[type-var]
 foreign: Workflow[Step] = Workflow(Step, initial=Pay.START, exits=[Step.DONE])  # type: ignore[arg-type]
 
 
