@@ -13,6 +13,7 @@ from typing import (
     ParamSpec,
     Protocol,
     TypeVar,
+    Union,
     final,
     get_args,
     get_origin,
@@ -23,13 +24,14 @@ import msgspec
 import outcome
 
 from .._resilience import Retry, RetryOn, is_transient, matcher
-from .checks import check_count, check_seconds
+from .checks import check_count, check_flag, check_seconds
 from .compatible import bare, compatible, name_of
 from .config import TaskOptions, check_retry
 from .form import S_co, TaskForm
 from .function import TaskFunction
 from .method import UNKNOWN, Method, is_any
 from .model import MethodRule, Model
+from .recorded import recorded_type
 
 S = TypeVar("S", bound=Enum)
 Item = TypeVar("Item")
@@ -160,6 +162,45 @@ def _check_types(methods: Mapping[str, Method], generics: Mapping[str, Any]) -> 
         yield finish, f"it takes {name_of(finish.own[0])}, but gets {name_of(given)}"
 
 
+def item_type(methods: Mapping[str, Method]) -> Any:
+    """The type that each item is written down as: `Any` where no annotation tells it.
+
+    What `load` lists comes first: `process_item` may take more than that.
+    """
+    load, process, finish = (methods.get(name) for name in ("load", "process_item", "finish"))
+    listed = UNKNOWN if load is None else _listed(load.returns)
+    taken = process.own if process is not None else ()
+    return recorded_type(listed, *taken, *_results(finish)[:1])
+
+
+def output_type(methods: Mapping[str, Method]) -> Any:
+    """The type that what an item gives is written down as: `Any` where no annotation tells it."""
+    process, finish = methods.get("process_item"), methods.get("finish")
+    given = UNKNOWN if process is None else process.returns
+    return recorded_type(given, *_results(finish)[1:])
+
+
+def _listed(returns: Any) -> Any:
+    """What a list or another sequence is of, as far as its annotation tells; a tuple may be of several."""
+    listed = bare(returns)
+    sequence = get_origin(listed)
+    if not isinstance(sequence, type) or not issubclass(sequence, Sequence):
+        return UNKNOWN
+    inside = tuple(part for part in get_args(listed) if part is not ...)
+    return Union[inside] if inside else UNKNOWN  # noqa: UP007  (made at run time, of any number)
+
+
+def _results(finish: Method | None) -> tuple[Any, ...]:
+    """Item and output of the results that `finish` takes, if its annotation tells them."""
+    return get_args(bare(finish.own[0])) if finish is not None and finish.own else ()
+
+
+def _recorded(methods: Mapping[str, Method], knobs: Mapping[str, Any]) -> Iterator[tuple[Method, str, Any]]:
+    if knobs["record_items"] and (process := methods.get("process_item")):
+        yield process, "item", item_type(methods)
+        yield process, "output", output_type(methods)
+
+
 BATCH = Model(
     name="batch",
     methods=(
@@ -172,9 +213,12 @@ BATCH = Model(
         "item_retry": (Retry.none(), check_retry),
         "item_retry_on": (is_transient, _check_item_retry_on),
         "item_timeout": (None, _check_item_timeout),
+        "record_items": (True, check_flag),
     },
     generics=("item", "out"),
     check=_check_types,
+    recorded=_recorded,
+    unrecorded="Or pass record_items=False: after a crash the whole batch is then done again.",
 )
 
 
@@ -187,12 +231,15 @@ class BatchOptions(TaskOptions[S], total=False):
         item_retry: how a failed item is tried again; not at all by default.
         item_retry_on: which failures of an item are tried again: as ``retry_on``.
         item_timeout: seconds that one attempt at an item may take; no limit by default.
+        record_items: with a journal, write down the items and, some at a time, what those that succeeded gave, so that a
+            crash repeats only the last of them; False leaves that, and the whole batch is done again.
     """
 
     concurrency: Concurrency
     item_retry: Retry
     item_retry_on: RetryOn
     item_timeout: float
+    record_items: bool
 
 
 class BatchTask(TaskForm[S_co], Generic[S_co, Item, Out]):
@@ -232,6 +279,8 @@ class BatchTask(TaskForm[S_co], Generic[S_co, Item, Out]):
     """Which failures of an item are tried again: as ``retry_on``."""
     item_timeout: float | None = None
     """Seconds that one attempt at an item may take."""
+    record_items: bool = True
+    """With a journal, write down what items gave, so that a crash repeats only the last of them."""
 
     @abstractmethod
     async def load(self, *args: Any, **kwargs: Any) -> Sequence[Item]:

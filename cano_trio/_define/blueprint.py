@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from types import MappingProxyType
@@ -12,15 +10,15 @@ from typing import Any, Generic, TypeVar, final, get_args, get_origin
 from msgspec import Struct, field
 
 from .._errors import Problem
-from .._journal.codec import unencodable_part
 from .child import Child, data_faults, route_faults
 from .compatible import bare, has_instances, name_of
 from .config import is_chooser
-from .edges import Returns, is_state, members, read_returns, written
+from .edges import Returns, is_state, members, paired_type, read_returns, written
 from .generics import Arguments, type_arguments
 from .hints import Scope
 from .method import UNKNOWN, Method, read_method
 from .node import Node, base_of
+from .recorded import unwritable
 from .router import ROUTER
 from .split import SPLIT, Split
 
@@ -135,14 +133,7 @@ def read_plan(
 def _unwritable(node: Node[Any], methods: Mapping[str, Method]) -> Iterator[Problem]:
     """What is to be written down, for a journal to go on with after a crash, and is of a type that can't be."""
     for method, what, type_ in node.model.kept(methods) if node.model.kept is not None else ():
-        if part := unencodable_part(type_):
-            yield Problem(
-                code="E23",
-                place=node.place,
-                message=f"{method.label}: its {what} can't be written down as JSON: {part}",
-                site=str(method.site),
-                hint=f"Make the {what} of plain values: numbers, strings, a dataclass of such; things belong in resources.",
-            )
+        yield from unwritable("E23", node.place, method, what, type_)
 
 
 def _missing_or_idle(node: Node[Any]) -> Iterator[Problem]:
@@ -358,5 +349,4 @@ def result_type(branch: Plan[Any]) -> Any:
     returns = branch.methods["run"].returns
     if returns is UNKNOWN or not branch.node.model.methods[0].receipt:
         return returns
-    given = [get_args(hint)[0] if get_origin(hint) is tuple else hint for hint in members(returns)]
-    return functools.reduce(operator.or_, given)
+    return paired_type(returns)

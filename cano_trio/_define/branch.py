@@ -11,8 +11,11 @@ from typing_extensions import TypedDict
 
 from .._resilience import Retry, RetryOn
 from .config import Breaker, Limiter, OnOpen, TaskConfig
+from .edges import paired_type
 from .form import TaskForm
+from .method import Method
 from .model import MODEL_OPTIONS, MethodRule, Model
+from .recorded import recorded_type
 
 Out_co = TypeVar("Out_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
@@ -20,8 +23,40 @@ F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, object]])
 BRANCH_OPTIONS = MODEL_OPTIONS - {"on_error"}
 """A branch leads nowhere: its split does."""
 
-BRANCH = Model(name="branch", methods=(MethodRule(name="run"),), options=BRANCH_OPTIONS)
-ITEM_BRANCH = Model(name="branch", methods=(MethodRule(name="run", takes=("item",)),), options=BRANCH_OPTIONS)
+
+def value_type(run: Method, *, receipt: bool = False) -> Any:
+    """The type that a branch's results are written down as: `Any` where its annotation tells none.
+
+    Args:
+        run: its function.
+        receipt: it can be undone (`MethodRule.receipt`): what counts is what it pairs with its receipts.
+    """
+    return recorded_type(paired_type(run.returns) if receipt else run.returns)
+
+
+def item_type(run: Method) -> Any:
+    """The type that the items of a declared branch are written down as: `Any` where its annotation tells none."""
+    return recorded_type(*run.own)
+
+
+def _recorded(methods: Mapping[str, Method], _: Mapping[str, Any]) -> Iterator[tuple[Method, str, Any]]:
+    if run := methods.get("run"):
+        yield run, "result", value_type(run)
+
+
+def _recorded_over(methods: Mapping[str, Method], knobs: Mapping[str, Any]) -> Iterator[tuple[Method, str, Any]]:
+    if run := methods.get("run"):
+        yield run, "item", item_type(run)
+        yield from _recorded(methods, knobs)
+
+
+BRANCH = Model(name="branch", methods=(MethodRule(name="run"),), options=BRANCH_OPTIONS, recorded=_recorded)
+ITEM_BRANCH = Model(
+    name="branch",
+    methods=(MethodRule(name="run", takes=("item",)),),
+    options=BRANCH_OPTIONS,
+    recorded=_recorded_over,
+)
 """A branch of `Split.over`, made once for each item."""
 
 

@@ -33,6 +33,12 @@ def check_wait(name: str, value: object) -> None:
         raise ValueError(f"{name} is {value!r}: it takes a number of seconds, 0 or more")
 
 
+def check_flag(name: str, value: object) -> None:
+    """Refuse anything but True and False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}: it takes True or False")  # noqa: TRY004  (a wrong value of an option)
+
+
 def check_instance(type_: type, example: str) -> Callable[[str, Any], None]:
     """Refuse anything but an instance of a class."""
 

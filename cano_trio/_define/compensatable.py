@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, final
 
 from .._resilience import Retry
-from .branch import BRANCH_OPTIONS
+from .branch import BRANCH_OPTIONS, value_type
 from .checks import check_seconds
 from .compatible import compatible, name_of
 from .config import TaskOptions, check_retry
@@ -56,6 +56,11 @@ def _kept(methods: Mapping[str, Method]) -> Iterator[tuple[Method, str, Any]]:
         yield run, "receipt", kept_type(run)
 
 
+def _recorded(methods: Mapping[str, Method], _: Mapping[str, Any]) -> Iterator[tuple[Method, str, Any]]:
+    if run := methods.get("run"):
+        yield run, "result", value_type(run, receipt=True)
+
+
 COMPENSATABLE = Model(
     name="compensatable",
     methods=(
@@ -82,6 +87,7 @@ COMPENSATABLE_BRANCH = Model(
     generics=COMPENSATABLE.generics,
     check=_check_types,
     kept=_kept,
+    recorded=_recorded,
 )
 """The same as a branch of a split, where it names no state."""
 

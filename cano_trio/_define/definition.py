@@ -13,7 +13,8 @@ from .._errors import DefinitionError, Problem
 from .blueprint import Plan, read_plan
 from .checks import check_seconds
 from .child import family, told_by_parent
-from .config import TaskConfig
+from .config import TaskConfig, is_chooser
+from .durable import messages_alike, unrecordable, volatile_stores
 from .edges import is_state, written
 from .form import TaskForm
 from .graph import draw
@@ -31,6 +32,9 @@ E = TypeVar("E")
 
 OnFailure: TypeAlias = Literal["roll_back", "hold"]
 """What follows when a run fails for good."""
+
+Migrate: TypeAlias = Callable[[int, str, Any], Any]
+"""Makes of what an older version has written down what today's would have: see `Workflow`."""
 
 
 class Definition(Registry[S, D], Generic[S, D]):
@@ -51,6 +55,9 @@ class Definition(Registry[S, D], Generic[S, D]):
         compensation_timeout: float = 30.0,
         on_failure: OnFailure = "roll_back",
         max_transitions: int | None = None,
+        accepts: Iterable[int] = (),
+        migrate: Migrate | None = None,
+        aliases: Mapping[str, S] | None = None,
     ) -> None:
         super().__init__(states, initial, data, TaskConfig() if defaults is None else defaults)
         self._site = Site.here()
@@ -63,7 +70,10 @@ class Definition(Registry[S, D], Generic[S, D]):
         self.compensation_timeout = compensation_timeout
         self.on_failure: OnFailure = on_failure
         self.max_transitions = max_transitions
+        self.migrate: Migrate | None = migrate
         self._check_arguments()
+        self.accepts: frozenset[int] = frozenset(self._older(accepts))
+        self.aliases: Mapping[str, S] = self._renamed({} if aliases is None else aliases)
 
     def _check_states(self) -> None:
         if not (isinstance(self.states, type) and issubclass(self.states, Enum)):
@@ -101,6 +111,11 @@ class Definition(Registry[S, D], Generic[S, D]):
         check_resources(self.resources, str(self._site))
         if isinstance(self.version, bool) or not isinstance(self.version, int) or self.version < 1:
             raise self._refused("E03", f"version is {self.version!r}", "Count versions from 1.")
+        if self.migrate is not None and not is_chooser(self.migrate):
+            raise self._refused(
+                "E03", f"migrate is {self.migrate!r}",
+                "Pass a plain function, such as `def migrate(version, kind, raw): return raw`.",
+            )  # fmt: skip
         self._check_times()
         limit = self.max_transitions
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
@@ -115,6 +130,34 @@ class Definition(Registry[S, D], Generic[S, D]):
             raise self._refused("E03", str(error), "Seconds, as a number.") from None
         if self.on_failure not in ("roll_back", "hold"):
             raise self._refused("E03", f"on_failure is {self.on_failure!r}", "Pass 'roll_back' or 'hold'.")
+
+    def _older(self, accepts: object) -> list[int]:
+        given = list(accepts) if isinstance(accepts, Iterable) and not isinstance(accepts, str) else None
+        if given is None or not all(type(version) is int and 1 <= version < self.version for version in given):
+            shown = accepts if given is None else given
+            raise self._refused(
+                "E03", f"accepts is {shown!r}: it takes versions before this one, which is {self.version}",
+                "Pass a list, such as accepts=[1] beside version=2.",
+            )  # fmt: skip
+        return cast("list[int]", given)
+
+    def _renamed(self, aliases: object) -> dict[str, S]:
+        if not isinstance(aliases, Mapping):
+            raise self._refused(
+                "E03", f"aliases is {aliases!r}, not a mapping", 'Map old names to states: {"OLD": Step.NEW}.'
+            )
+        for name, state in aliases.items():
+            if not isinstance(name, str) or not is_state(state, self.states):
+                raise self._refused(
+                    "E03", f"aliases has {name!r}: {state!r}",
+                    f'Map old names to members of {self.states.__name__}, such as {{"OLD": {written(self.initial)}}}.',
+                )  # fmt: skip
+            if name in self.states.__members__:
+                raise self._refused(
+                    "E03", f"aliases has {name!r}, which {self.states.__name__} has itself",
+                    "A state that is there goes by its own name: name one that is gone.",
+                )  # fmt: skip
+        return dict(aliases)
 
     def _refused(self, code: str, message: str, hint: str) -> DefinitionError:
         return DefinitionError.one(code, "workflow", message, hint=hint, site=str(self._site))
@@ -153,7 +196,7 @@ class Definition(Registry[S, D], Generic[S, D]):
 
     def _copy(self) -> Self:
         new = copy.copy(self)
-        new._read = None  # noqa: SLF001  (of our own class)
+        new._changed()  # noqa: SLF001  (of our own class)
         # Nodes of its own: what is hung on this one's functions from now on is none of the copy's business.
         new._nodes = {state: node.copied(new._changed) for state, node in self._nodes.items()}  # noqa: SLF001
         for node in new._nodes.values():  # noqa: SLF001
@@ -167,6 +210,42 @@ class Definition(Registry[S, D], Generic[S, D]):
             raise self._refused("E07", f"{state!r} has no task to replace", "Name a state that has one.")
         return self._nodes.pop(state)
 
+    # -- what has been written down
+
+    def accepts_version(self, stored: int) -> bool:
+        """Whether runs that a version has begun are gone on with: its own, and the older ones that it names.
+
+        With ``migrate`` given and ``accepts`` left out these are all of them.
+
+        Args:
+            stored: the version that wrote the run.
+
+        >>> from enum import Enum
+        >>> from cano_trio import Workflow
+        >>> Step = Enum("Step", "WORK DONE")
+        >>> workflow = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], version=3, accepts=[2])
+        >>> [workflow.accepts_version(version) for version in (1, 2, 3, 4)]
+        [False, True, True, False]
+        """
+        every_older = self.migrate is not None and not self.accepts
+        return stored == self.version or stored in self.accepts or (every_older and stored < self.version)
+
+    def state_named(self, name: str) -> S | None:
+        """The state of a name: as it is called, or as it was (``aliases``); None if there is none.
+
+        Args:
+            name: the name that was written down.
+
+        >>> from enum import Enum
+        >>> from cano_trio import Workflow
+        >>> Step = Enum("Step", "FETCH DONE")
+        >>> workflow = Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], aliases={"LOAD": Step.FETCH})
+        >>> workflow.state_named("DONE"), workflow.state_named("LOAD"), workflow.state_named("PARSE")
+        (<Step.DONE: 2>, <Step.FETCH: 1>, None)
+        """
+        found = self.states.__members__.get(name)
+        return found if is_state(found, self.states) else self.aliases.get(name)
+
     # -- reading
 
     @override
@@ -179,14 +258,46 @@ class Definition(Registry[S, D], Generic[S, D]):
 
         Those of its child workflows come last; their places are told with the way there, such as ``PAY/CHARGE``.
         """
-        own = self._examined()[1]
+        return self._with_children(lambda one: one._examined()[1])  # noqa: SLF001  (of our own class)
+
+    def journal_problems(self, resources: ResourceMap | None = None) -> tuple[Problem, ...]:
+        """All that stands in the way of running it with a journal, besides its `problems`.
+
+        These are parts of the data, of batch items, of results of branches and of messages that JSON can't hold (E24);
+        types of messages with the same name (E25); and tasks that take a `MemoryStore` (E26). What has no annotation is
+        only known when it is written down. Places are told as in `problems`.
+
+        Args:
+            resources: what its tasks will work with, instead of the workflow's own.
+
+        >>> from enum import Enum
+        >>> from typing import Literal
+        >>> from cano_trio import MemoryStore, Resources, Workflow
+        >>> Step = Enum("Step", "COUNT DONE")
+        >>> workflow = Workflow(Step, initial=Step.COUNT, exits=[Step.DONE])
+        >>> @workflow.task(Step.COUNT)
+        ... async def count(store: MemoryStore) -> Literal[Step.DONE]:
+        ...     return Step.DONE
+        >>> for problem in workflow.journal_problems(Resources(store=MemoryStore())):
+        ...     print(problem.code, problem.message)
+        E26 count: the resource 'store' is a volatile store, which a crash would empty
+        >>> workflow.journal_problems(Resources(store=MemoryStore(volatile_ok=True)))
+        ()
+        """
+        ways = family(self)
+        given = self.resources if resources is None else resources
+        return (
+            *self._with_children(lambda one: one._examined_for_journal()),  # noqa: SLF001  (of our own class)
+            *messages_alike(ways),
+            *(() if given is None else volatile_stores(ways, given)),
+        )
+
+    def _with_children(self, found: Callable[[Definition[Any, Any]], tuple[Problem, ...]]) -> tuple[Problem, ...]:
+        """What is found in it, and what is found in its child workflows, told with the way there."""
+        own = found(self)
         children = family(self)
         del children[self]
-        theirs = [
-            told_by_parent(problem, child, way)
-            for child, way in children.items()
-            for problem in child._examined()[1]  # noqa: SLF001  (of our own class)
-        ]
+        theirs = [told_by_parent(problem, child, way) for child, way in children.items() for problem in found(child)]
         return (*own, *theirs) if theirs else own
 
     def validate(self) -> None:
@@ -210,10 +321,18 @@ class Definition(Registry[S, D], Generic[S, D]):
                 for state, node in self._nodes.items()
             }
             problems += find_problems(self.states, self.initial, self.exits, self.data, plans, str(self._site))
-            places = {state.name: place for place, state in enumerate(self.states)}
-            problems.sort(key=lambda problem: (places.get(problem.place, -1), problem.code))
-            self._read = plans, tuple(problems)
+            self._read = plans, self._in_order(problems)
         return self._read
+
+    def _examined_for_journal(self) -> tuple[Problem, ...]:
+        """What a journal couldn't write down of it."""
+        if self._unrecordable is None:
+            self._unrecordable = self._in_order(unrecordable(self.data, self.blueprint(), str(self._site)))
+        return self._unrecordable
+
+    def _in_order(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        places = {state.name: place for place, state in enumerate(self.states)}
+        return tuple(sorted(problems, key=lambda problem: (places.get(problem.place, -1), problem.code)))
 
     def __format__(self, form: str) -> str:
         """The workflow drawn: ``f"{workflow:mermaid}"``, ``dot`` or ``ascii``.

@@ -105,6 +105,16 @@ def members(hint: Any) -> list[Any]:
     return [hint]
 
 
+def paired_type(returns: Any) -> Any:
+    """The type of what a return annotation pairs with receipts, or may be returned alone.
+
+    >>> paired_type(tuple[int, str] | None)
+    int | None
+    """
+    given = [get_args(hint)[0] if get_origin(hint) is tuple and get_args(hint) else hint for hint in members(returns)]
+    return functools.reduce(operator.or_, given)
+
+
 def receipt_type(returns: Any) -> Any:
     """The type of the receipts that a return annotation pairs with states; None if it names none.
 

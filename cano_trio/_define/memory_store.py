@@ -17,7 +17,11 @@ class MemoryStore:
     """Values by key, asked for with their type; lives as long as the process and is not rolled back (cano MEM-6).
 
     For what one run's tasks hand to each other, per-run data (``Workflow(data=...)``) are the safer place: each attempt
-    works on a copy of its own, and they are committed with the state. Shared by concurrent runs, unless `PerRun`.
+    works on a copy of its own, and they are committed with the state. Shared by concurrent runs, unless `PerRun`. A journal
+    keeps nothing of it, so a workflow whose tasks take one is refused under a journal.
+
+    Args:
+        volatile_ok: allow it under a journal: it holds only what may be empty after a crash, such as a cache.
 
     >>> from cano_trio import MemoryStore
     >>> store = MemoryStore()
@@ -27,9 +31,11 @@ class MemoryStore:
     (3, ['begun'])
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_values", "volatile_ok")
 
-    def __init__(self) -> None:
+    def __init__(self, *, volatile_ok: bool = False) -> None:
+        self.volatile_ok: bool = volatile_ok
+        """It is allowed under a journal."""
         self._values: dict[str, Any] = {}
 
     def put(self, key: str, value: object) -> None:

@@ -62,6 +62,8 @@ class Model(Struct, frozen=True, kw_only=True):
         check: compares the annotations of the methods with each other; yields what disagrees.
         plain: plain functions that it may be given, with injected parameters, and what the model gives them first.
         kept: what the model itself has to write down, such as a cursor: whose it is, its name, and its type.
+        recorded: the same of what only a journal writes down, as its knobs say.
+        unrecorded: how its user may do without that.
     """
 
     name: str
@@ -73,3 +75,5 @@ class Model(Struct, frozen=True, kw_only=True):
     generics: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Method], Mapping[str, Any]], Iterator[tuple[Method, str]]] | None = None
     kept: Callable[[Mapping[str, Method]], Iterator[tuple[Method, str, Any]]] | None = None
+    recorded: Callable[[Mapping[str, Method], Mapping[str, Any]], Iterator[tuple[Method, str, Any]]] | None = None
+    unrecorded: str = ""

@@ -54,6 +54,8 @@ class Registry(Decorators[S], Generic[S, D]):
         """The declared branches, by the identity of their functions."""
         self._read: tuple[dict[S, Plan[S]], tuple[Problem, ...]] | None = None
         """All of it resolved, and what is wrong with it; None after a change."""
+        self._unrecordable: tuple[Problem, ...] | None = None
+        """What a journal couldn't write down; None if it has not been looked for, or after a change."""
 
     @abstractmethod
     def blueprint(self) -> Mapping[S, Plan[S]]:
@@ -349,7 +351,7 @@ class Registry(Decorators[S], Generic[S, D]):
         )  # fmt: skip
 
     def _changed(self) -> None:
-        self._read = None
+        self._read = self._unrecordable = None
 
     def _check_state(self, state: object, decorator: str) -> None:
         if not is_state(state, self.states):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Generic, cast, final, overload
 
@@ -13,7 +13,7 @@ import trio
 from typing_extensions import TypeVar
 
 from .._define.config import TaskConfig
-from .._define.definition import Definition, OnFailure, check_resources
+from .._define.definition import Definition, Migrate, OnFailure, check_resources
 from .._engine.execute import execute
 from .._engine.lifecycle import Resources
 from .._engine.rollback import in_doubt
@@ -75,6 +75,12 @@ class Workflow(Definition[S, D]):
         on_failure: ``"roll_back"`` undoes what a failed run has done (`CompensatableTask`); ``"hold"`` leaves it to the
             operator. A run that was cancelled is rolled back in any case.
         max_transitions: a run that makes more fails with `TooManyTransitions`; by default it may go on for ever.
+        accepts: the older versions whose runs this code goes on with; where a `migrate` is given, all of them by default.
+            A run of another version is blocked (`VersionMismatch`).
+        migrate: a plain function that makes of what an older version has written down what today's would have. It is
+            given the version that wrote it, what it is (``"data"``, ``"cursor"``, ``"outcome"``, ``"receipt"``,
+            ``"message"`` or ``"items"``), and the JSON as lists, dicts and plain values; it returns such again.
+        aliases: today's states by names that were written down and are no state's any more: ``{"OLD": Step.NEW}``.
 
     Raises:
         DefinitionError: an argument is wrong, such as a state of another Enum.
@@ -115,11 +121,14 @@ class Workflow(Definition[S, D]):
         compensation_timeout: float = 30.0,
         on_failure: OnFailure = "roll_back",
         max_transitions: int | None = None,
+        accepts: Iterable[int] = (),
+        migrate: Migrate | None = None,
+        aliases: Mapping[str, S] | None = None,
     ) -> None:
         super().__init__(
             states, initial=initial, exits=exits, name=name, version=version, data=data, resources=resources,
             defaults=defaults, timeout=timeout, compensation_timeout=compensation_timeout, on_failure=on_failure,
-            max_transitions=max_transitions,
+            max_transitions=max_transitions, accepts=accepts, migrate=migrate, aliases=aliases,
         )  # fmt: skip
         self._own_resources = Resources() if resources is None else resources
 

@@ -181,6 +181,7 @@ def test_batch_options() -> None:
     class Form(BatchTask[Step, int, int]):
         concurrency = 3
         item_timeout = 1.5
+        record_items = False
 
         async def load(self) -> list[int]:
             return []
@@ -195,9 +196,9 @@ def test_batch_options() -> None:
     work.register(Step.WORK, Form(), item_retry=Retry.fixed(1, delay=1.0))
     work.batch(Step.MORE)(double)
     plans = work.blueprint()
-    knobs = ("concurrency", "item_retry", "item_timeout")
-    assert [plans[Step.WORK].node.knobs[knob] for knob in knobs] == [3, Retry.fixed(1, delay=1.0), 1.5]
-    assert [plans[Step.MORE].node.knobs[knob] for knob in knobs] == [1, Retry.none(), None]
+    knobs = ("concurrency", "item_retry", "item_timeout", "record_items")
+    assert [plans[Step.WORK].node.knobs[knob] for knob in knobs] == [3, Retry.fixed(1, delay=1.0), 1.5, False]
+    assert [plans[Step.MORE].node.knobs[knob] for knob in knobs] == [1, Retry.none(), None, True]
 
 
 def flaky(error: BaseException) -> bool:

@@ -134,6 +134,8 @@ def test_wrong_options(option: str, value: Any, said: str) -> None:
         ("item_timeout", "1", "item_timeout is '1': it takes a number of seconds"),
         ("item_retry", 2, "item_retry is 2: it takes a Retry, such as Retry.fixed(2, delay=0.1)"),
         ("item_retry", True, "item_retry is True: it takes a Retry, such as Retry.fixed(2, delay=0.1)"),
+        ("record_items", 0, "record_items is 0: it takes True or False"),
+        ("record_items", "no", "record_items is 'no': it takes True or False"),
     ],
 )
 def test_wrong_batch_options(option: str, value: Any, said: str) -> None:

@@ -117,6 +117,21 @@ assert_type(payment, Workflow[Pay, None])
 plain: Workflow[Step] = workflow
 
 
+def migrate(version: int, kind: str, raw: dict[str, object]) -> dict[str, object]:
+    return raw | {"region": "eu"} if (version, kind) == (1, "data") else raw
+
+
+older = Workflow(
+    Step, initial=Step.FETCH, exits=[Step.DONE], data=Order, version=3, accepts=[1, 2], migrate=migrate,
+    aliases={"LOAD": Step.FETCH},
+)  # fmt: skip
+assert_type(older, Workflow[Step, Order])
+assert_type(older.accepts, frozenset[int])
+assert_type(older.accepts_version(2), bool)
+assert_type(older.state_named("LOAD"), Step | None)
+volatile = MemoryStore(volatile_ok=True)
+
+
 @workflow.task(Step.FETCH, retry=Retry.exponential(3), attempt_timeout=2.0, on_error={OSError: Step.FAILED})
 async def fetch(http: Http, store: MemoryStore, *, limit: int = 3) -> Literal[Step.PARSE, Step.FAILED]:
     return Step.PARSE
@@ -180,7 +195,7 @@ async def report(results: BatchResults[Page, Row], store: MemoryStore) -> Litera
     return Step.REPORT
 
 
-@workflow.batch(Step.PARSE, concurrency=trio.CapacityLimiter(3))
+@workflow.batch(Step.PARSE, concurrency=trio.CapacityLimiter(3), record_items=False)
 async def shared_limiter(page: Page) -> Row:
     return Row()
 
@@ -405,6 +420,7 @@ class Choose(RouterTask[Step]):
 
 class Parse(BatchTask[Step, Page, Row]):
     concurrency = 8
+    record_items = False
     item_retry = Retry.fixed(2, delay=0.05)
 
     async def load(self, res: Resources) -> list[Page]:
@@ -464,7 +480,7 @@ workflow.register(Step.FETCH, Fetch())
 workflow.register(Step.FETCH, Patient("gpt", 3.0), retry=Retry.none())
 workflow.register(Step.FETCH, Choose())
 workflow.register(Step.PARSE, Parse(), attempt_timeout=60.0)
-workflow.register(Step.PARSE, Parse(), concurrency=2, item_retry=Retry.none(), name="parse")
+workflow.register(Step.PARSE, Parse(), concurrency=2, item_retry=Retry.none(), record_items=True, name="parse")
 workflow.register(Step.PARSE, Parse(), concurrency=trio.CapacityLimiter(3), item_retry_on=OSError, item_timeout=1.0)
 workflow.register(Step.PARSE, Ask(), timeout=3.0, retry=Retry.none())
 workflow.register(Step.PARSE, AskForEver(), name="approval")
@@ -481,6 +497,8 @@ options: TaskOptions[Step] = {"retry": Retry.none(), "on_error": {OSError: Step.
 workflow.register(Step.PARSE, fetch, **options)
 assert_type(orders.with_tasks({Step.FETCH: fetch, Step.PARSE: Parse()}), Workflow[Step, Order])
 assert_type(workflow.problems(), tuple[Problem, ...])
+assert_type(workflow.journal_problems(Resources()), tuple[Problem, ...])
+assert_type(workflow.journal_problems(), tuple[Problem, ...])
 
 
 # ---- accepted: splits
@@ -662,6 +680,9 @@ Workflow(Step, initial="FETCH", exits=[Step.DONE])  # type: ignore[type-var]
 Workflow(Step, initial=Step.FETCH)  # type: ignore[call-arg]
 Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], version="2")  # type: ignore[arg-type]
 Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], timeout="3")  # type: ignore[arg-type]
+Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], accepts=["1"])  # type: ignore[list-item]
+Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], migrate=fetch)  # type: ignore[arg-type]
+Workflow(Step, initial=Step.FETCH, exits=[Step.DONE], aliases={"OLD": "DONE"})  # type: ignore[type-var]
 foreign: Workflow[Step] = Workflow(Step, initial=Pay.START, exits=[Step.DONE])  # type: ignore[arg-type]
 
 
