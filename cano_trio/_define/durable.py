@@ -82,14 +82,15 @@ def _stores_taken(method: Method, place: str, resources: ResourceMap) -> Iterato
     for parameter in method.parameters:
         entry = _meant(parameter, resources)
         if entry is not None and _is_volatile(entry):
-            other = "partial(MemoryStore, volatile_ok=True)" if isinstance(entry.given, Made) else None
+            made = isinstance(entry.given, Made)
+            allowed = "partial(MemoryStore, volatile_ok=True)" if made else "MemoryStore(volatile_ok=True)"
             yield Problem(
                 code="E26",
                 place=place,
                 message=f"{method.label}: the resource {entry.label!r} is a volatile store, which a crash would empty",
                 site=str(method.site),
                 hint="Hand values on in the run's data, Workflow(data=...); or, if it holds none that a run needs, make it "
-                f"with {other or 'MemoryStore(volatile_ok=True)'}.",
+                f"with {allowed}.",
             )
 
 
