@@ -12,7 +12,9 @@ from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 from .._define.batch import BatchResults, ItemResult
 from .._define.blueprint import Plan
 from .._define.config import TaskConfig
+from .._errors import JournalError
 from .attempt import attempt, without_this_frame
+from .batch_recording import ItemRecording, read_recording, recorder_of
 from .cycle import bind_cycle
 from .parting import bared, parted
 from .run import Run
@@ -39,16 +41,22 @@ def bind_batch(step: Any, plan: Plan[Any], binder: Binder) -> None:
     concurrency = knobs["concurrency"]
 
     async def cycle(run: Run, number: int) -> Any:
-        items = await load.once(run, number, part="/load")
+        recording = recorder(run) if run.durable and knobs["record_items"] else None
+        known = None if recording is None or number > 1 else recording.items()
+        items = await load.once(run, number, part="/load") if known is None else known
         limiter = trio.CapacityLimiter(concurrency) if isinstance(concurrency, int) else concurrency
         if not isinstance(items, Sequence) or isinstance(items, (str, bytes)):
             raise TypeError(f"{load.label} returned {items!r}. Return a list, or another sequence of items.")
-        work = Work(run, item, list(items), limiter)
-        run.report_progress(0, len(work.items))
-        if work.items:
+        work = Work(run, item, list(items), limiter, recording)
+        if recording is not None:
+            await recording.begin(work, fresh=known is None)
+        run.report_progress(work.done, len(work.items))
+        if work.done < len(work.items):
             await work.off()
         return await finish.once(run, number, BatchResults(work.results))
 
+    recorder = recorder_of(plan.methods)
+    step.reads = read_recording(plan.methods)
     bind_cycle(step, plan, binder, cycle, writes=finish.takes_draft)
 
 
@@ -56,10 +64,20 @@ def bind_batch(step: Any, plan: Plan[Any], binder: Binder) -> None:
 class Work:
     """The items of one cycle while they are worked off."""
 
-    __slots__ = ("done", "items", "limiter", "nursery", "passing", "results", "run", "todo", "told", "unit", "workers")
+    __slots__ = (
+        "done", "items", "limiter", "nursery", "passing", "recording", "results", "run", "todo", "told", "unit", "workers"
+    )  # fmt: skip
 
-    def __init__(self, run: Run, unit: Unit, items: list[Any], limiter: trio.CapacityLimiter) -> None:
+    def __init__(
+        self,
+        run: Run,
+        unit: Unit,
+        items: list[Any],
+        limiter: trio.CapacityLimiter,
+        recording: ItemRecording | None,
+    ) -> None:
         self.run = run
+        self.recording = recording
         self.unit = unit
         self.items = items
         self.limiter = limiter
@@ -75,6 +93,8 @@ class Work:
         """Work all items off; an item's failure fills its slot, so nothing but a cancel leaves the nursery."""
         try:
             async with trio.open_nursery() as self.nursery:
+                if self.recording is not None:
+                    self.nursery.start_soon(self._record, self.recording)
                 self._hire()
         except BaseExceptionGroup as group:
             self.passing = self.passing or bared(group)
@@ -89,6 +109,13 @@ class Work:
         while self.workers < wanted or not self.workers:
             self.workers += 1
             self.nursery.start_soon(self._worker, name=f"{self.unit.label} worker {self.workers}")
+
+    async def _record(self, recording: ItemRecording) -> None:
+        """Write down what items gave, until all are done; nobody waits for it but the end."""
+        try:
+            await recording.until_end()
+        except JournalError as error:
+            self._leave(error)
 
     async def _worker(self) -> None:
         # A token of its own: a task that already holds one of a shared limiter could not take another.
@@ -134,6 +161,8 @@ class Work:
             try:
                 part = "" if unit.fill is None else f"/i:{at}"
                 value = await attempt(run, unit, (item, *unit.args), part, made)
+                if self.recording is not None:
+                    self.recording.add(at, value, 1 if made is None else made[0], clock() - begun)
                 result: outcome.Maybe[Any] = outcome.Value(value)
             except Exception as error:
                 if error is run.mistake:
@@ -142,6 +171,8 @@ class Work:
             now = clock()
             results[at] = ItemResult(item, result, 1 if made is None else made[0], now - begun)
             self.done += 1
+            if self.recording is not None and self.done == len(self.items):
+                self.recording.end()
             if run.observers and (now >= self.told + PROGRESS_SECONDS or self.done == len(self.items)):
                 self.told = now
                 run.report_progress(self.done, len(self.items))

@@ -7,15 +7,18 @@ from itertools import islice
 from typing import Any, NamedTuple, final
 
 import trio
+from msgspec import Raw
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from .._define.branch_results import BranchResults
 from .._define.join_rule import JoinRule
-from .._errors import SplitFailed
+from .._errors import DataError, JournalError, SplitFailed
+from .._journal.codec import Codec
 from .._observe.events import BranchEnded, BranchStarted
 from .attempt import attempt
+from .kept import Came, encode, read_came, recorded_failure, stored_error
 from .parting import bared, parted
-from .rollback import undo_branches
+from .rollback import entry_of, undo_branches
 from .run import Run
 from .unit import Unit
 
@@ -27,7 +30,19 @@ class Branch(NamedTuple):
     unit: Unit
     args: tuple[object, ...]
     part: str
+    codec: Codec[Any]
     undoable: bool = False
+
+
+def take_outcome(
+    name: str, body: bytes, codec: Codec[Any], successes: dict[str, Any], failures: dict[str, BaseException]
+) -> None:
+    """Take in what a branch came to in a process that is gone."""
+    came = read_came(body)
+    if came.error is None:
+        successes[name] = codec.unpack(bytes(came.value or b"null"))
+    else:
+        failures[name] = recorded_failure(came.error)
 
 
 @final
@@ -62,15 +77,25 @@ class Join:
         self.task = task
         self.branches = branches
         self.rule = rule
-        self.todo: Iterator[Branch] = iter(branches)
+        self.successes: dict[str, Any] = {}
+        self.failures: dict[str, BaseException] = {}
+        self.todo: Iterator[Branch] = iter(self._left_over() if run.journal.outcomes else branches)
         self.queued = False
         """There are branches that wait for others to end."""
         self.enough, self.hopeless = rule.limits(len(branches))
-        self.successes: dict[str, Any] = {}
-        self.failures: dict[str, BaseException] = {}
         self.settled = self._is_certain()
         self.passing: BaseException | None = None
         """What leaves the state as it is: no `Exception`, or a mistake in the workflow."""
+
+    def _left_over(self) -> list[Branch]:
+        """The branches that have not finished in a process that is gone; what the others came to is known."""
+        left: list[Branch] = []
+        for branch in self.branches:
+            if (body := self.run.journal.outcomes.get(branch.part)) is None:
+                left.append(branch)
+            else:
+                take_outcome(branch.name, body, branch.codec, self.successes, self.failures)
+        return left
 
     async def results(self, timeout: float | None, bulkhead: int | None) -> BranchResults[Any]:
         """Run the branches until the verdict; those that it cuts off have stopped before it is told.
@@ -84,7 +109,7 @@ class Join:
         """
         if self.settled or not self.branches:
             await checkpoint()
-            return self._judged(None)
+            return await self._verdict(None)
         try:
             async with trio.open_nursery() as self.nursery:
                 # The nursery's own scope has the deadline and takes the verdict's cancel: a second one would cost as much
@@ -100,7 +125,10 @@ class Join:
             if self.passing is not None:  # also instead of a cancel from outside, which must not hide it
                 raise self._let_go()
         late = not self.settled and self._finished() < len(self.branches)
-        results = self._judged(timeout if late else None)
+        return await self._verdict(timeout if late else None)
+
+    async def _verdict(self, timed_out: float | None) -> BranchResults[Any]:
+        results = self._judged(timed_out)
         if any(branch.undoable for branch in self.branches):
             await undo_branches(self.run, {branch.part for branch in self.branches if branch.name in self.successes})
         return results
@@ -137,15 +165,41 @@ class Join:
             run.tell(BranchStarted, self.task, name)
         try:
             value = await attempt(run, unit, args, part, [1])
+            late = undoable and self.nursery.cancel_scope.cancel_called
+            if run.durable:
+                await self._keep(branch, value, late=late)
         except BaseException as error:
+            if run.durable:
+                error = await self._kept_failure(branch, error)
             self._leave(name, error)
         else:
-            if undoable and self.nursery.cancel_scope.cancel_called:
+            if late:
                 # Held, it has come after the verdict: it is undone before the run goes on.
                 self._tell_end(name, "cancelled", None)
                 return
             self.successes[name] = value  # here a success becomes a fact
             self._go_on(name, None)
+
+    async def _keep(self, branch: Branch, value: object, *, late: bool) -> None:
+        """Write down what a branch has done; one that comes after the verdict has come to nothing, but may be undone."""
+        run = self.run
+        entry = entry_of(run, branch.part) if branch.undoable else None
+        try:
+            outcomes = () if late else ((branch.part, encode(Came(value=Raw(branch.codec.pack(value))))),)
+        except DataError:
+            await run.journal.keep_outcomes((), entry)
+            raise
+        await run.journal.keep_outcomes(outcomes, entry)
+
+    async def _kept_failure(self, branch: Branch, error: BaseException) -> BaseException:
+        """Write down what a branch failed with; gives what it leaves with."""
+        rest = parted(error)[1]
+        if isinstance(rest, Exception) and rest is not self.run.mistake:
+            try:
+                await self.run.journal.keep_outcomes(((branch.part, encode(Came(error=stored_error(rest)))),))
+            except JournalError as broken:
+                return broken
+        return error
 
     def _go_on(self, name: str, error: Exception | None) -> None:
         """A branch has finished: tell of it, and end them all if the verdict is certain, or begin the next."""

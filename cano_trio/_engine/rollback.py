@@ -133,6 +133,16 @@ def begun(run: Run, undo: Undo, part: str) -> Entry:
     return new
 
 
+def entry_of(run: Run, part: str) -> Entry | None:
+    """The entry of a part of the present state's work, if it has done anything."""
+    for entry in reversed(run.done):
+        if not isinstance(entry, Entry) or entry.seq != run.seq:
+            break
+        if entry.part == part:
+            return entry
+    return None
+
+
 def in_doubt(run: Run) -> tuple[Enum, ...]:
     """The states of a run of whose work nobody knows whether it was done; those of its child workflows are not its own."""
     return tuple(entry.undo.step.state for entry in run.done if isinstance(entry, Entry) and entry.in_doubt)

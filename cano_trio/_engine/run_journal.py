@@ -172,6 +172,13 @@ class RunJournal(Unwritten):
         return self.position.due_at
 
     @override
+    def left_of(self, seconds: float | None, since: float | None = None) -> float | None:
+        if seconds is None or not self.run.rerun:
+            return seconds
+        begun_at = self.position.entered_at if since is None else max(since, self.position.entered_at)
+        return max(begun_at + seconds - _clock.timestamp(), 0)
+
+    @override
     async def finish(self, step: Step, following: Step, failure: Exception | None = None) -> None:
         run = self.run
         ends = following.advance is None
@@ -195,6 +202,7 @@ class RunJournal(Unwritten):
             await self._commit(position, release=ends, **parts)
         self._stale = joined
         self.places, self.outcomes = {}, {}
+        run.rerun = False
 
     @override
     async def keep(self, place: bytes, part: str = "", *, anew: bool = False) -> None:
@@ -205,6 +213,7 @@ class RunJournal(Unwritten):
             forget_outcomes=seq if anew and self.outcomes else None,
         )
         self.places[part] = place
+        self.run.rerun = False
         if anew:
             self.outcomes = {}
 
@@ -230,6 +239,7 @@ class RunJournal(Unwritten):
     @override
     async def wait_until(self, due_at: float, reason: str) -> None:
         await self._commit(replace(self.position, status=RunStatus.WAITING, due_at=due_at, reason=reason))
+        self.run.rerun = False
 
     # -- leaving
 
@@ -439,7 +449,6 @@ class RunJournal(Unwritten):
         self._note(position)
         self._mark_new()
         run = self.run
-        run.rerun = False
         if run.observers:
             run.tell(Committed, commit.fence.rev + 1)
 

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, final
 
+from msgspec import Raw
 from msgspec.structs import replace
 
+from .. import _clock
 from .._define.blueprint import Plan
+from .._define.branch import value_type
 from .._define.compensatable import COMPENSATABLE_BRANCH
 from .._define.fault import Fault
 from .._define.node import name_of
@@ -18,6 +21,7 @@ from .._journal.codec import Codec, codec_for
 from .attempt import attempt
 from .compensatable import compensatable_unit
 from .join import Branch, Join
+from .kept import Chosen, encode, read_chosen
 from .layers import Call
 from .rollback import undo_branches
 from .run import Run
@@ -33,14 +37,18 @@ def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
         return await _join(run, step, branches, split)
 
+    step.reads = lambda _, outcomes: results_of({branch.part: branch for branch in branches}, outcomes)
     step.advance = advance
 
 
-async def _join(run: Run, step: Step, branches: Sequence[Branch], split: Split[Any]) -> Any:
+async def _join(
+    run: Run, step: Step, branches: Sequence[Branch], split: Split[Any], since: float | None = None
+) -> Any:
     """Join the branches, and name the state that is given what they came to; an exit has no task to give it to."""
     failure: SplitFailed | None = None
+    timeout = run.journal.left_of(split.timeout, since)
     try:
-        results = await Join(run, step.label, branches, split.rule).results(split.timeout, split.bulkhead)
+        results = await Join(run, step.label, branches, split.rule).results(timeout, split.bulkhead)
     except SplitFailed as error:
         failure = error
     else:
@@ -58,11 +66,12 @@ def _fixed_branch(step: Step, name: str, branch: Plan[Any], plan: Plan[Any], bin
     part = f"/b:{name}"
     if branch.node.model is COMPENSATABLE_BRANCH:
         unit = compensatable_unit(step, branch, binder, f"{plan.node.name}[{name}]", part)
-        return Branch(name, unit, unit.args, part, undoable=True)
+        codec = codec_for(value_type(branch.methods["run"], receipt=True))
+        return Branch(name, unit, unit.args, part, codec, undoable=True)
     unit = binder.unit(
         branch.methods["run"], config=branch.node.config, choosers=branch.plain, label=f"{plan.node.name}[{name}]"
     )
-    return Branch(name, unit, unit.args, part)
+    return Branch(name, unit, unit.args, part, codec_for(value_type(branch.methods["run"])))
 
 
 def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
@@ -73,7 +82,12 @@ def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     plain = {id(edge.target) for edge in plan.edges if not edge.joins}
     joining = {id(edge.target) for edge in plan.edges if edge.joins}
 
+    declared = {name: branch.node.functions["run"] for name, branch in plan.branches.items()}
+    ids = {name: id(function) for name, function in declared.items()}
+
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
+        if place := run.journal.places.get(""):
+            return await _join(run, step, *chosen_before(place))
         split = await attempt(run, unit, unit.args)
         if not isinstance(split, Split):
             return split if id(split) in plain else step.after(split)
@@ -83,10 +97,32 @@ def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
         # Here the choice becomes a fact: its items, and what the task wrote with them.
         if unit.takes_draft:
             run.keep_draft()
-        return await _join(run, step, branches, split)
+        since = None
+        if run.durable:
+            chosen = _chosen(split, branches)
+            await run.journal.keep(encode(chosen))
+            since = chosen.chosen_at
+        return await _join(run, step, branches, split, since)
+
+    def chosen_before(place: bytes) -> tuple[list[Branch], Split[Any], float]:
+        """What it chose in a process that is gone."""
+        chosen = read_chosen(place)
+        branch = made[ids[chosen.branch]]
+        then = next(edge.target for edge in plan.edges if edge.joins and edge.target.name == chosen.then)
+        items = {name: bytes(item) for name, item in chosen.items.items()}
+        over = Over(declared[chosen.branch], items)
+        return branch.over(items), Split(over, then, chosen.rule, chosen.timeout, chosen.bulkhead), chosen.chosen_at
+
+    def read(places: Mapping[str, bytes], outcomes: Mapping[str, bytes]) -> object:
+        chosen = [branch for place in places.values() for branch in chosen_before(place)[0]]
+        codecs = {id(branch): branch.codec for branch in chosen}
+        for branch in chosen:
+            branch.unit.call  # it has one
+        return codecs, results_of({branch.part: branch for branch in chosen}, outcomes)
 
     step.unit = unit
     step.writes = unit.takes_draft
+    step.reads = read
     step.advance = advance
 
 
@@ -94,18 +130,41 @@ def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
 class _ItemBranch:
     """A declared branch of which each attempt gets a fresh copy of its item."""
 
-    __slots__ = ("pack", "unit")
+    __slots__ = ("codec", "name", "pack", "unit")
 
     def __init__(self, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> None:
         method = branch.methods["run"]
         codec = codec_for(method.own[0])
+        self.name = branch.node.name
         self.pack = codec.pack
+        self.codec = codec_for(value_type(method))
         self.unit = binder.unit(
             replace(method, function=_unpacking(method.function, codec)),
             config=branch.node.config,
             choosers=branch.plain,
             label=f"{plan.node.name}[{branch.node.name}]",
         )
+
+
+    def over(self, packed: Mapping[str, Any]) -> list[Branch]:
+        """Its branches over some packed items."""
+        return [
+            Branch(name, self.unit, (item, *self.unit.args), f"/b:{name}", self.codec) for name, item in packed.items()
+        ]
+
+
+def _chosen(split: Split[Any], branches: Sequence[Branch]) -> Chosen:
+    """A choice as it is written down."""
+    assert isinstance(split.branches, Over)  # noqa: S101  (its branches were made over something)
+    return Chosen(
+        branch=split.branches.branch.__name__,
+        then=split.then.name,
+        rule=split.rule,
+        items={branch.name: Raw(branch.args[0]) for branch in branches},
+        timeout=split.timeout,
+        bulkhead=split.bulkhead,
+        chosen_at=_clock.timestamp(),
+    )
 
 
 def _unpacking(function: Call, codec: Codec[Any]) -> Call:
@@ -135,8 +194,7 @@ def _branches_over(
     if not isinstance(over, Over) or item_branch is None or faults:
         node = plan.node
         raise DefinitionError([fault.problem(node.place, node.name, str(node.site)) for fault in faults])
-    pack, unit = item_branch.pack, item_branch.unit
-    return [Branch(name, unit, (pack(item), *unit.args), f"/b:{name}") for name, item in over.items.items()]
+    return item_branch.over({name: item_branch.pack(item) for name, item in over.items.items()})
 
 
 def _undeclared(over: object) -> Fault:

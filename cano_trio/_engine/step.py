@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from enum import Enum
 from typing import Any, final
 
@@ -34,6 +34,7 @@ class Step:
         "label",
         "patience",
         "plan",
+        "reads",
         "reason",
         "state",
         "status",
@@ -64,6 +65,8 @@ class Step:
         """Why it waits here."""
         self.patience: float | None = None
         """Seconds that it waits here at most."""
+        self.reads: Callable[[Mapping[str, bytes], Mapping[str, bytes]], object] | None = None
+        """Reads the places and the outcomes of a visit that were written down, to see that they can be read."""
         self.undos: dict[str, Any] = {}
         """How the work of the state, and of each of its branches, is undone: by part."""
         self.edges: dict[int, Step] = {}

@@ -31,6 +31,10 @@ class Unwritten:
         """When the present visit's wait is over, if that was written down."""
         return None
 
+    def left_of(self, seconds: float | None, since: float | None = None) -> float | None:
+        """What is left of some seconds that began with the present visit, or since an instant in it; less if its process changed."""
+        return seconds
+
     async def begin(self, labels: Mapping[str, str]) -> None:
         """The run begins."""
 
