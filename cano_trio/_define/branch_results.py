@@ -58,6 +58,11 @@ class BranchResults(Mapping[str, outcome.Maybe[Out_co]], Generic[Out_co]):
         self._names = tuple(names) or (*self._successes, *self._failures)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """All branches, in the split's order."""
+        return self._names
+
+    @property
     def successes(self) -> dict[str, Out_co]:
         """What the branches returned that succeeded, by name."""
         return {name: self._successes[name] for name in self._names if name in self._successes}

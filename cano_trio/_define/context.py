@@ -36,6 +36,12 @@ class Outbox:
         self.sends: list[Letter] = []
         self.starts: list[NewRun] = []
 
+    def take(self, other: Outbox) -> None:
+        """Take in what another wants, behind what this one does."""
+        self.statements += other.statements
+        self.sends += other.sends
+        self.starts += other.starts
+
 
 @final
 class RunContext:

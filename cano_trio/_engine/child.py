@@ -40,7 +40,7 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
             inner = program.run(
                 child.initial, given(run), run_id=run.run_id, observers=(), resources=run.resources, parent=run
             )
-            await run.journal.begin_child(inner, child)
+            await run.journal.begin_child(inner, program)
         run.child = inner
         try:
             await conduct(inner, child)
@@ -62,6 +62,7 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
             run.packed = inner.packed
         return routes[inner.step.state]
 
+    step.child = program
     step.advance = advance
 
 

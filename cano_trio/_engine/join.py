@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, final
 
@@ -21,6 +21,10 @@ from .parting import bared, parted
 from .rollback import entry_of, undo_branches
 from .run import Run
 from .unit import Unit
+
+
+BRANCH = "/b:"
+"""What the part of a branch begins with."""
 
 
 class Branch(NamedTuple):
@@ -43,6 +47,18 @@ def take_outcome(
         successes[name] = codec.unpack(bytes(came.value or b"null"))
     else:
         failures[name] = recorded_failure(came.error)
+
+
+def results_of(
+    names: Sequence[str], outcomes: Mapping[str, bytes], codecs: Mapping[str, Codec[Any]]
+) -> BranchResults[Any]:
+    """What branches came to in a process that is gone."""
+    successes: dict[str, Any] = {}
+    failures: dict[str, BaseException] = {}
+    for name in names:
+        if body := outcomes.get(f"{BRANCH}{name}"):
+            take_outcome(name, body, codecs[name], successes, failures)
+    return BranchResults(successes, failures, names=names)
 
 
 @final

@@ -74,10 +74,12 @@ class Verdict(Struct, frozen=True, kw_only=True):
     Args:
         state: the split's state.
         names: all its branches, in order.
+        over: the declared branch that they all are, if the split chose it.
     """
 
     state: str
     names: tuple[str, ...]
+    over: str | None = None
 
 
 @final

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, final
 
 import outcome
@@ -30,13 +32,19 @@ class Letter:
     Args:
         message: what is sent.
         key: what a second sending of it would be known by.
+        number: its place in the inbox of a run that is written down.
+        body: it as it is written down there.
     """
 
-    __slots__ = ("key", "message")
+    __slots__ = ("body", "key", "message", "number")
 
-    def __init__(self, message: object, key: str | None) -> None:
+    def __init__(
+        self, message: object, key: str | None, number: int | None = None, body: bytes | None = None
+    ) -> None:
         self.message = message
         self.key = key
+        self.number = number
+        self.body = body
 
 
 @final
@@ -51,7 +59,7 @@ class Mailbox:
         kinds: all that the states of its workflow take.
     """
 
-    __slots__ = ("_keys", "_kinds", "_letters", "_run_id", "_senders", "_takers")
+    __slots__ = ("_coming", "_keys", "_kinds", "_letters", "_run_id", "_senders", "_takers", "_vacated")
 
     def __init__(self, run_id: str, kinds: Kinds) -> None:
         self._run_id = run_id
@@ -60,6 +68,10 @@ class Mailbox:
         self._keys: dict[str, None] = {}
         self._senders: dict[Task, Letter] = {}
         self._takers: dict[Task, Kinds] = {}
+        self._coming = 0
+        """How many places are reserved."""
+        self._vacated = trio.Event()
+        """Somebody who waits to reserve a place may look again."""
 
     # -- sending
 
@@ -89,6 +101,32 @@ class Mailbox:
             return fresh
         let_in: bool = await _called(self._senders)
         return let_in
+
+    async def reserve(self, message: object, key: str | None) -> None:
+        """Wait for room, and keep it for a message that is being written down.
+
+        Raises:
+            MessageRejected: no state takes it.
+            RunReleased, RunAlreadyEnded: not here, but where the message is written down.
+        """
+        letter = self._letter(message, key)
+        while len(self._letters) + self._coming >= SIZE and not self._is_awaited(letter):
+            await self._vacated.wait()
+        self._coming += 1
+
+    def give_up(self) -> None:
+        """Let a reserved place go."""
+        self._coming -= 1
+        self._call_waiting()
+
+    def fill(self, letter: Letter) -> None:
+        """Put a message that is written down in its reserved place."""
+        self._coming -= 1
+        self._admit(letter)
+
+    def _call_waiting(self) -> None:
+        self._vacated.set()
+        self._vacated = trio.Event()
 
     def _put(self, letter: Letter) -> bool:
         if self._is_known(letter):
@@ -131,6 +169,10 @@ class Mailbox:
         reschedule(task, outcome.Value(fresh))
         return fresh
 
+    def restore(self, letters: Sequence[Letter]) -> None:
+        """Take in what was in the inbox when the run's process ended."""
+        self._letters = [*letters]
+
     # -- taking
 
     def take_nowait(self, kinds: Kinds) -> Letter | None:
@@ -153,13 +195,19 @@ class Mailbox:
     def remove(self, letter: Letter) -> None:
         """Take a letter out for good, and let in who waits for room."""
         self._letters.remove(letter)
+        self._call_waiting()
         while self._senders and len(self._letters) < SIZE:
             self._admit_sender(next(iter(self._senders)))
 
+    def turn_away(self, error: Exception) -> None:
+        """The run stops here: turn away all who wait for room, each with an error of its own."""
+        self._vacated.set()
+        for task in self._senders:
+            reschedule(task, outcome.Error(copy.copy(error)))
+
     def close(self, status: str, read: Letter | None) -> None:
         """The run has ended, maybe while a state had read a letter: turn away all who wait for room."""
-        for task in self._senders:
-            reschedule(task, outcome.Error(RunAlreadyEnded(self._run_id, status)))
+        self.turn_away(RunAlreadyEnded(self._run_id, status))
         if unread := Counter(type(letter.message).__name__ for letter in self._letters if letter is not read):
             told = ", ".join(f"{number} {kind}" for kind, number in sorted(unread.items()))
             _log.warning("run %r is %s and left messages unread: %s", self._run_id, status, told)

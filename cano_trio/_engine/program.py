@@ -10,7 +10,7 @@ from .._define.blueprint import Plan, joined_states
 from .._define.child import family
 from .._define.definition import Definition
 from .._errors import CanoError, DefinitionError, Problem, ResourceError
-from .._journal.codec import codec_for
+from .._journal.codec import Codec, codec_for
 from .._observe.observer import Observer
 from .lifecycle import Resources
 from .mailbox import Kinds
@@ -28,7 +28,9 @@ KNOWN = 64
 class Program:
     """A workflow over opened resources; made once, with its child workflows, and shared by all runs of the two."""
 
-    __slots__ = ("codec", "family", "limit", "name", "plans", "size", "steps", "takes", "workflow")
+    __slots__ = (
+        "_message_codecs", "_recordable", "codec", "family", "limit", "name", "plans", "size", "steps", "takes", "workflow"
+    )  # fmt: skip
 
     def __init__(self, workflow: Definition[Any, Any]) -> None:
         self.workflow = workflow
@@ -42,6 +44,32 @@ class Program:
         """Itself and the programs of its child workflows."""
         self.takes: Kinds = ()
         """The kinds of the messages that its states take, and those of its child workflows."""
+
+        self._message_codecs: dict[type, Codec[Any]] = {}
+        self._recordable = False
+        """It is known that a journal can hold its runs."""
+
+    @property
+    def undoable(self) -> bool:
+        """Whether a run of it may do something that can be undone."""
+        return any(step.undos for program in self.family for step in program.steps.values())
+
+    def message_codec(self, kind: type) -> Codec[Any]:
+        """What packs messages of a kind."""
+        if kind not in self._message_codecs:
+            self._message_codecs[kind] = codec_for(kind)
+        return self._message_codecs[kind]
+
+    def check_recordable(self, resources: Resources) -> None:
+        """See that a journal can hold its runs.
+
+        Raises:
+            DefinitionError: something in it can't be written down, or would be lost in a crash.
+        """
+        if not self._recordable:
+            if problems := self.workflow.journal_problems(resources):
+                raise DefinitionError(problems)
+            self._recordable = True
 
     def bind(self, resources: Resources) -> None:
         """Settle all that can be known before a run.

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from .. import _clock
-from .._define.definition import Definition
+from .._define.branch_results import BranchResults
 from .._errors import (
     DuplicateRun,
     JournalError,
@@ -21,12 +21,15 @@ from .._errors import (
     RunNotFound,
     StatementFailed,
 )
+from .._journal import rows
 from .._journal.protocol import Journal
 from .._journal.rows import Commit, Cursor, Fence, LogRow, NewRun, Outcome, Position, RunRecord
 from .._observe.events import Committed
 from .._observe.status import RunStatus
 from .._resilience import Backoff
-from .kept import Verdict, encode, stored_error
+from .kept import Verdict, encode, read_chosen, stored_error
+from .mailbox import Letter, Mailbox
+from .program import Program
 from .rollback import Entry
 from .run import Run
 from .step import Step
@@ -50,7 +53,7 @@ class RunJournal(Unwritten):
     Args:
         journal: the journal.
         run: the run.
-        workflow: its workflow, whose version is told of everything that is written.
+        program: its workflow, bound; the version is told of everything that is written.
     """
 
     __slots__ = (
@@ -62,6 +65,7 @@ class RunJournal(Unwritten):
         "_inside",
         "_lock",
         "_new",
+        "_program",
         "_queued",
         "_rows",
         "_stale",
@@ -77,10 +81,12 @@ class RunJournal(Unwritten):
 
     durable = True
 
-    def __init__(self, journal: Journal, run: Run, workflow: Definition[Any, Any]) -> None:
+    def __init__(self, journal: Journal, run: Run, program: Program) -> None:
+        workflow = program.workflow
         self.journal = journal
         self.run = run
         self.version = workflow.version
+        self._program = program
         self.deadline_at = None if workflow.timeout is None else _clock.timestamp() + workflow.timeout
         """When the whole run is to be over."""
         self._inside = run.parent is not None
@@ -134,11 +140,18 @@ class RunJournal(Unwritten):
         """Take up a run that was claimed."""
         self._fence = record.fence
         self.position = record.position
+        self.deadline_at = record.position.deadline_at
         self._stale = True
 
+    async def write_anew(self, position: Position, cursors: Sequence[Cursor], outcomes: Sequence[Outcome]) -> None:
+        """Write down what going on with a run has changed: its status, and the form of what an older version wrote."""
+        self.deadline_at = position.deadline_at
+        self._committed = None
+        await self._commit(position, cursors=tuple(cursors), outcomes=tuple(outcomes), version=self.version)
+
     @override
-    async def begin_child(self, run: Run, workflow: Definition[Any, Any]) -> None:
-        run.write_down(RunJournal(self.journal, run, workflow))
+    async def begin_child(self, run: Run, program: Program) -> None:
+        run.write_down(RunJournal(self.journal, run, program))
         await run.journal.begin({})
 
     async def _start_child(self, new: NewRun) -> None:
@@ -163,6 +176,11 @@ class RunJournal(Unwritten):
             if record.owner == new.owner and record.rev == 0 and record.position == new.position:
                 return record
             raise
+
+    async def give_back(self, position: Position) -> None:
+        """Give a claimed run back, that can't go on."""
+        self._committed = self.run.packed
+        await self._commit(position, release=True)
 
     # -- going on
 
@@ -193,9 +211,8 @@ class RunJournal(Unwritten):
             parts["forget_cursors"] = run.seq
             # What the branches came to is for the next state.
             parts["forget_outcomes"] = run.seq - joined
-        if joined:
-            verdict = Verdict(state=step.state.name, names=run.joined.names)
-            parts["outcomes"] = (Outcome(run.seq, "", encode(verdict)),)
+        if counts and run.joined is not None:
+            parts["outcomes"] = (Outcome(run.seq, "", encode(self._verdict(step, run.joined))),)
         if ends and self._inside:
             self._leave_to_parent(position, **parts)
         else:
@@ -241,6 +258,33 @@ class RunJournal(Unwritten):
         await self._commit(replace(self.position, status=RunStatus.WAITING, due_at=due_at, reason=reason))
         self.run.rerun = False
 
+    @override
+    async def send(self, message: object, key: str | None) -> bool:
+        run = self.run
+        kind = next((kind for kind in run.takes if isinstance(message, kind)), None)
+        mailbox = None if run.released else run.mailbox()
+        if kind is None or mailbox is None:
+            mailbox = Mailbox(run.run_id, run.takes)  # nobody reads it here: it is sent to whoever goes on with the run
+        await mailbox.reserve(message, key)
+        assert kind is not None  # noqa: S101  (else it was refused)
+        try:
+            codec = self._program.message_codec(kind)
+            body = codec.pack(message)
+            number = await self.journal.post(
+                rows.Letter(
+                    run_id=run.key, kind=kind.__name__, body=body, key=key, sent_at=_clock.timestamp(),
+                    version=self.version,
+                )
+            )  # fmt: skip
+        except BaseException:
+            mailbox.give_up()
+            raise
+        if number is None:
+            mailbox.give_up()
+        else:
+            mailbox.fill(Letter(codec.unpack(body), key, number, body))
+        return number is not None
+
     # -- leaving
 
     @override
@@ -266,11 +310,11 @@ class RunJournal(Unwritten):
             await run.child.journal.end(status, error)
             self.add_end(run.child.journal.end_inside())
         position = replace(self._stopped(status, error), ended_at=now, due_at=None)
-        rows = self._new_rows(now)
+        log = self._new_rows(now)
         if not self._inside:
-            await self._commit(position, log=rows, release=True)
+            await self._commit(position, log=log, release=True)
         else:
-            self._leave_to_parent(position, log=rows)
+            self._leave_to_parent(position, log=log)
 
     @override
     async def release(self) -> None:
@@ -332,7 +376,7 @@ class RunJournal(Unwritten):
         self, step: Step, following: Step, failure: Exception | None, finished_at: float
     ) -> tuple[LogRow, ...]:
         run = self.run
-        rows = self._new_rows(finished_at)
+        log = self._new_rows(finished_at)
         # What the state itself has done stands in its own row.
         own = next((row for row in rows if not row.part and row.receipt is not None), None)
         row = LogRow(
@@ -365,6 +409,12 @@ class RunJournal(Unwritten):
         for entry in self._new:
             entry.written = True
         self._new = []
+
+    def _verdict(self, step: Step, joined: BranchResults[Any]) -> Verdict:
+        chosen = self.places.get("")
+        return Verdict(
+            state=step.state.name, names=joined.names, over=None if chosen is None else read_chosen(chosen).branch
+        )
 
     def _row_of(self, entry: Entry, now: float, *, undone: bool = False) -> LogRow:
         return LogRow(

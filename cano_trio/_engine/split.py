@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from .. import _clock
 from .._define.blueprint import Plan
-from .._define.branch import value_type
+from .._define.branch import item_type, value_type
 from .._define.compensatable import COMPENSATABLE_BRANCH
 from .._define.fault import Fault
 from .._define.node import name_of
@@ -20,7 +20,7 @@ from .._errors import DefinitionError, SplitFailed
 from .._journal.codec import Codec, codec_for
 from .attempt import attempt
 from .compensatable import compensatable_unit
-from .join import Branch, Join
+from .join import BRANCH, Branch, Join, results_of
 from .kept import Chosen, encode, read_chosen
 from .layers import Call
 from .rollback import undo_branches
@@ -37,7 +37,8 @@ def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
         return await _join(run, step, branches, split)
 
-    step.reads = lambda _, outcomes: results_of({branch.part: branch for branch in branches}, outcomes)
+    step.branch_codecs = {branch.name: branch.codec for branch in branches}
+    step.reads = lambda _, outcomes: results_of(tuple(step.branch_codecs), outcomes, step.branch_codecs)
     step.advance = advance
 
 
@@ -63,7 +64,7 @@ async def _join(
 
 
 def _fixed_branch(step: Step, name: str, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> Branch:
-    part = f"/b:{name}"
+    part = f"{BRANCH}{name}"
     if branch.node.model is COMPENSATABLE_BRANCH:
         unit = compensatable_unit(step, branch, binder, f"{plan.node.name}[{name}]", part)
         codec = codec_for(value_type(branch.methods["run"], receipt=True))
@@ -113,13 +114,14 @@ def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
         over = Over(declared[chosen.branch], items)
         return branch.over(items), Split(over, then, chosen.rule, chosen.timeout, chosen.bulkhead), chosen.chosen_at
 
-    def read(places: Mapping[str, bytes], outcomes: Mapping[str, bytes]) -> object:
-        chosen = [branch for place in places.values() for branch in chosen_before(place)[0]]
-        codecs = {id(branch): branch.codec for branch in chosen}
-        for branch in chosen:
-            branch.unit.call  # it has one
-        return codecs, results_of({branch.part: branch for branch in chosen}, outcomes)
+    def read(places: Mapping[str, bytes], outcomes: Mapping[str, bytes]) -> None:
+        for chosen in map(read_chosen, places.values()):
+            branch = made[ids[chosen.branch]]
+            for item in chosen.items.values():
+                branch.unpack(bytes(item))
+            results_of(tuple(chosen.items), outcomes, dict.fromkeys(chosen.items, branch.codec))
 
+    step.branch_codecs = {name: made[at].codec for name, at in ids.items()}
     step.unit = unit
     step.writes = unit.takes_draft
     step.reads = read
@@ -130,13 +132,13 @@ def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
 class _ItemBranch:
     """A declared branch of which each attempt gets a fresh copy of its item."""
 
-    __slots__ = ("codec", "name", "pack", "unit")
+    __slots__ = ("codec", "pack", "unit", "unpack")
 
     def __init__(self, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> None:
         method = branch.methods["run"]
-        codec = codec_for(method.own[0])
-        self.name = branch.node.name
+        codec = codec_for(item_type(method))
         self.pack = codec.pack
+        self.unpack = codec.unpack
         self.codec = codec_for(value_type(method))
         self.unit = binder.unit(
             replace(method, function=_unpacking(method.function, codec)),
@@ -149,7 +151,7 @@ class _ItemBranch:
     def over(self, packed: Mapping[str, Any]) -> list[Branch]:
         """Its branches over some packed items."""
         return [
-            Branch(name, self.unit, (item, *self.unit.args), f"/b:{name}", self.codec) for name, item in packed.items()
+            Branch(name, self.unit, (item, *self.unit.args), f"{BRANCH}{name}", self.codec) for name, item in packed.items()
         ]
 
 

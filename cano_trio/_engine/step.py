@@ -8,6 +8,7 @@ from typing import Any, final
 
 from .._define.blueprint import Plan
 from .._errors import DefinitionError, IllegalTransition, RecordedFailure
+from .._journal.codec import Codec
 from .._observe.status import RunStatus
 from .._resilience import matches
 from .mailbox import Kinds
@@ -27,6 +28,8 @@ class Step:
     __slots__ = (
         "advance",
         "args",
+        "branch_codecs",
+        "child",
         "counts",
         "diversions",
         "edges",
@@ -67,6 +70,10 @@ class Step:
         """Seconds that it waits here at most."""
         self.reads: Callable[[Mapping[str, bytes], Mapping[str, bytes]], object] | None = None
         """Reads the places and the outcomes of a visit that were written down, to see that they can be read."""
+        self.child: Any = None
+        """The program of the child workflow that does its work."""
+        self.branch_codecs: dict[str, Codec[Any]] = {}
+        """What the results of its branches are packed by: by name, or by that of the declared branch."""
         self.undos: dict[str, Any] = {}
         """How the work of the state, and of each of its branches, is undone: by part."""
         self.edges: dict[int, Step] = {}

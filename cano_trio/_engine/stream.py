@@ -11,17 +11,19 @@ from enum import Enum
 from typing import Any, final
 
 import trio
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from .._define.blueprint import Plan
 from .._define.config import TaskConfig
+from .._define.context import Outbox
 from .._define.stream import CloseReason, Window, cursor_type
 from .._errors import CircuitOpen, DataNotWritable, DrainTimeout
 from .._journal.codec import JsonCodec
 from .._observe.events import WindowFlushed
 from .._resilience import Retry
 from .attempt import attempt
+from .kept import Place, encode, read_place
 from .layers import Call
 from .parting import bared
 from .run import Run
@@ -59,6 +61,7 @@ def bind_stream(step: Any, plan: Plan[Any], binder: Binder) -> None:
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
         return await Stream(run, parts).work_off()
 
+    step.reads = lambda places, _: [parts.codec.unpack(bytes(read_place(body).cursor)) for body in places.values()]
     step.writes = parts.close.takes_draft
     step.advance = advance
 
@@ -129,6 +132,7 @@ class Stream:
         "due",
         "errors",
         "failure",
+        "outbox",
         "outputs",
         "packed",
         "parts",
@@ -152,15 +156,20 @@ class Stream:
         """Those of the present window."""
         self.cursor: Any = None
         """That of its last output."""
-        self.packed: Any = None
+        kept = run.journal.places.get("")
+        place = None if kept is None else read_place(kept)
+        self.packed: Any = None if place is None else bytes(place.cursor)
         """That of the last flushed window; None before the first."""
-        self.windows = 0
+        self.windows = 0 if place is None else place.number
         """How many have been flushed."""
-        self.taken = self.covered = 0
+        self.taken = 0 if place is None else place.taken
+        self.covered = 0
         """How many items came since the flushed cursor, and how many of them the present window's cursor lies behind."""
         self.errors = 0
         """How many items in a row have failed."""
         self.cancelled = False
+        self.outbox: Outbox | None = None
+        """What the flush that named a state wants to happen with the transition."""
         self.failure: BaseException | None = None
         """The first thing that went wrong."""
         self.shield = trio.CancelScope(shield=True)
@@ -179,7 +188,9 @@ class Stream:
                 with trio.CancelScope(shield=True):
                     await self._noted(self.source.close(parts.drain_timeout))
                 reason = self._reason(stopped)
-                closed = await self._held(parts.close.label, lambda: parts.close.once(self.run, 1, reason))
+                if self.run.journal.broken is None:  # else it has stopped here, and goes on elsewhere
+                    closed = await self._held(parts.close.label, lambda: parts.close.once(self.run, 1, reason))
+                    self._join_outboxes()
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             self.failure = bared(group)
@@ -188,6 +199,13 @@ class Stream:
         if reason is CloseReason.CANCELLED:
             await trio.lowlevel.checkpoint()
         return closed if stopped is None else stopped
+
+    def _join_outboxes(self) -> None:
+        """Have what the last flush wants happen with the transition, too, and before what the closing wants."""
+        run, first = self.run, self.outbox
+        if first is not None and run.outbox is not None and run.outbox is not first:
+            first.take(run.outbox)
+        run.outbox = run.outbox if first is None else first
 
     async def _hear_cancel(self) -> None:
         try:
@@ -345,6 +363,10 @@ class Stream:
         self.windows += 1
         # Items behind the cursor are numbered on: after a crash they come again, and no other may have their key.
         self.taken, self.covered = self.taken - self.covered, 0
+        if state is not None:
+            self.outbox = run.outbox  # it happens with the transition
+        elif run.durable:
+            await run.journal.keep(encode(Place(self.windows, Raw(packed), self.taken)))
         if run.observers:
             run.tell(WindowFlushed, self.windows, len(outputs))
         self.due = run.clock() + self.seconds

@@ -38,8 +38,12 @@ class Unwritten:
     async def begin(self, labels: Mapping[str, str]) -> None:
         """The run begins."""
 
-    async def begin_child(self, run: Any, workflow: Any) -> None:
+    async def begin_child(self, run: Any, program: Any) -> None:
         """The run of a child workflow begins, which does the present state's work."""
+
+    async def send(self, message: object, key: str | None) -> bool:
+        """Put a message into the run's mailbox as soon as there is room; tells whether it was not known yet."""
+        raise AssertionError("unreachable: a run that is not written down has only its mailbox")
 
     async def finish(self, step: Any, following: Any, failure: Exception | None = None) -> None:
         """A state is finished, and the run goes on in the next one."""

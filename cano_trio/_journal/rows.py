@@ -296,6 +296,7 @@ class StoredRun(Struct, frozen=True, kw_only=True):
         cursors: how far its states have come, by visit and part.
         outcomes: what branches and chunks came to, by visit and part.
         messages: what is in its inbox, in the order in which it came.
+        visits: how often it was in each state before what is left of its history.
     """
 
     record: RunRecord
@@ -303,3 +304,4 @@ class StoredRun(Struct, frozen=True, kw_only=True):
     cursors: tuple[Cursor, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     messages: tuple[Message, ...] = ()
+    visits: Mapping[str, int] = field(default_factory=dict)

@@ -9,6 +9,7 @@ import trio
 from typing_extensions import TypeVar
 
 from .._engine.run import Run as EngineRun
+from .._errors import JournalError
 
 S_co = TypeVar("S_co", bound=Enum, covariant=True)
 D_co = TypeVar("D_co", covariant=True, default=None)
@@ -108,6 +109,8 @@ class Run(Generic[S_co, D_co]):
         """
         # First: who is cancelled together with the run must not be told of the run's end instead.
         await trio.lowlevel.checkpoint_if_cancelled()
+        if self._run.durable:
+            return await self._run.journal.send(message, key)
         return await self._run.mailbox().put(message, key)
 
     def send_nowait(self, message: object, /, *, key: str | None = None) -> bool:
@@ -115,7 +118,13 @@ class Run(Generic[S_co, D_co]):
 
         Raises:
             MailboxFull: there is no room, or others wait for it already.
+            JournalError: the run has a journal: what is sent to it is written down first, which takes time.
         """
+        if self._run.durable:
+            raise JournalError(
+                f"run {self.id!r} has a journal, and a message is written down before it counts as sent. "
+                "That takes a moment: await run.send(...)."
+            )
         return self._run.mailbox().put_nowait(message, key)
 
     def __repr__(self) -> str:
