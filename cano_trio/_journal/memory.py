@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from itertools import count, islice
-from typing import Self, TypeAlias, final
+from typing import Self, TypeAlias, TypeVar, final
+from uuid import uuid4
 
 import attrs
 from msgspec import Struct
 from msgspec.structs import replace
-from trio.lowlevel import checkpoint
+from trio.lowlevel import TrioToken, checkpoint, current_trio_token
 
-from .._errors import DuplicateRun, LeaseLost, RunNotFound
+from .._errors import DuplicateRun, LeaseLost, RunAlreadyEnded, RunNotFound, StatementFailed
 from .._observe.status import RunStatus
-from .rows import Commit, Cursor, Fence, LogRow, NewRun, Outcome, RunRecord, StoredRun
+from .inbox import KEYS_KEPT, takes_messages
+from .protocol import NO_LABELS
+from .rows import Commit, Cursor, Fence, Letter, LogRow, Message, NewRun, Outcome, RunRecord, StoredRun
+from .shared import Shared, is_over
 
 Place: TypeAlias = tuple[int, str]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class _Kept(Struct, frozen=True, kw_only=True):
@@ -24,13 +30,32 @@ class _Kept(Struct, frozen=True, kw_only=True):
 
     record: RunRecord
     data: bytes
-    cursors: dict[Place, Cursor]
-    outcomes: dict[Place, Outcome]
+    cursors: Mapping[Place, Cursor]
+    outcomes: Mapping[Place, Outcome]
+    messages: Mapping[int, Message]
+    posted: int
 
     def stored(self) -> StoredRun:
-        cursors = tuple(self.cursors[place] for place in sorted(self.cursors))
-        outcomes = tuple(self.outcomes[place] for place in sorted(self.outcomes))
-        return StoredRun(record=self.record, data=self.data, cursors=cursors, outcomes=outcomes)
+        return StoredRun(
+            record=self.record,
+            data=self.data,
+            cursors=_in_order(self.cursors),
+            outcomes=_in_order(self.outcomes),
+            messages=_in_order(self.messages),
+        )
+
+
+@attrs.define
+class _Shelf:
+    """What several processes see of the same runs."""
+
+    count: count[int] = attrs.Factory(lambda: count(1))
+    runs: dict[int, _Kept] = attrs.Factory(dict)
+    numbers: dict[str, int] = attrs.Factory(dict)
+    logs: dict[int, list[LogRow]] = attrs.Factory(dict)
+    keys: dict[int, dict[str, None]] = attrs.Factory(dict)
+    removed: dict[str, str] = attrs.Factory(dict)
+    owners: dict[str, TrioToken] = attrs.Factory(dict)
 
 
 @attrs.define
@@ -40,11 +65,17 @@ class _Transaction:
     runs: ChainMap[int, _Kept]
     numbers: ChainMap[str, int]
     log: list[tuple[int, LogRow]] = attrs.Factory(list)
+    keys: dict[tuple[int, str], None] = attrs.Factory(dict)
 
 
 @final
 class MemoryJournal:
     """Runs in memory. It outlives `trio.run`, so a test can crash one and resume in the next.
+
+    An owner is dead when its trio run is over, or when its journal was closed: no time passes for it.
+
+    Args:
+        beside: a journal whose runs this one sees as well, as another process would.
 
     >>> import trio
     >>> async def main():
@@ -54,133 +85,185 @@ class MemoryJournal:
     ()
     """
 
-    def __init__(self) -> None:
-        self._count = count(1)
-        self._runs: dict[int, _Kept] = {}
-        self._numbers: dict[str, int] = {}
-        self._logs: dict[int, list[LogRow]] = {}
-        self._removed: dict[str, str] = {}
-        self._leases: dict[str, float | None] = {}
+    def __init__(self, *, beside: MemoryJournal | None = None) -> None:
+        self._shelf: _Shelf = _Shelf() if beside is None else beside._shelf  # noqa: SLF001 -- one of us
+        self._shared = Shared("this MemoryJournal", self._take_up, self._lay_down)
+        self._owner = ""
+
+    @property
+    def owner(self) -> str:
+        """Under which id runs are held by it; a new one each time it is opened.
+
+        Raises:
+            JournalError: it is not open.
+        """
+        self._shared.check()
+        return self._owner
 
     async def __aenter__(self) -> Self:
-        """Itself."""
+        """Open it; if it is open in this trio run, join those that use it.
+
+        Raises:
+            JournalError: it is open in another trio run.
+        """
         await checkpoint()
+        await self._shared.enter()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing: it can be entered again."""
+        """The last to leave gives back all runs that it holds."""
+        await self._shared.leave()
 
     async def create(self, run: NewRun, /) -> RunRecord:
         """Create a run."""
-        await checkpoint()
-        transaction = self._begin()
-        record = self._create(transaction, run)
-        self._end(transaction)
-        return record
+        return await self._transact(lambda transaction: self._create(transaction, run))
 
     async def commit(self, commit: Commit, /) -> int:
         """Write down what happened to a run, and return its new ``rev``."""
-        await checkpoint()
-        transaction = self._begin()
-        self._commit(transaction, commit)
-        self._end(transaction)
+        await self._transact(lambda transaction: self._commit(transaction, commit))
         return commit.fence.rev + 1
 
     async def load(self, run_id: str, /) -> StoredRun:
         """All that resuming a run needs."""
-        await checkpoint()
-        return self._found(run_id).stored()
+        return (await self._found(run_id)).stored()
 
     async def history(self, run_id: str, /) -> tuple[LogRow, ...]:
         """The finished states of a run, in the order of their commits."""
-        await checkpoint()
-        return tuple(self._logs.get(self._found(run_id).record.number, ()))
+        return tuple(self._shelf.logs.get((await self._found(run_id)).record.number, ()))
 
     async def runs(
-        self, *, workflow: str | None = None, status: RunStatus | None = None, after: int = 0, limit: int = 1000
+        self,
+        *,
+        workflow: str | None = None,
+        status: Collection[RunStatus] | None = None,
+        labels: Mapping[str, str] = NO_LABELS,
+        parent: str | None = None,
+        after: int = 0,
+        limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
         """Runs in the order of their creation, a page at a time."""
-        await checkpoint()
+        await self._checkpoint()
         found = (
             kept.record
-            for number, kept in sorted(self._runs.items())
+            for number, kept in sorted(self._shelf.runs.items())
             if number > after
             and workflow in {None, kept.record.workflow}
-            and status in {None, kept.record.position.status}
+            and (status is None or kept.record.position.status in status)
+            and labels.items() <= kept.record.labels.items()
+            and parent in {None, kept.record.parent}
         )
         return tuple(islice(found, limit))
 
-    async def renew(self, owner: str, /, *, until: float) -> None:
-        """Begin the lease of an owner, or extend it."""
-        await checkpoint()
-        if self._leases.get(owner, until) is None:
-            raise LeaseLost(None, owner)
-        self._leases[owner] = until
-
-    async def claim(self, run_id: str, owner: str, /, *, now: float) -> StoredRun | None:
-        """Take a run over, unless another living process holds it."""
-        await checkpoint()
-        kept = self._found(run_id)
+    async def claim(self, run_id: str, /) -> StoredRun | None:
+        """Take a run over for `owner`, unless another living process holds it."""
+        kept = await self._found(run_id)
         record = kept.record
-        crashes = record.crashes
-        if record.owner is not None and record.owner != owner:
-            if (self._leases.get(record.owner) or now) > now:
-                return None
-            self._leases[record.owner] = None
-            crashes += 1
-        record = replace(record, owner=owner, epoch=record.epoch + 1, crashes=crashes)
-        self._runs[record.number] = kept = replace(kept, record=record)
+        died = record.owner is not None and record.owner != self._owner
+        if record.owner is not None and died and self._lives(record.owner):
+            return None
+        record = replace(record, owner=self._owner, epoch=record.epoch + 1, crashes=record.crashes + died)
+        self._shelf.runs[record.number] = kept = replace(kept, record=record)
         return kept.stored()
 
-    async def release(self, owner: str, /) -> None:
-        """Give back all runs of an owner, and end its lease."""
-        await checkpoint()
-        self._leases.pop(owner, None)
-        for number, kept in self._runs.items():
-            if kept.record.owner == owner:
-                self._runs[number] = replace(kept, record=replace(kept.record, owner=None))
+    async def post(self, letter: Letter, /) -> int | None:
+        """Put a message into a run's inbox."""
+        return await self._transact(lambda transaction: self._post(transaction, letter))
 
     async def delete(self, run_id: str, fence: Fence, /) -> None:
         """Remove a run with all its rows; its id stays used."""
+        await self._checkpoint()
+        shelf = self._shelf
+        kept = _fenced(shelf.runs, run_id, fence)
+        shelf.removed[run_id] = kept.record.position.status.value
+        del shelf.runs[fence.run], shelf.numbers[run_id]
+        shelf.logs.pop(fence.run, None)
+        shelf.keys.pop(fence.run, None)
+
+    async def _take_up(self) -> None:
+        self._owner = uuid4().hex
+        self._shelf.owners[self._owner] = current_trio_token()
+
+    async def _lay_down(self) -> None:
+        runs = self._shelf.runs
+        for number, kept in runs.items():
+            if kept.record.owner == self._owner:
+                runs[number] = replace(kept, record=replace(kept.record, owner=None))
+        del self._shelf.owners[self._owner]
+
+    def _lives(self, owner: str) -> bool:
+        token = self._shelf.owners.get(owner)
+        return token is not None and not is_over(token)
+
+    async def _checkpoint(self) -> None:
         await checkpoint()
-        kept = _fenced(self._runs, run_id, fence)
-        self._removed[run_id] = kept.record.position.status.value
-        del self._runs[fence.run], self._numbers[run_id]
-        self._logs.pop(fence.run, None)
+        self._shared.check()
 
-    def _found(self, run_id: str) -> _Kept:
-        if (number := self._numbers.get(run_id)) is None:
+    async def _found(self, run_id: str) -> _Kept:
+        await self._checkpoint()
+        if (number := self._shelf.numbers.get(run_id)) is None:
             raise RunNotFound(run_id)
-        return self._runs[number]
+        return self._shelf.runs[number]
 
-    def _begin(self) -> _Transaction:
-        return _Transaction(ChainMap({}, self._runs), ChainMap({}, self._numbers))
-
-    def _end(self, transaction: _Transaction) -> None:
-        self._runs.update(transaction.runs.maps[0])
-        self._numbers.update(transaction.numbers.maps[0])
+    async def _transact(self, change: Callable[[_Transaction], V]) -> V:
+        """Make a change as a whole, or not at all."""
+        await self._checkpoint()
+        shelf = self._shelf
+        transaction = _Transaction(ChainMap({}, shelf.runs), ChainMap({}, shelf.numbers))
+        result = change(transaction)
+        shelf.runs.update(transaction.runs.maps[0])
+        shelf.numbers.update(transaction.numbers.maps[0])
         for number, row in transaction.log:
-            self._logs.setdefault(number, []).append(row)
+            shelf.logs.setdefault(number, []).append(row)
+        for number, key in transaction.keys:
+            _remember(shelf.keys.setdefault(number, {}), key)
+        return result
 
     def _create(self, transaction: _Transaction, run: NewRun) -> RunRecord:
         run.run_id.encode()  # a lone surrogate can't be written down
         if (there := transaction.numbers.get(run.run_id)) is not None:
             raise DuplicateRun(run.run_id, transaction.runs[there].record.position.status.value)
-        if (status := self._removed.get(run.run_id)) is not None:
+        if (status := self._shelf.removed.get(run.run_id)) is not None:
             raise DuplicateRun(run.run_id, status)
-        record = created(run, next(self._count))
-        transaction.runs[record.number] = _Kept(record=record, data=run.data, cursors={}, outcomes={})
+        record = created(run, next(self._shelf.count))
+        transaction.runs[record.number] = _Kept(
+            record=record, data=run.data, cursors={}, outcomes={}, messages={}, posted=0
+        )
         transaction.numbers[run.run_id] = record.number
         return record
 
     def _commit(self, transaction: _Transaction, commit: Commit) -> None:
         kept = _fenced(transaction.runs, commit.run_id, commit.fence, commit.position.seq)
+        if commit.statements:
+            raise StatementFailed(commit.statements[0].text, "this journal knows no SQL. Use SqliteJournal")
         transaction.runs[commit.fence.run] = _after(kept, commit)
         transaction.log += [(commit.fence.run, row) for row in commit.log]
         for run in commit.starts:
             self._create(transaction, run)
         for other in commit.along:
             self._commit(transaction, other)
+        for letter in commit.sends:
+            self._post(transaction, letter)
+
+    def _post(self, transaction: _Transaction, letter: Letter) -> int | None:
+        if (run := transaction.numbers.get(letter.run_id)) is None:
+            raise RunNotFound(letter.run_id)
+        kept = transaction.runs[run]
+        if letter.key in self._shelf.keys.get(run, ()) or (run, letter.key) in transaction.keys:
+            return None
+        if not takes_messages(status := kept.record.position.status):
+            raise RunAlreadyEnded(letter.run_id, status.value)
+        if letter.key is not None:
+            transaction.keys[run, letter.key] = None
+        number = kept.posted + 1
+        messages = {**kept.messages, number: Message(number=number, letter=letter)}
+        transaction.runs[run] = replace(kept, messages=messages, posted=number)
+        return number
+
+
+def _remember(keys: dict[str, None], key: str) -> None:
+    keys[key] = None
+    if len(keys) > KEYS_KEPT:
+        del keys[next(iter(keys))]
 
 
 def created(run: NewRun, number: int) -> RunRecord:
@@ -212,18 +295,31 @@ def _fenced(runs: MutableMapping[int, _Kept], run_id: str, fence: Fence, seq: in
 def _after(kept: _Kept, commit: Commit) -> _Kept:
     """A run after a commit."""
     record = kept.record
-    owner = None if commit.release else record.owner
     cursors = {place: row for place, row in kept.cursors.items() if not _forgotten(row.seq, commit.forget_cursors)}
     outcomes = {place: row for place, row in kept.outcomes.items() if not _forgotten(row.seq, commit.forget_outcomes)}
     cursors.update(((cursor.seq, cursor.part), cursor) for cursor in commit.cursors)
     outcomes.update(((outcome.seq, outcome.part), outcome) for outcome in commit.outcomes)
-    return _Kept(
-        record=replace(record, position=commit.position, rev=record.rev + 1, owner=owner, crashes=0),
+    record = replace(
+        record,
+        position=commit.position,
+        version=record.version if commit.version is None else commit.version,
+        rev=record.rev + 1,
+        owner=None if commit.release else record.owner,
+        crashes=0,
+    )
+    return replace(
+        kept,
+        record=record,
         data=kept.data if commit.data is None else commit.data,
         cursors=cursors,
         outcomes=outcomes,
+        messages={number: row for number, row in kept.messages.items() if number not in commit.consumed},
     )
 
 
 def _forgotten(seq: int, up_to: int | None) -> bool:
     return up_to is not None and seq <= up_to
+
+
+def _in_order(rows: Mapping[K, V]) -> tuple[V, ...]:
+    return tuple(row for _, row in sorted(rows.items(), key=lambda item: item[0]))  # type: ignore[arg-type, return-value]

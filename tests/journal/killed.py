@@ -15,13 +15,12 @@ from tests.journal.rows import new, step
 
 async def main(path: str, runs: int) -> None:
     async with SqliteJournal(path) as journal, trio.open_nursery() as nursery:
-        await journal.renew("killed", until=1e12)
         for index in range(runs):
             nursery.start_soon(run, journal, f"r{index}")
 
 
 async def run(journal: SqliteJournal, run_id: str) -> None:
-    fence = (await journal.create(new(run_id, owner="killed"))).fence
+    fence = (await journal.create(new(run_id, owner=journal.owner))).fence
     for rev in count(1):
         assert await journal.commit(step(run_id, fence)) == rev
         os.write(1, f"{run_id} {rev}\n".encode())

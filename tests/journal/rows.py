@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cano_trio import RunStatus
-from cano_trio._journal.rows import Commit, Fence, LogRow, NewRun, Position, StoredRun
+from cano_trio._journal.rows import Commit, Fence, Letter, LogRow, NewRun, Position, StoredRun
 
 
 def at(seq: int, status: RunStatus = RunStatus.RUNNING) -> Position:
@@ -11,7 +11,7 @@ def at(seq: int, status: RunStatus = RunStatus.RUNNING) -> Position:
     return Position(state=f"S{seq}", status=status, seq=seq, entered_at=float(seq))
 
 
-def new(run_id: str, owner: str | None = "one", data: bytes = b"{}") -> NewRun:
+def new(run_id: str, owner: str | None = None, data: bytes = b"{}") -> NewRun:
     """A run that begins."""
     return NewRun(run_id=run_id, workflow="census", version=1, position=at(0), data=data, owner=owner)
 
@@ -25,6 +25,11 @@ def step(run_id: str, fence: Fence) -> Commit:
     """The plainest commit of a transition."""
     seq = fence.rev
     return Commit(run_id=run_id, fence=fence, position=at(seq + 1), data=b"%d" % seq, log=(finished(seq),))
+
+
+def letter(run_id: str, body: bytes = b"{}", key: str | None = None) -> Letter:
+    """A message."""
+    return Letter(run_id=run_id, kind="Approved", body=body, key=key, sent_at=1.5)
 
 
 def fence_of(stored: StoredRun | None) -> Fence:

@@ -20,7 +20,7 @@ async def test_what_was_acknowledged_is_there(tmp_path: Path, lines: int) -> Non
     assert acknowledged
     async with SqliteJournal(path) as journal:
         for run_id, rev in acknowledged.items():
-            taken = await journal.claim(run_id, "next", now=0.0)  # the lease would last; the lock is free
+            taken = await journal.claim(run_id)  # the lease would last; the lock is free
             assert taken is not None
             assert taken.record.rev >= rev
             assert taken.record.crashes == 1

@@ -21,9 +21,10 @@ from tests.journal.rows import fence_of, new, step
 async def test_a_file_keeps_what_it_was_told(tmp_path: Path) -> None:
     """P1: what one journal wrote, the next one reads, history and all; ids stay used."""
     async with SqliteJournal(tmp_path / "runs.db") as journal:
-        fence = (await journal.create(new("a"))).fence
+        fence = (await journal.create(new("a", journal.owner))).fence
         await journal.commit(step("a", fence))
         stored, history = await journal.load("a"), await journal.history("a")
+        stored = replace(stored, record=replace(stored.record, owner=None))
     async with SqliteJournal(tmp_path / "runs.db") as journal:
         assert (await journal.load("a"), await journal.history("a")) == (stored, history)
         with pytest.raises(DuplicateRun):
@@ -104,7 +105,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
 async def test_a_cancel_does_not_withdraw_a_commit(tmp_path: Path) -> None:
     """A commit that was queued when its task is cancelled is on disk, and the task meets the cancel afterwards."""
     async with SqliteJournal(tmp_path / "runs.db") as journal:
-        fence = (await journal.create(new("a"))).fence
+        fence = (await journal.create(new("a", journal.owner))).fence
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(journal.commit, step("a", fence))
@@ -114,15 +115,14 @@ async def test_a_cancel_does_not_withdraw_a_commit(tmp_path: Path) -> None:
 
 
 async def test_two_journals_on_one_file(tmp_path: Path) -> None:
-    """P4: of two processes one holds a run; when it is gone the other takes it over, and the first one's commit is lost."""
+    """P4: of two journals one holds a run; when it is gone the other takes it over, and the first one's commit is lost."""
     path = tmp_path / "runs.db"
     async with SqliteJournal(path) as other:
         async with SqliteJournal(path) as journal:
-            await journal.renew("one", until=15.0)
-            fence = (await journal.create(new("a"))).fence
-            assert await other.claim("a", "two", now=1.0) is None
+            fence = (await journal.create(new("a", journal.owner))).fence
+            assert await other.claim("a") is None
             await journal.commit(step("a", fence))
-        taken = fence_of(await other.claim("a", "two", now=1.0))  # the lease would last until 15
+        taken = fence_of(await other.claim("a"))
         async with SqliteJournal(path) as journal:
             with pytest.raises(LeaseLost):
                 await journal.commit(step("a", replace(fence, rev=1)))
@@ -145,9 +145,9 @@ async def test_a_held_file_is_waited_for_and_told(tmp_path: Path) -> None:
 async def test_a_full_disk_is_told_and_passes(tmp_path: Path) -> None:
     """A commit that finds the disk full writes nothing, and succeeds as soon as there is room."""
     async with SqliteJournal(tmp_path / "runs.db") as journal:
-        fence = (await journal.create(new("a"))).fence
+        fence = (await journal.create(new("a", journal.owner))).fence
         full = replace(step("a", fence), cursors=(Cursor(0, "", b"x" * 2_000_000),))
-        db = journal._writer._db
+        db = journal._open.writer._db
         pages = db.pragma("max_page_count")
         db.pragma("max_page_count", db.pragma("page_count") + 10)
         with pytest.raises(JournalUnavailable, match="full"):
@@ -158,15 +158,13 @@ async def test_a_full_disk_is_told_and_passes(tmp_path: Path) -> None:
 
 
 async def test_a_closed_journal_says_so(tmp_path: Path) -> None:
-    """A call before the journal is opened, or after it is closed, names the fix; it can be opened again, but not twice."""
+    """A call before the journal is opened, or after it is closed, names the fix; it can be opened again."""
     journal = SqliteJournal(tmp_path / "runs.db")
     for _ in range(2):
         with pytest.raises(JournalError, match="async with"):
             await journal.runs()
         async with journal:
             await journal.runs()
-            with pytest.raises(JournalError, match="open already"):
-                await journal.__aenter__()
 
 
 @pytest.mark.parametrize("fails", ["write", "sync"])
@@ -177,7 +175,7 @@ async def test_a_failing_disk_ends_the_journal(tmp_path: Path, fails: str) -> No
     """
     disk = FaultyDisk(f"faulty {fails}")
     async with SqliteJournal(tmp_path / "runs.db", vfs=disk.name) as journal:
-        fence = (await journal.create(new("a"))).fence
+        fence = (await journal.create(new("a", journal.owner))).fence
         await journal.commit(step("a", fence))
         disk.fails = fails
         for _ in range(2):
@@ -196,7 +194,7 @@ async def test_every_commit_is_synced(tmp_path: Path) -> None:
     """P1: between a commit's call and its return the disk is told to sync."""
     disk = FaultyDisk("counting")
     async with SqliteJournal(tmp_path / "runs.db", vfs=disk.name) as journal:
-        fence = (await journal.create(new("a"))).fence
+        fence = (await journal.create(new("a", journal.owner))).fence
         for rev in range(3):
             disk.calls.clear()
             await journal.commit(step("a", replace(fence, rev=rev)))
@@ -207,7 +205,7 @@ async def test_waiting_commits_share_a_sync(tmp_path: Path) -> None:
     """A hundred commits at once take a few syncs, not a hundred."""
     disk = FaultyDisk("sharing")
     async with SqliteJournal(tmp_path / "runs.db", vfs=disk.name) as journal:
-        fences = [(await journal.create(new(f"r{index}"))).fence for index in range(100)]
+        fences = [(await journal.create(new(f"r{index}", journal.owner))).fence for index in range(100)]
         disk.calls.clear()
         async with trio.open_nursery() as nursery:
             for index, fence in enumerate(fences):
@@ -219,7 +217,7 @@ async def test_a_batch_is_bounded(tmp_path: Path) -> None:
     """Commits of more than 4 MB together are not kept for one transaction, however many wait."""
     disk = FaultyDisk("bounded")
     async with SqliteJournal(tmp_path / "runs.db", vfs=disk.name) as journal:
-        fences = [(await journal.create(new(f"r{index}"))).fence for index in range(12)]
+        fences = [(await journal.create(new(f"r{index}", journal.owner))).fence for index in range(12)]
         disk.calls.clear()
         async with trio.open_nursery() as nursery:
             for index, fence in enumerate(fences):
@@ -230,8 +228,8 @@ async def test_a_batch_is_bounded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change", ["status='gone'", "labels=x'5b5b'", "error=x'00'", "labels=x'" + "5b" * 100_000 + "'"]
 )
-async def test_a_row_that_was_edited_is_refused(tmp_path: Path, change: str) -> None:
-    """A row that no journal wrote is a `JournalError` that names the run; the other runs are read as before."""
+async def test_a_row_that_was_edited_is_refused(tmp_path: Path, change: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A row that no journal wrote is a `JournalError` that names the run; the others are read as before, and listed."""
     path = tmp_path / "runs.db"
     async with SqliteJournal(path) as journal:
         await journal.create(new("edited"))
@@ -242,8 +240,11 @@ async def test_a_row_that_was_edited_is_refused(tmp_path: Path, change: str) -> 
         with pytest.raises(JournalError, match="'edited' can't be read"):
             await journal.load("edited")
         with pytest.raises(JournalError, match="'edited' can't be read"):
-            await journal.claim("edited", "two", now=0.0)
+            await journal.claim("edited")
         assert (await journal.load("whole")).record.run_id == "whole"
+        for _ in range(2):
+            assert [run.run_id for run in await journal.runs()] == ["whole"]
+        assert [record.message.count("'edited' can't be read") for record in caplog.records] == [1]
 
 
 async def test_a_broken_page_is_told(tmp_path: Path) -> None:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
-from contextlib import AsyncExitStack
-from functools import partial
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self, TypeVar, final
 
 import apsw
+import attrs
 import trio
+from trio.lowlevel import current_trio_token
 
-from ..._errors import JournalError
 from ..._observe.status import RunStatus
-from ..rows import Commit, Fence, LogRow, NewRun, RunRecord, StoredRun
+from ..protocol import NO_LABELS
+from ..rows import Commit, Fence, Letter, LogRow, NewRun, RunRecord, StoredRun
+from ..shared import Shared
 from . import statements
+from .lease import Lease
 from .owners import OwnerLocks
 from .schema import open_reader, open_writer
+from .user_sql import UserSql
 from .writer import Writer, refusal
 
 T = TypeVar("T")
+
+_log = logging.getLogger("cano_trio")
 
 
 @final
@@ -29,6 +36,8 @@ class SqliteJournal:
 
     Args:
         path: the file; it is made if there is none. Beside it lies a folder with a lock file for each process.
+        lease: how long others leave this process's runs alone after it was last heard of, in seconds. A process that dies is
+            noticed at once; the lease is for one that is frozen.
         patience: how long to wait while another process holds the file, in seconds.
         vfs: SQLite's access to files, by the name it is registered under; None for that of the system.
 
@@ -41,42 +50,47 @@ class SqliteJournal:
     ()
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, patience: float = 5.0, vfs: str | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, lease: float = 15.0, patience: float = 5.0, vfs: str | None = None
+    ) -> None:
         self._path = str(Path(path).absolute())
+        self._seconds = lease
         self._patience = patience
         self._vfs = vfs
-        self._locks = OwnerLocks(Path(f"{self._path}.owners"))
-        self._open: tuple[Writer, apsw.Connection] | None = None
-        self._one_reader = trio.CapacityLimiter(1)
-        self._closing = AsyncExitStack()
+        self._shared = Shared(f"journal {self._path}", self._take_up, self._lay_down)
+        self._unreadable: set[str] = set()
+        self._opened: _Opened
 
-    async def __aenter__(self) -> Self:
-        """Open the file.
+    @property
+    def owner(self) -> str:
+        """Under which id runs are held by it; a new one each time it is opened, and after its lease was lost.
 
         Raises:
-            JournalError: it can't be opened, is no journal, or is newer than this library.
+            JournalError: it is not open.
         """
-        if self._open is not None:
-            raise JournalError(f"journal {self._path} is open already")
-        db, reader = await trio.to_thread.run_sync(self._connect)
-        self._open = Writer(db, self._path), reader
-        self._closing.push_async_callback(trio.to_thread.run_sync, partial(_close, db, reader, self._locks))
-        self._closing.push_async_callback(self._open[0].aclose)
+        return self._open.lease.owner
+
+    async def __aenter__(self) -> Self:
+        """Open the file; if it is open in this trio run, join those that use it.
+
+        Raises:
+            JournalError: it can't be opened, is no journal, or is newer than this library; or another trio run uses it.
+        """
+        await self._shared.enter()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close it, after all that was asked of it is written."""
-        with trio.CancelScope(shield=True):
-            await self._closing.aclose()
-        self._open = None
+        """The last to leave closes it, after all that was asked of it is written, and gives back all runs that it holds."""
+        await self._shared.leave()
 
     async def create(self, run: NewRun, /) -> RunRecord:
         """Create a run."""
-        return await self._writer.do(lambda db: statements.create(db, run))
+        return await self._open.writer.do(lambda db: statements.create(db, run))
 
     async def commit(self, commit: Commit, /) -> int:
         """Write down what happened to a run, and return its new ``rev``."""
-        return await self._writer.do(lambda db: statements.commit(db, commit), commit)
+        opened = self._open
+        return await opened.writer.do(lambda db: statements.commit(db, opened.sql, commit), commit)
 
     async def load(self, run_id: str, /) -> StoredRun:
         """All that resuming a run needs."""
@@ -87,40 +101,67 @@ class SqliteJournal:
         return await self._read(lambda db: statements.history(db, run_id))
 
     async def runs(
-        self, *, workflow: str | None = None, status: RunStatus | None = None, after: int = 0, limit: int = 1000
+        self,
+        *,
+        workflow: str | None = None,
+        status: Collection[RunStatus] | None = None,
+        labels: Mapping[str, str] = NO_LABELS,
+        parent: str | None = None,
+        after: int = 0,
+        limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
-        """Runs in the order of their creation, a page at a time."""
-        return await self._read(lambda db: statements.runs(db, workflow, status, after, limit))
+        """Runs in the order of their creation, a page at a time; one whose row can't be read is left out, and logged."""
+        wanted = statements.Wanted(
+            workflow=workflow,
+            status=None if status is None else frozenset(status),
+            labels=labels,
+            parent=parent,
+            after=after,
+            limit=limit,
+        )
+        found, unreadable = await self._read(lambda db: statements.runs(db, wanted))
+        for error in unreadable:
+            if str(error) not in self._unreadable:
+                self._unreadable.add(str(error))
+                _log.error("%s", error)
+        return found
 
-    async def renew(self, owner: str, /, *, until: float) -> None:
-        """Begin the lease of an owner, or extend it."""
-        await self._writer.do(lambda db: statements.renew(db, self._locks, owner, until))
+    async def claim(self, run_id: str, /) -> StoredRun | None:
+        """Take a run over for `owner`, unless another living process holds it."""
+        opened = self._open
+        return await opened.writer.do(lambda db: statements.claim(db, opened.lease, run_id))
 
-    async def claim(self, run_id: str, owner: str, /, *, now: float) -> StoredRun | None:
-        """Take a run over, unless another living process holds it."""
-        return await self._writer.do(lambda db: statements.claim(db, self._locks, run_id, owner, now))
-
-    async def release(self, owner: str, /) -> None:
-        """Give back all runs of an owner, and end its lease."""
-        await self._writer.do(lambda db: statements.release(db, owner))
-        self._locks.drop(owner)
+    async def post(self, letter: Letter, /) -> int | None:
+        """Put a message into a run's inbox."""
+        return await self._open.writer.do(lambda db: statements.post(db, letter))
 
     async def delete(self, run_id: str, fence: Fence, /) -> None:
         """Remove a run with all its rows; its id stays used."""
-        await self._writer.do(lambda db: statements.delete(db, run_id, fence))
+        await self._open.writer.do(lambda db: statements.delete(db, run_id, fence))
 
     @property
-    def _writer(self) -> Writer:
-        return self._opened()[0]
+    def _open(self) -> _Opened:
+        self._shared.check()
+        return self._opened
 
-    def _opened(self) -> tuple[Writer, apsw.Connection]:
-        if self._open is None:
-            raise JournalError(f"journal {self._path} is not open. Use it inside `async with`.")
-        return self._open
+    async def _take_up(self) -> None:
+        lease = Lease(OwnerLocks(Path(f"{self._path}.owners")), self._seconds, current_trio_token())
+        db, reader, close = await trio.to_thread.run_sync(self._connect, lease)
+        self._opened = _Opened(
+            lease=lease,
+            writer=Writer(db, self._path, lease, close),
+            sql=UserSql(db),
+            reader=reader,
+            one_reader=trio.CapacityLimiter(1),
+        )
+
+    async def _lay_down(self) -> None:
+        await self._opened.writer.aclose()
 
     async def _read(self, read: Callable[[apsw.Connection], T]) -> T:
         """Read in one transaction, in a thread."""
-        db = self._opened()[1]
+        opened = self._open
+        db = opened.reader
 
         def at_one_moment() -> T:
             db.execute("BEGIN")
@@ -130,24 +171,33 @@ class SqliteJournal:
                 db.execute("ROLLBACK")
 
         try:
-            return await trio.to_thread.run_sync(at_one_moment, limiter=self._one_reader)
+            return await trio.to_thread.run_sync(at_one_moment, limiter=opened.one_reader)
         except apsw.Error as error:
             raise refusal(self._path, error) from error
 
-    def _connect(self) -> tuple[apsw.Connection, apsw.Connection]:
-        try:
-            db = open_writer(self._path, self._patience, vfs=self._vfs)
+    def _connect(self, lease: Lease) -> tuple[apsw.Connection, apsw.Connection, Callable[[], None]]:
+        """The connections, and what closes them; the lease is begun."""
+        with ExitStack() as stack:
             try:
-                return db, open_reader(self._path, self._patience, vfs=self._vfs)
-            except BaseException:
-                db.close()
-                raise
-        except apsw.Error as error:
-            raise refusal(self._path, error) from error
+                db = open_writer(self._path, self._patience, vfs=self._vfs)
+                stack.callback(db.close)
+                reader = open_reader(self._path, self._patience, vfs=self._vfs)
+                stack.callback(reader.close)  # first: the last connection takes the WAL into the file
+                stack.callback(lease.drop)
+                with db:
+                    lease.begin(db)
+                    lease.sweep(db)
+            except apsw.Error as error:
+                raise refusal(self._path, error) from error
+            return db, reader, stack.pop_all().close
 
 
-def _close(db: apsw.Connection, reader: apsw.Connection, locks: OwnerLocks) -> None:
-    """Close the reader first: the last connection takes the WAL into the file."""
-    reader.close()
-    db.close()
-    locks.close()
+@attrs.frozen(kw_only=True)
+class _Opened:
+    """What an open journal consists of."""
+
+    lease: Lease
+    writer: Writer
+    sql: UserSql
+    reader: apsw.Connection
+    one_reader: trio.CapacityLimiter

@@ -18,14 +18,14 @@ STEPS = (
     CREATE TABLE cano_run(
         number INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL UNIQUE, workflow TEXT NOT NULL,
         version INTEGER NOT NULL, state TEXT NOT NULL, status TEXT NOT NULL, seq INTEGER NOT NULL, entered_at REAL NOT NULL,
-        due_at REAL, deadline_at REAL, reason TEXT, error BLOB, labels BLOB NOT NULL, priority INTEGER NOT NULL, parent TEXT,
-        owner TEXT, epoch INTEGER NOT NULL, rev INTEGER NOT NULL, crashes INTEGER NOT NULL, last_log INTEGER,
-        data BLOB NOT NULL
+        due_at REAL, deadline_at REAL, ended_at REAL, reason TEXT, error BLOB, labels BLOB NOT NULL,
+        priority INTEGER NOT NULL, parent TEXT, owner TEXT, epoch INTEGER NOT NULL, rev INTEGER NOT NULL,
+        crashes INTEGER NOT NULL, last_log INTEGER, posted INTEGER NOT NULL, data BLOB NOT NULL
     ) STRICT;
     CREATE TABLE cano_log(
         id INTEGER PRIMARY KEY, prior INTEGER, run INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL, next TEXT,
         kind TEXT NOT NULL, part TEXT NOT NULL, attempts INTEGER NOT NULL, entered_at REAL NOT NULL,
-        finished_at REAL NOT NULL, receipt BLOB, messages BLOB, data BLOB
+        finished_at REAL NOT NULL, receipt BLOB, messages BLOB, data BLOB, version INTEGER NOT NULL, error BLOB
     ) STRICT;
     CREATE TABLE cano_cursor(
         run INTEGER NOT NULL, seq INTEGER NOT NULL, part TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY(run, seq, part)
@@ -33,9 +33,22 @@ STEPS = (
     CREATE TABLE cano_outcome(
         run INTEGER NOT NULL, seq INTEGER NOT NULL, part TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY(run, seq, part)
     ) STRICT;
+    CREATE TABLE cano_label(
+        name TEXT NOT NULL, value TEXT NOT NULL, run INTEGER NOT NULL, PRIMARY KEY(name, value, run)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE cano_inbox(
+        run INTEGER NOT NULL, number INTEGER NOT NULL, key TEXT, kind TEXT NOT NULL, body BLOB NOT NULL,
+        sent_at REAL NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(run, number)
+    ) STRICT;
+    CREATE TABLE cano_key(
+        run INTEGER NOT NULL, place INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY(run, place), UNIQUE(run, key)
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE cano_owner(owner TEXT PRIMARY KEY, lease_until REAL) STRICT;
     CREATE TABLE cano_removed(hash BLOB PRIMARY KEY, status TEXT NOT NULL) STRICT;
     CREATE INDEX cano_run_owner ON cano_run(owner) WHERE owner IS NOT NULL;
+    CREATE INDEX cano_run_parent ON cano_run(parent) WHERE parent IS NOT NULL;
+    CREATE INDEX cano_run_unfinished ON cano_run(number)
+        WHERE status NOT IN ('completed', 'failed', 'rolled_back', 'cancelled', 'rollback_failed');
     """,
 )
 """What makes a file of version n one of version n + 1, from nothing on.

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
 from itertools import chain
@@ -13,34 +13,47 @@ from typing import Any
 import apsw
 import msgspec
 
-from ..._errors import DuplicateRun, JournalError, LeaseLost, RunNotFound
+from ..._errors import DuplicateRun, JournalError, LeaseLost, RunAlreadyEnded, RunNotFound
 from ..._observe.status import RunStatus
-from ..rows import Commit, Cursor, Fence, LogRow, NewRun, Outcome, Position, RunRecord, StoredError, StoredRun
-from .owners import OwnerLocks
+from ..inbox import KEYS_KEPT, takes_messages
+from ..memory import created
+from ..rows import (
+    Commit,
+    Cursor,
+    Fence,
+    Letter,
+    LogRow,
+    Message,
+    NewRun,
+    Outcome,
+    Position,
+    RunRecord,
+    StoredError,
+    StoredRun,
+)
+from .lease import Lease
+from .user_sql import UserSql
 
-POSITION = "state, status, seq, entered_at, due_at, deadline_at, reason, error"
+POSITION = "state, status, seq, entered_at, due_at, deadline_at, ended_at, reason, error"
 RECORD = f"number, run_id, workflow, version, {POSITION}, labels, priority, parent, owner, epoch, rev, crashes"
-LOG = "seq, state, next, kind, part, attempts, entered_at, finished_at, receipt, messages, data"
+LOG = "seq, state, next, kind, part, attempts, entered_at, finished_at, receipt, messages, data, version, error"
 
 INSERT_RUN = (
-    f"INSERT INTO cano_run(run_id, workflow, version, {POSITION}, labels, priority, parent, owner, data, epoch, rev, crashes)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,0,0)"
+    f"INSERT INTO cano_run(run_id, workflow, version, {POSITION}, labels, priority, parent, owner, data, epoch, rev, crashes, posted)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,0,0,0)"
 )
 INSERT_LOG = (
     f"INSERT INTO cano_log({LOG}, id, run, prior) VALUES ",
-    "(?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?,(SELECT last_log FROM cano_run WHERE number=?)))",
+    "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,coalesce(?,(SELECT last_log FROM cano_run WHERE number=?)))",
     "",
 )
 UPDATE_RUN = (
-    (
-        "WITH new(state, status, seq, entered_at, due_at, deadline_at, reason, error, data, last_log, release, number, owner,"
-        " epoch, rev) AS (VALUES "
-    ),
-    "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    (f"WITH new({POSITION}, version, data, last_log, release, number, owner, epoch, rev) AS (VALUES "),
+    "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     (
         ") UPDATE cano_run SET rev=new.rev+1, crashes=0, state=new.state, status=new.status, seq=new.seq,"
-        " entered_at=new.entered_at, due_at=new.due_at, deadline_at=new.deadline_at, reason=new.reason, error=new.error,"
-        " data=coalesce(new.data,cano_run.data), last_log=coalesce(new.last_log,cano_run.last_log),"
+        " entered_at=new.entered_at, due_at=new.due_at, deadline_at=new.deadline_at, ended_at=new.ended_at, reason=new.reason,"
+        " error=new.error, version=coalesce(new.version,cano_run.version), data=coalesce(new.data,cano_run.data), last_log=coalesce(new.last_log,cano_run.last_log),"
         " owner=iif(new.release,NULL,cano_run.owner) FROM new WHERE cano_run.number=new.number AND cano_run.owner=new.owner"
         " AND cano_run.epoch=new.epoch AND cano_run.rev=new.rev"
     ),
@@ -51,16 +64,20 @@ gets it back late."""
 
 FORGET_CURSORS = "DELETE FROM cano_cursor WHERE run=? AND seq<=?"
 FORGET_OUTCOMES = "DELETE FROM cano_outcome WHERE run=? AND seq<=?"
+KEEP_LABEL = "INSERT INTO cano_label(name, value, run) VALUES (?,?,?)"
 KEEP_CURSOR = "INSERT OR REPLACE INTO cano_cursor(run, seq, part, body) VALUES (?,?,?,?)"
+CONSUME = "DELETE FROM cano_inbox WHERE run=? AND number=?"
 KEEP_OUTCOME = "INSERT OR REPLACE INTO cano_outcome(run, seq, part, body) VALUES (?,?,?,?)"
 CHAIN = (
     "WITH RECURSIVE chain(id) AS (SELECT last_log FROM cano_run WHERE number=? UNION ALL"
     " SELECT prior FROM cano_log JOIN chain USING(id) WHERE prior IS NOT NULL)"
 )
-RUNS = (
-    f"SELECT {RECORD} FROM cano_run WHERE number>?1 AND (?2 IS NULL OR workflow=?2) AND (?3 IS NULL OR status=?3)"
-    " ORDER BY number LIMIT ?4"
-)
+LETTER = "kind, body, key, sent_at, version"
+POST = f"INSERT INTO cano_inbox(run, number, {LETTER}) VALUES (?,?,?,?,?,?,?)"
+KEEP_KEY = "INSERT INTO cano_key(run, place, key) SELECT ?1, 1 + coalesce(max(place), 0), ?2 FROM cano_key WHERE run=?1"
+FORGET_KEYS = "DELETE FROM cano_key WHERE run=?1 AND place <= (SELECT max(place) FROM cano_key WHERE run=?1) - ?2"
+UNFINISHED = "status NOT IN ('completed', 'failed', 'rolled_back', 'cancelled', 'rollback_failed')"
+"""As the index says it: it is used only by those who say the same."""
 
 _encode = msgspec.json.Encoder().encode
 _error = msgspec.json.Decoder(StoredError).decode
@@ -76,23 +93,29 @@ def create(db: apsw.Connection, run: NewRun) -> RunRecord:
     named = (run.run_id, run.workflow, run.version)
     rest = (_encode(run.labels), run.priority, run.parent, run.owner, run.data)
     db.execute(INSERT_RUN, (*named, *_position(run.position), *rest))
-    return _found(db, run.run_id).record
+    record = created(run, db.last_insert_rowid())
+    if run.labels:
+        db.executemany(KEEP_LABEL, [(name, value, record.number) for name, value in run.labels.items()])
+    return record
 
 
-def commit(db: apsw.Connection, one: Commit) -> int:
+def commit(db: apsw.Connection, sql: UserSql, one: Commit) -> int:
     """Apply a commit with all that goes along; the caller rolls back what a failure leaves half done."""
     commit_together(db, [one])
+    for statement in one.statements:
+        sql.run(statement)
     for run in one.starts:
         create(db, run)
     for other in one.along:
-        commit(db, other)
+        commit(db, sql, other)
+    for letter in one.sends:
+        post(db, letter)
     return one.fence.rev + 1
 
 
-def are_alike(commits: Sequence[Commit]) -> bool:
-    """Whether commits can be applied statement by statement: each is of another run, and nothing goes along."""
-    plain = not any(one.starts or one.along for one in commits)
-    return plain and len({one.fence.run for one in commits}) == len(commits)
+def is_plain(one: Commit) -> bool:
+    """Whether a commit changes nothing but its own run."""
+    return not (one.statements or one.starts or one.along or one.sends)
 
 
 def commit_together(db: apsw.Connection, commits: Sequence[Commit]) -> None:
@@ -139,10 +162,11 @@ def _numbered(commits: Sequence[Commit], first: int) -> tuple[list[tuple[Any, ..
         last = None
         for row in one.log:
             number = first + len(rows)
-            rows.append((*msgspec.structs.astuple(row), number, fence.run, last, fence.run))
+            *plain, error = msgspec.structs.astuple(row)
+            rows.append((*plain, _packed(error), number, fence.run, last, fence.run))
             last = number
         place = (fence.run, fence.owner, fence.epoch, fence.rev)
-        updates.append((*_position(one.position), one.data, last, one.release, *place))
+        updates.append((*_position(one.position), one.version, one.data, last, one.release, *place))
     return rows, updates
 
 
@@ -151,52 +175,53 @@ def _kept(commits: Sequence[Commit]) -> Iterator[tuple[str, list[tuple[Any, ...]
     yield FORGET_CURSORS, [(c.fence.run, c.forget_cursors) for c in commits if c.forget_cursors is not None]
     yield FORGET_OUTCOMES, [(c.fence.run, c.forget_outcomes) for c in commits if c.forget_outcomes is not None]
     yield KEEP_CURSOR, [(c.fence.run, row.seq, row.part, row.body) for c in commits for row in c.cursors]
+    yield CONSUME, [(c.fence.run, number) for c in commits for number in c.consumed]
     yield KEEP_OUTCOME, [(c.fence.run, row.seq, row.part, row.body) for c in commits for row in c.outcomes]
 
 
-def renew(db: apsw.Connection, locks: OwnerLocks, owner: str, until: float) -> None:
-    """Begin or extend a lease, and hold the owner's lock."""
-    taken = db.execute("SELECT lease_until IS NULL FROM cano_owner WHERE owner=?", (owner,)).get
-    if taken:
-        raise LeaseLost(None, owner)
-    try:
-        locks.hold(owner)
-    except OSError as error:
-        raise JournalError(f"the lock of process {owner} can't be held: {error}") from error
-    db.execute("INSERT OR REPLACE INTO cano_owner(owner, lease_until) VALUES (?,?)", (owner, until))
+def post(db: apsw.Connection, letter: Letter) -> int | None:
+    """Put a message into a run's inbox, unless it was there."""
+    found = db.execute("SELECT number, status, posted FROM cano_run WHERE run_id=?", (_text(letter.run_id),)).fetchone()
+    if found is None:
+        raise RunNotFound(letter.run_id)
+    run, status, posted = found
+    if letter.key is not None:
+        if db.execute("SELECT 1 FROM cano_key WHERE run=? AND key=?", (run, letter.key)).get:
+            return None
+        db.execute(KEEP_KEY, (run, letter.key))
+        db.execute(FORGET_KEYS, (run, KEYS_KEPT))
+    if not takes_messages(_status(letter.run_id, status)):
+        raise RunAlreadyEnded(letter.run_id, status)
+    db.execute("UPDATE cano_run SET posted=? WHERE number=?", (posted + 1, run))
+    db.execute(POST, (run, posted + 1, letter.kind, letter.body, letter.key, letter.sent_at, letter.version))
+    return int(posted) + 1
 
 
-def claim(db: apsw.Connection, locks: OwnerLocks, run_id: str, owner: str, now: float) -> StoredRun | None:
+def claim(db: apsw.Connection, lease: Lease, run_id: str) -> StoredRun | None:
     """Take a run over, unless another living process holds it."""
     record = _found(db, run_id).record
-    died = record.owner is not None and record.owner != owner
-    if record.owner is not None and died:
-        until = db.execute("SELECT lease_until FROM cano_owner WHERE owner=?", (record.owner,)).get
-        if until is not None and until > now and not locks.is_dead(record.owner):
-            return None
-        db.execute("INSERT OR REPLACE INTO cano_owner(owner, lease_until) VALUES (?,NULL)", (record.owner,))
+    died = record.owner is not None and record.owner != lease.owner
+    if record.owner is not None and died and not lease.take_over(db, record.owner):
+        return None
     taken = "UPDATE cano_run SET owner=?, epoch=epoch+1, crashes=crashes+? WHERE number=?"
-    db.execute(taken, (owner, int(died), record.number))
+    db.execute(taken, (lease.owner, int(died), record.number))
     return load(db, run_id)
-
-
-def release(db: apsw.Connection, owner: str) -> None:
-    """Give back all runs of an owner, and end its lease."""
-    db.execute("UPDATE cano_run SET owner=NULL WHERE owner=?", (owner,))
-    db.execute("DELETE FROM cano_owner WHERE owner=?", (owner,))
 
 
 def delete(db: apsw.Connection, run_id: str, fence: Fence) -> None:
     """Remove a run with all its rows; the hash of its id stays."""
     number = fence.run
     place = (number, fence.owner, fence.epoch, fence.rev)
-    status = db.execute("SELECT status FROM cano_run WHERE number=? AND owner=? AND epoch=? AND rev=?", place).get
-    if status is None:
+    found = db.execute("SELECT status, labels FROM cano_run WHERE number=? AND owner=? AND epoch=? AND rev=?", place)
+    if (row := found.fetchone()) is None:
         raise LeaseLost(run_id, fence.owner)
+    status, labels = row
     db.execute("INSERT INTO cano_removed(hash, status) VALUES (?,?)", (_hash(run_id), status))
     db.execute(f"{CHAIN} DELETE FROM cano_log WHERE id IN chain", (number,))
-    db.execute("DELETE FROM cano_cursor WHERE run=?", (number,))
-    db.execute("DELETE FROM cano_outcome WHERE run=?", (number,))
+    for table in ("cano_cursor", "cano_outcome", "cano_inbox", "cano_key"):
+        db.execute(f"DELETE FROM {table} WHERE run=?", (number,))
+    forget = "DELETE FROM cano_label WHERE name=? AND value=? AND run=?"
+    db.executemany(forget, [(name, value, number) for name, value in _labels(labels).items()])
     db.execute("DELETE FROM cano_run WHERE number=?", (number,))
 
 
@@ -206,31 +231,69 @@ def load(db: apsw.Connection, run_id: str) -> StoredRun:
     number = (stored.record.number,)
     cursors = db.execute("SELECT seq, part, body FROM cano_cursor WHERE run=? ORDER BY seq, part", number)
     outcomes = db.execute("SELECT seq, part, body FROM cano_outcome WHERE run=? ORDER BY seq, part", number)
-    kept = tuple(Cursor(*row) for row in cursors), tuple(Outcome(*row) for row in outcomes)
-    return StoredRun(record=stored.record, data=stored.data, cursors=kept[0], outcomes=kept[1])
+    inbox = db.execute(f"SELECT number, {LETTER} FROM cano_inbox WHERE run=? ORDER BY number", number)
+    return StoredRun(
+        record=stored.record,
+        data=stored.data,
+        cursors=tuple(Cursor(*row) for row in cursors),
+        outcomes=tuple(Outcome(*row) for row in outcomes),
+        messages=tuple(_message(run_id, *row) for row in inbox),
+    )
 
 
 def history(db: apsw.Connection, run_id: str) -> tuple[LogRow, ...]:
     """The finished states of a run, in the order of their commits."""
     number = _found(db, run_id).record.number
     rows = db.execute(f"{CHAIN} SELECT {LOG} FROM cano_log WHERE id IN chain ORDER BY id", (number,))
-    return tuple(_log_row(*row) for row in rows)
+    return tuple(_log_row(run_id, *row) for row in rows)
 
 
-def runs(
-    db: apsw.Connection, workflow: str | None, status: RunStatus | None, after: int, limit: int
-) -> tuple[RunRecord, ...]:
-    """Runs in the order of their creation, a page at a time."""
-    wanted = (after, workflow, status and status.value, limit)
-    return tuple(_record(row) for row in db.execute(RUNS, wanted))
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs to list."""
+
+    workflow: str | None
+    status: frozenset[RunStatus] | None
+    labels: Mapping[str, str]
+    parent: str | None
+    after: int
+    limit: int
+
+    def select(self) -> tuple[str, tuple[Any, ...]]:
+        """The statement that finds them in order, and its parameters."""
+        terms: list[tuple[str, tuple[Any, ...]]] = [("number>?", (self.after,))]
+        if self.workflow is not None:
+            terms.append(("workflow=?", (self.workflow,)))
+        if self.status is not None:
+            terms.append((f"status IN ({_marks(self.status)})", tuple(status.value for status in self.status)))
+            if not any(status.ended for status in self.status):
+                terms.append((UNFINISHED, ()))
+        if self.parent is not None:
+            terms.append(("parent=?", (self.parent,)))
+        terms += [
+            ("number IN (SELECT run FROM cano_label WHERE name=? AND value=?)", pair) for pair in self.labels.items()
+        ]
+        conditions = " AND ".join(condition for condition, _ in terms)
+        parameters = chain.from_iterable(values for _, values in terms)
+        return f"SELECT {RECORD} FROM cano_run WHERE {conditions} ORDER BY number", tuple(parameters)
+
+
+def runs(db: apsw.Connection, wanted: Wanted) -> tuple[tuple[RunRecord, ...], tuple[JournalError, ...]]:
+    """Runs in the order of their creation, a page at a time; and what is wrong with those that can't be read."""
+    found: list[RunRecord] = []
+    unreadable: list[JournalError] = []
+    for row in db.execute(*wanted.select()):
+        if len(found) >= wanted.limit:
+            break
+        try:
+            found.append(_record(row))
+        except JournalError as error:
+            unreadable.append(error)
+    return tuple(found), tuple(unreadable)
 
 
 def _found(db: apsw.Connection, run_id: str) -> StoredRun:
     """A run without what is kept beside it."""
-    try:
-        row = db.execute(f"SELECT {RECORD}, data FROM cano_run WHERE run_id=?", (run_id,)).fetchone()
-    except UnicodeEncodeError:  # no run has such an id
-        row = None
+    row = db.execute(f"SELECT {RECORD}, data FROM cano_run WHERE run_id=?", (_text(run_id),)).fetchone()
     if row is None:
         raise RunNotFound(run_id)
     return StoredRun(record=_record(row), data=row[-1])
@@ -241,11 +304,11 @@ def _record(row: Sequence[Any]) -> RunRecord:
     try:
         return _decoded(row)
     except ValueError as error:  # of msgspec, of the status
-        raise JournalError(f"run {row[1]!r} can't be read: {error}. Its row was changed by something else.") from error
+        raise _unreadable(row[1], error) from error
 
 
 def _decoded(row: Sequence[Any]) -> RunRecord:
-    number, run_id, workflow, version, state, status, seq, entered, due, deadline, reason, error, *rest = row
+    number, run_id, workflow, version, state, status, seq, entered, due, deadline, ended, reason, error, *rest = row
     labels, priority, parent, owner, epoch, rev, crashes = rest[:7]
     position = Position(
         state=state,
@@ -254,6 +317,7 @@ def _decoded(row: Sequence[Any]) -> RunRecord:
         entered_at=entered,
         due_at=due,
         deadline_at=deadline,
+        ended_at=ended,
         reason=reason,
         error=None if error is None else _error(error),
     )
@@ -274,13 +338,52 @@ def _decoded(row: Sequence[Any]) -> RunRecord:
 
 
 def _position(position: Position) -> tuple[Any, ...]:
-    error = None if position.error is None else _encode(position.error)
-    state, status, seq, entered, due, deadline, reason, _ = msgspec.structs.astuple(position)
-    return state, status.value, seq, entered, due, deadline, reason, error
+    state, status, seq, entered, due, deadline, ended, reason, error = msgspec.structs.astuple(position)
+    return state, status.value, seq, entered, due, deadline, ended, reason, _packed(error)
 
 
-def _log_row(*row: Any) -> LogRow:
-    return LogRow(**dict(zip(LogRow.__struct_fields__, row, strict=True)))
+def _packed(error: StoredError | None) -> bytes | None:
+    return None if error is None else _encode(error)
+
+
+def _log_row(run_id: str, *row: Any) -> LogRow:
+    *plain, error = row
+    try:
+        stored = None if error is None else _error(error)
+    except ValueError as wrong:
+        raise _unreadable(run_id, wrong) from wrong
+    return LogRow(**dict(zip(LogRow.__struct_fields__, (*plain, stored), strict=True)))
+
+
+def _message(
+    run_id: str, number: int, kind: str, body: bytes, key: str | None, sent_at: float, version: int
+) -> Message:
+    letter = Letter(run_id=run_id, kind=kind, body=body, key=key, sent_at=sent_at, version=version)
+    return Message(number=number, letter=letter)
+
+
+def _status(run_id: str, status: str) -> RunStatus:
+    try:
+        return RunStatus(status)
+    except ValueError as error:
+        raise _unreadable(run_id, error) from error
+
+
+def _unreadable(run_id: str, error: Exception) -> JournalError:
+    return JournalError(f"run {run_id!r} can't be read: {error}. Its row was changed by something else.")
+
+
+def _text(run_id: str) -> str | None:
+    """An id as SQLite can be asked for it; None, which is no run's, if it has no UTF-8 form."""
+    try:
+        run_id.encode()
+    except UnicodeEncodeError:
+        return None
+    return run_id
+
+
+def _marks(values: Collection[object]) -> str:
+    return ",".join("?" * len(values))
 
 
 def _hash(run_id: str) -> bytes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from itertools import groupby
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
@@ -14,16 +14,20 @@ import outcome
 import trio
 from trio.lowlevel import Abort, Task, checkpoint_if_cancelled, current_task, reschedule, wait_task_rescheduled
 
-from ..._errors import JournalError, JournalUnavailable, LeaseLost
+from ..._clock import monotonic
+from ..._errors import CanoError, JournalError, JournalUnavailable, StatementFailed
 from ..rows import Commit
 from . import statements
+from .lease import Lease
 
 T = TypeVar("T")
+
+_log = logging.getLogger("cano_trio")
 
 MOST_ROWS = 500
 MOST_BYTES = 4 * 1024 * 1024
 
-REFUSALS = (JournalError, apsw.ConstraintError, apsw.TooBigError, TypeError, ValueError, OverflowError)
+REFUSALS = (CanoError, apsw.ConstraintError, apsw.TooBigError, TypeError, ValueError, OverflowError)
 """What concerns one job, and not its neighbours: their rows stay."""
 
 PASSING = (apsw.BusyError, apsw.LockedError, apsw.FullError)
@@ -54,17 +58,28 @@ class _Job:
         return sum(len(part) for part in (*parts, *bodies) if part is not None)
 
 
+class _Undone(Exception):
+    """A job rolled the whole transaction back, as SQL of the user's can; its neighbours are to be written again."""
+
+    def __init__(self, job: _Job) -> None:
+        self.job = job
+
+
 class Writer:
-    """Writes to a connection, which nobody else may use meanwhile.
+    """Writes to a connection, which nobody else may use meanwhile, and keeps the lease of its process.
 
     Args:
         db: the connection.
         path: its file, for errors.
+        lease: the lease, which is begun.
+        close: closes the connection and drops the lease, at the end.
     """
 
-    def __init__(self, db: apsw.Connection, path: str) -> None:
+    def __init__(self, db: apsw.Connection, path: str, lease: Lease, close: Callable[[], None]) -> None:
         self._db = db
         self._path = path
+        self._lease = lease
+        self._close = close
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         self._ended = trio.Event()
@@ -87,7 +102,7 @@ class Writer:
         return cast("T", await wait_task_rescheduled(lambda _: Abort.FAILED))
 
     async def aclose(self) -> None:
-        """Wait until all is written, and end the thread."""
+        """Wait until all is written and the runs are given back, and end the thread."""
         if not self._closing:
             self._closing = True
             self._queue.put(None)
@@ -100,85 +115,124 @@ class Writer:
         result.unwrap()
 
     def _work(self) -> None:
-        closing = False
-        while not closing:
-            batch, closing = self._gather()
-            if batch:
-                self._transact(batch)
-                with suppress(trio.RunFinishedError):  # nobody waits any more
+        try:
+            while (batch := self._gather()) is not None:
+                if batch:
+                    self._transact(batch)
                     self._token.run_sync_soon(_acknowledge, batch)
+                if monotonic() >= self._lease.due:
+                    self._token.run_sync_soon(_nothing, idempotent=True)
+                    self._keep(self._lease.renew)
+            self._keep(self._lease.end)
+        except trio.RunFinishedError:
+            pass  # the run was given up without a word, as by a crash: nothing is given back
+        finally:
+            self._close()
 
-    def _gather(self) -> tuple[list[_Job], bool]:
-        """All that waits, up to what one transaction should hold, and whether it is the last."""
+    def _gather(self) -> list[_Job] | None:
+        """All that waits, up to what one transaction should hold; nothing when the lease is due, None at the end."""
         batch: list[_Job] = []
         rows = size = 0
-        job = self._queue.get()
-        while job is not None:
-            batch.append(job)
-            rows += job.rows
-            size += job.size
-            if rows >= MOST_ROWS or size >= MOST_BYTES:
-                return batch, False
-            try:
+        try:
+            job = self._queue.get(timeout=max(0.0, self._lease.due - monotonic()))
+            while job is not None:
+                batch.append(job)
+                rows += job.rows
+                size += job.size
+                if rows >= MOST_ROWS or size >= MOST_BYTES:
+                    return batch
                 job = self._queue.get_nowait()
-            except Empty:
-                return batch, False
-        return batch, True
+        except Empty:
+            return batch
+        if not batch:
+            return None
+        self._queue.put(None)  # again, for the next turn: it is the last
+        return batch
+
+    def _keep(self, change: Callable[[apsw.Connection], None]) -> None:
+        """Change the lease, in a transaction of its own."""
+        try:
+            if self._broken is None:
+                with self._transaction():
+                    change(self._db)
+        except JournalError as error:
+            _log.warning("journal %s goes on without a lease: %s", self._path, error)
+        except apsw.Error as error:
+            self._note(error)
+        if monotonic() >= self._lease.due:
+            self._lease.put_off()
 
     def _transact(self, batch: Sequence[_Job]) -> None:
         """Write a batch, and note for each of it what came of it."""
-        try:
-            if self._broken is None:
-                self._write(batch)
-        except BaseException as error:  # the thread goes on: somebody waits for every answer
-            self._fail(error, batch)
-        else:
-            if self._broken is not None:
-                self._refuse(batch, self._broken)
-
-    def _write(self, batch: Sequence[_Job]) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        for is_commit, jobs in groupby(batch, lambda job: job.commit is not None):
-            self._apply(list(jobs), together=is_commit)
-        self._db.execute("COMMIT")
-
-    def _apply(self, jobs: Sequence[_Job], *, together: bool) -> None:
-        """Apply jobs in as few statements as can be; if one is refused, each by itself."""
-        if together and self._applied_together(jobs):
-            return
-        for job in jobs:
+        jobs = list(batch)
+        while self._broken is None:
             try:
-                with self._db:  # a savepoint
-                    job.result = outcome.Value(job.apply(self._db))
-            except REFUSALS as error:
-                job.result = outcome.Error(error)
+                with self._transaction():
+                    self._apply(jobs)
+            except _Undone as undone:
+                jobs.remove(undone.job)
+            except BaseException as error:  # the thread goes on: somebody waits for every answer
+                self._refuse(jobs, self._note(error))
+                return
+            else:
+                return
+        self._refuse(jobs, self._broken)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _apply(self, jobs: Sequence[_Job]) -> None:
+        """Apply jobs: their tasks wait for them at once, so in any order."""
+        together, others = _sorted(jobs)
+        if not self._applied_together(together):
+            others = [*together, *others]
+        for job in others:
+            self._apply_alone(job)
 
     def _applied_together(self, jobs: Sequence[_Job]) -> bool:
-        commits = [job.commit for job in jobs if job.commit is not None]
-        if len(commits) < 2 or not statements.are_alike(commits):
+        """Apply commits of different runs in as few statements as can be, unless one of them is refused."""
+        if len(jobs) < 2:
             return False
+        commits = [job.commit for job in jobs if job.commit is not None]
         try:
-            with self._db:
+            with self._db:  # a savepoint
                 statements.commit_together(self._db, commits)
-        except (LeaseLost, *REFUSALS):
+        except REFUSALS:
             return False
         for job, commit in zip(jobs, commits, strict=True):
             job.result = outcome.Value(commit.fence.rev + 1)
         return True
 
-    def _fail(self, error: BaseException, batch: Iterable[_Job]) -> None:
-        """Nothing of the batch is acknowledged. Unless the failure may pass, nothing is written any more."""
-        first = _first(error)
+    def _apply_alone(self, job: _Job) -> None:
         try:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-        except apsw.Error as worse:
-            first = worse
-        if not isinstance(first, PASSING):
+            with self._db:
+                job.result = outcome.Value(job.apply(self._db))
+        except REFUSALS as error:
+            job.result = outcome.Error(error)
+        except apsw.SQLError as error:  # there is no savepoint left to go back to
+            refused = _statement_failed(error)
+            if refused is None or self._db.in_transaction:
+                raise
+            job.result = outcome.Error(refused)
+            raise _Undone(job) from error
+
+    def _note(self, error: BaseException) -> BaseException:
+        """What went wrong first. Unless it may pass, nothing is written any more."""
+        first = _first(error)
+        if self._db.in_transaction or not isinstance(first, PASSING):
             self._broken = first
-        self._refuse(batch, first)
+        return first
 
     def _refuse(self, batch: Iterable[_Job], cause: BaseException) -> None:
+        """Nothing of the batch is acknowledged."""
         for job in batch:
             error = refusal(self._path, cause)
             error.__cause__ = cause
@@ -201,6 +255,30 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
+def _sorted(jobs: Iterable[_Job]) -> tuple[list[_Job], list[_Job]]:
+    """Those that can be written together, a run at most once, and the others."""
+    together: dict[int, _Job] = {}
+    others = []
+    for job in jobs:
+        one = job.commit
+        if one is not None and statements.is_plain(one) and one.fence.run not in together:
+            together[one.fence.run] = job
+        else:
+            others.append(job)
+    return list(together.values()), others
+
+
+def _statement_failed(error: BaseException | None) -> StatementFailed | None:
+    """The failure of the user's SQL in whose course another came."""
+    while error is not None and not isinstance(error, StatementFailed):
+        error = error.__context__
+    return error
+
+
 def _acknowledge(batch: Iterable[_Job]) -> None:
     for job in batch:
         reschedule(job.task, job.result or outcome.Error(trio.TrioInternalError("no result")))
+
+
+def _nothing() -> None:
+    """What a run that goes on is asked to do."""
