@@ -80,8 +80,8 @@ from ._errors import RunBlocked as RunBlocked
 from ._errors import RunCancelled as RunCancelled
 from ._errors import RunError as RunError
 from ._errors import RunFailed as RunFailed
-from ._errors import RunReleased as RunReleased
 from ._errors import RunNotFound as RunNotFound
+from ._errors import RunReleased as RunReleased
 from ._errors import RunTimeout as RunTimeout
 from ._errors import SourceNotClosed as SourceNotClosed
 from ._errors import SplitFailed as SplitFailed
@@ -96,17 +96,17 @@ from ._observe.events import AttemptFailed as AttemptFailed
 from ._observe.events import AttemptStarted as AttemptStarted
 from ._observe.events import BranchEnded as BranchEnded
 from ._observe.events import BranchStarted as BranchStarted
-from ._observe.events import RunResumed as RunResumed
-from ._observe.events import Released as Released
-from ._observe.events import Committed as Committed
 from ._observe.events import CircuitRejected as CircuitRejected
+from ._observe.events import Committed as Committed
 from ._observe.events import CompensationFinished as CompensationFinished
 from ._observe.events import CompensationSkipped as CompensationSkipped
 from ._observe.events import CompensationStarted as CompensationStarted
 from ._observe.events import Event as Event
 from ._observe.events import Progress as Progress
+from ._observe.events import Released as Released
 from ._observe.events import RetryScheduled as RetryScheduled
 from ._observe.events import RunEnded as RunEnded
+from ._observe.events import RunResumed as RunResumed
 from ._observe.events import RunStarted as RunStarted
 from ._observe.events import StateEntered as StateEntered
 from ._observe.events import StepFinished as StepFinished
@@ -153,9 +153,6 @@ __all__ = [
     "BranchOptions",
     "BranchResults",
     "BranchStarted",
-    "RunResumed",
-    "Released",
-    "Committed",
     "BranchTask",
     "CanoError",
     "CircuitBreaker",
@@ -165,6 +162,7 @@ __all__ = [
     "CircuitState",
     "CircuitStatistics",
     "CloseReason",
+    "Committed",
     "CompensatableOptions",
     "CompensatableTask",
     "CompensationFinished",
@@ -215,6 +213,7 @@ __all__ = [
     "ReceiveOptions",
     "ReceiveTask",
     "RecordedFailure",
+    "Released",
     "Reservation",
     "Resource",
     "ResourceAmbiguous",
@@ -239,9 +238,10 @@ __all__ = [
     "RunEnded",
     "RunError",
     "RunFailed",
-    "RunReleased",
     "RunNotFound",
+    "RunReleased",
     "RunResult",
+    "RunResumed",
     "RunStarted",
     "RunStatus",
     "RunTimeout",

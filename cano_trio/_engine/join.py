@@ -22,7 +22,6 @@ from .rollback import entry_of, undo_branches
 from .run import Run
 from .unit import Unit
 
-
 BRANCH = "/b:"
 """What the part of a branch begins with."""
 
@@ -176,7 +175,7 @@ class Join:
     async def _branch(self, branch: Branch) -> None:
         await checkpoint_if_cancelled()  # begun in the moment in which all were cut off, it must do nothing
         run = self.run
-        name, unit, args, part, undoable = branch
+        name, unit, args, part, _, undoable = branch
         if run.observers:
             run.tell(BranchStarted, self.task, name)
         try:

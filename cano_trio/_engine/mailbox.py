@@ -38,9 +38,7 @@ class Letter:
 
     __slots__ = ("body", "key", "message", "number")
 
-    def __init__(
-        self, message: object, key: str | None, number: int | None = None, body: bytes | None = None
-    ) -> None:
+    def __init__(self, message: object, key: str | None, number: int | None = None, body: bytes | None = None) -> None:
         self.message = message
         self.key = key
         self.number = number

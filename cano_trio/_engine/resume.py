@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 from typing import Any, Final, Literal, TypeAlias, final
 
 import msgspec
@@ -14,7 +13,7 @@ from msgspec.structs import replace
 from .. import _clock
 from .._errors import RunBlocked, RunCancelled, RunNotFound, VersionMismatch
 from .._journal.protocol import Journal
-from .._journal.rows import LogRow, Message, Position, StoredRun
+from .._journal.rows import LogRow, Message, StoredRun
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .join import results_of
@@ -224,7 +223,8 @@ class Revival:
     def _hold_places(self, run: Run, step: Step) -> None:
         """How far the work of the present state has come."""
         writing = RunJournal(self.journal, run, self.program)
-        writing.go_on(self.record)
+        if self.record.owner is not None:
+            writing.go_on(self.record)
         run.write_down(writing)
         seq = self.record.position.seq
         writing.places = {row.part: self._place(step, row.body) for row in self.stored.cursors if row.seq == seq}
@@ -248,7 +248,10 @@ class Revival:
         if version == workflow.version or workflow.migrate is None:
             return body
         migrate = workflow.migrate
-        return self._read(kind, lambda: msgspec.json.encode(migrate(version, kind, msgspec.json.decode(body))))
+        brought: bytes = self._read(
+            kind, lambda: msgspec.json.encode(migrate(version, kind, msgspec.json.decode(body)))
+        )
+        return brought
 
     def _read(self, kind: str, read: Callable[[], Any]) -> Any:
         """What reading something gives.
@@ -339,6 +342,17 @@ class Revival:
         if not claim:
             child.parent = None
         return child
+
+    async def over(self, resources: Resources) -> Run:
+        """A run that has reached an exit, as it was when it did."""
+        history = await self.journal.history(self.record.run_id)
+        self._check_version()
+        run = self._placed(self._step(self.record.position.state), history, resources, (), None)
+        run.status = RunStatus.COMPLETED
+        run.path.append(run.step.state)
+        if history:
+            run.elapsed = history[-1].finished_at - history[0].entered_at
+        return run
 
     async def past(self, parent: Run, resources: Resources) -> Run:
         """A run that is over, with what it has done."""
@@ -446,12 +460,3 @@ class Revival:
 def is_transition(row: LogRow) -> bool:
     """Whether a row tells that a state was finished, and not only of a part of its work."""
     return row.kind == "finished" and not row.part and row.next is not None
-
-
-def states_of(program: Program, history: Sequence[LogRow]) -> tuple[Enum, ...]:
-    """The states that a run has finished, as far as they are still there."""
-    states = [program.workflow.state_named(row.state) for row in history if is_transition(row)]
-    return tuple(state for state in states if state is not None)[-KEPT:]
-
-
-__all__ = ["CRASHES", "How", "Position", "Revival", "is_transition", "revive", "states_of"]

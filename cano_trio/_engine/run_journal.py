@@ -376,7 +376,7 @@ class RunJournal(Unwritten):
         self, step: Step, following: Step, failure: Exception | None, finished_at: float
     ) -> tuple[LogRow, ...]:
         run = self.run
-        log = self._new_rows(finished_at)
+        rows = self._new_rows(finished_at)
         # What the state itself has done stands in its own row.
         own = next((row for row in rows if not row.part and row.receipt is not None), None)
         row = LogRow(
@@ -386,7 +386,7 @@ class RunJournal(Unwritten):
             attempts=run.attempts,
             entered_at=self.position.entered_at,
             finished_at=finished_at,
-            receipt=own and own.receipt,
+            receipt=None if own is None else own.receipt,
             messages=None if run.letter is None else run.letter.body,
             data=run.packed if self._has_new_data() else None,
             version=self.version,

@@ -42,9 +42,7 @@ def bind_fixed_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     step.advance = advance
 
 
-async def _join(
-    run: Run, step: Step, branches: Sequence[Branch], split: Split[Any], since: float | None = None
-) -> Any:
+async def _join(run: Run, step: Step, branches: Sequence[Branch], split: Split[Any], since: float | None = None) -> Any:
     """Join the branches, and name the state that is given what they came to; an exit has no task to give it to."""
     failure: SplitFailed | None = None
     timeout = run.journal.left_of(split.timeout, since)
@@ -79,53 +77,99 @@ def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
     """Make the state's step attempt the task, and join the branches that it returns."""
     node = plan.node
     unit = binder.unit(plan.methods["split"], writes=True, config=node.config, choosers=plan.plain)
-    made = {id(branch.node.functions["run"]): _ItemBranch(branch, plan, binder) for branch in plan.branches.values()}
+    choices = _Choices(plan, binder)
     plain = {id(edge.target) for edge in plan.edges if not edge.joins}
-    joining = {id(edge.target) for edge in plan.edges if edge.joins}
-
-    declared = {name: branch.node.functions["run"] for name, branch in plan.branches.items()}
-    ids = {name: id(function) for name, function in declared.items()}
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
         if place := run.journal.places.get(""):
-            return await _join(run, step, *chosen_before(place))
+            if unit.takes_draft:
+                run.draft = run.data()
+            return await _join(run, step, *choices.before(place))
         split = await attempt(run, unit, unit.args)
         if not isinstance(split, Split):
             return split if id(split) in plain else step.after(split)
-        if id(split.then) not in joining:
+        if id(split.then) not in choices.joining:
             step.after(split)
-        branches = _branches_over(split, plan, made, type(step.state))
+        branches = choices.over(split, type(step.state))
         # Here the choice becomes a fact: its items, and what the task wrote with them.
         if unit.takes_draft:
             run.keep_draft()
         since = None
         if run.durable:
-            chosen = _chosen(split, branches)
+            chosen = choices.written(split, branches)
             await run.journal.keep(encode(chosen))
             since = chosen.chosen_at
         return await _join(run, step, branches, split, since)
 
-    def chosen_before(place: bytes) -> tuple[list[Branch], Split[Any], float]:
-        """What it chose in a process that is gone."""
-        chosen = read_chosen(place)
-        branch = made[ids[chosen.branch]]
-        then = next(edge.target for edge in plan.edges if edge.joins and edge.target.name == chosen.then)
-        items = {name: bytes(item) for name, item in chosen.items.items()}
-        over = Over(declared[chosen.branch], items)
-        return branch.over(items), Split(over, then, chosen.rule, chosen.timeout, chosen.bulkhead), chosen.chosen_at
-
-    def read(places: Mapping[str, bytes], outcomes: Mapping[str, bytes]) -> None:
-        for chosen in map(read_chosen, places.values()):
-            branch = made[ids[chosen.branch]]
-            for item in chosen.items.values():
-                branch.unpack(bytes(item))
-            results_of(tuple(chosen.items), outcomes, dict.fromkeys(chosen.items, branch.codec))
-
-    step.branch_codecs = {name: made[at].codec for name, at in ids.items()}
+    step.branch_codecs = {name: branch.codec for name, branch in choices.branches.items()}
     step.unit = unit
     step.writes = unit.takes_draft
-    step.reads = read
+    step.reads = choices.read
     step.advance = advance
+
+
+@final
+class _Choices:
+    """The declared branches that a split chooses among, and the states that it may join them in."""
+
+    __slots__ = ("_by_function", "_plan", "branches", "joining")
+
+    def __init__(self, plan: Plan[Any], binder: Binder) -> None:
+        self._plan = plan
+        self.branches = {name: _ItemBranch(branch, plan, binder) for name, branch in plan.branches.items()}
+        self._by_function = {id(branch.node.functions["run"]): name for name, branch in plan.branches.items()}
+        self.joining = {id(edge.target): edge.target for edge in plan.edges if edge.joins}
+
+    def over(self, split: Split[Any], states: type[Enum]) -> list[Branch]:
+        """The branches that a task returned, with their items packed.
+
+        Raises:
+            DefinitionError: the split is wrong in itself, or its branch is none that takes an item.
+            DataNotEncodable: an item can't be written down.
+        """
+        faults = list(split.faults(states))
+        over = split.branches
+        name = self._by_function.get(id(over.branch)) if isinstance(over, Over) else None
+        if name is None:
+            faults.append(_undeclared(over))
+        if not isinstance(over, Over) or name is None or faults:
+            node = self._plan.node
+            raise DefinitionError([fault.problem(node.place, node.name, str(node.site)) for fault in faults])
+        branch = self.branches[name]
+        return branch.over({item_name: branch.pack(item) for item_name, item in over.items.items()})
+
+    def written(self, split: Split[Any], branches: Sequence[Branch]) -> Chosen:
+        """A choice as it is written down."""
+        over: Any = split.branches
+        items: dict[str, Any] = {branch.name: branch.args[0] for branch in branches}
+        return Chosen(
+            branch=self._by_function[id(over.branch)],
+            then=split.then.name,
+            rule=split.rule,
+            items={name: Raw(item) for name, item in items.items()},
+            timeout=split.timeout,
+            bulkhead=split.bulkhead,
+            chosen_at=_clock.timestamp(),
+        )
+
+    def before(self, place: bytes) -> tuple[list[Branch], Split[Any], float]:
+        """What was chosen in a process that is gone, and when."""
+        chosen = read_chosen(place)
+        items = {name: bytes(item) for name, item in chosen.items.items()}
+        then = next(state for state in self.joining.values() if state.name == chosen.then)
+        over = Over(self._plan.branches[chosen.branch].node.functions["run"], items)
+        split = Split(over, then, chosen.rule, chosen.timeout, chosen.bulkhead)
+        return self.branches[chosen.branch].over(items), split, chosen.chosen_at
+
+    def read(self, places: Mapping[str, bytes], outcomes: Mapping[str, bytes]) -> None:
+        """See that what was written down can be read."""
+        for place in places.values():
+            branches, _, _ = self.before(place)
+            chosen = self.branches[read_chosen(place).branch]
+            for branch in branches:
+                chosen.unpack(branch.args[0])
+            names = tuple(branch.name for branch in branches)
+            results_of(names, outcomes, dict.fromkeys(names, chosen.codec))
 
 
 @final
@@ -147,26 +191,12 @@ class _ItemBranch:
             label=f"{plan.node.name}[{branch.node.name}]",
         )
 
-
     def over(self, packed: Mapping[str, Any]) -> list[Branch]:
         """Its branches over some packed items."""
         return [
-            Branch(name, self.unit, (item, *self.unit.args), f"{BRANCH}{name}", self.codec) for name, item in packed.items()
+            Branch(name, self.unit, (item, *self.unit.args), f"{BRANCH}{name}", self.codec)
+            for name, item in packed.items()
         ]
-
-
-def _chosen(split: Split[Any], branches: Sequence[Branch]) -> Chosen:
-    """A choice as it is written down."""
-    assert isinstance(split.branches, Over)  # noqa: S101  (its branches were made over something)
-    return Chosen(
-        branch=split.branches.branch.__name__,
-        then=split.then.name,
-        rule=split.rule,
-        items={branch.name: Raw(branch.args[0]) for branch in branches},
-        timeout=split.timeout,
-        bulkhead=split.bulkhead,
-        chosen_at=_clock.timestamp(),
-    )
 
 
 def _unpacking(function: Call, codec: Codec[Any]) -> Call:
@@ -177,26 +207,6 @@ def _unpacking(function: Call, codec: Codec[Any]) -> Call:
         return await function(unpack(packed), *args)
 
     return call
-
-
-def _branches_over(
-    split: Split[Any], plan: Plan[Any], made: Mapping[int, _ItemBranch], states: type[Enum]
-) -> list[Branch]:
-    """The branches that a task returned, with their items packed.
-
-    Raises:
-        DefinitionError: the split is wrong in itself, or its branch is none that takes an item.
-        DataNotEncodable: an item can't be written down.
-    """
-    faults = list(split.faults(states))
-    over = split.branches
-    item_branch = made.get(id(over.branch)) if isinstance(over, Over) else None
-    if item_branch is None:
-        faults.append(_undeclared(over))
-    if not isinstance(over, Over) or item_branch is None or faults:
-        node = plan.node
-        raise DefinitionError([fault.problem(node.place, node.name, str(node.site)) for fault in faults])
-    return item_branch.over({name: item_branch.pack(item) for name, item in over.items.items()})
 
 
 def _undeclared(over: object) -> Fault:

@@ -31,7 +31,7 @@ class Unwritten:
         """When the present visit's wait is over, if that was written down."""
         return None
 
-    def left_of(self, seconds: float | None, since: float | None = None) -> float | None:
+    def left_of(self, seconds: float | None, since: float | None = None) -> float | None:  # noqa: ARG002
         """What is left of some seconds that began with the present visit, or since an instant in it; less if its process changed."""
         return seconds
 
@@ -41,7 +41,7 @@ class Unwritten:
     async def begin_child(self, run: Any, program: Any) -> None:
         """The run of a child workflow begins, which does the present state's work."""
 
-    async def send(self, message: object, key: str | None) -> bool:
+    async def send(self, message: object, key: str | None) -> bool:  # noqa: ARG002
         """Put a message into the run's mailbox as soon as there is room; tells whether it was not known yet."""
         raise AssertionError("unreachable: a run that is not written down has only its mailbox")
 

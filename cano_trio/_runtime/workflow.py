@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Generic, cast, final, overload
+from typing import Any, Generic, Literal, TypeAlias, cast, final, overload
 
 import attrs
 import trio
@@ -14,15 +14,23 @@ from typing_extensions import TypeVar
 
 from .._define.config import TaskConfig
 from .._define.definition import Definition, Migrate, OnFailure, check_resources
-from .._engine.execute import execute
+from .._engine.execute import execute, take_up
+from .._engine.failure import failure_context
 from .._engine.lifecycle import Resources
+from .._engine.resume import How
 from .._engine.rollback import in_doubt
 from .._engine.run import Run as EngineRun
+from .._errors import RecordedFailure, RunCancelled
+from .._journal.protocol import Journal
 from .._observe.observer import Observer
+from .._observe.rollback import Rollback
 from .handle import Run
 
 S = TypeVar("S", bound=Enum)
 D = TypeVar("D", default=None)
+OnDuplicate: TypeAlias = Literal["raise", "attach"]
+"""What follows when a run of that id is there already."""
+
 S_co = TypeVar("S_co", bound=Enum, covariant=True)
 D_co = TypeVar("D_co", covariant=True, default=None)
 
@@ -139,6 +147,8 @@ class Workflow(Definition[S, D]):
         *,
         start: S | None = None,
         run_id: str | None = None,
+        journal: Journal | None = None,
+        on_duplicate: OnDuplicate = "raise",
         resources: Resources | None = None,
         observers: Sequence[Observer] = (),
         task_status: trio.TaskStatus[Run[S, None]] = trio.TASK_STATUS_IGNORED,
@@ -151,6 +161,8 @@ class Workflow(Definition[S, D]):
         *,
         start: S | None = None,
         run_id: str | None = None,
+        journal: Journal | None = None,
+        on_duplicate: OnDuplicate = "raise",
         resources: Resources | None = None,
         observers: Sequence[Observer] = (),
         task_status: trio.TaskStatus[Run[S, D]] = trio.TASK_STATUS_IGNORED,
@@ -162,6 +174,8 @@ class Workflow(Definition[S, D]):
         *,
         start: S | None = None,
         run_id: str | None = None,
+        journal: Journal | None = None,
+        on_duplicate: OnDuplicate = "raise",
         resources: Resources | None = None,
         observers: Sequence[Observer] = (),
         task_status: trio.TaskStatus[Run[S, Any]] = trio.TASK_STATUS_IGNORED,
@@ -175,6 +189,10 @@ class Workflow(Definition[S, D]):
             data: the run's data; the run works on a copy.
             start: where to begin, instead of at ``initial``.
             run_id: its id in events, errors and idempotency keys; made up if not given.
+            journal: where it is written down, so that no crash loses it: see `cano_trio.journals`. It is opened for the run
+                if it is not open. A cancel from outside then undoes nothing, but releases the run: `resume` goes on with it.
+            on_duplicate: what follows if the journal has a run of that id: ``"raise"`` fails with `DuplicateRun`,
+                ``"attach"`` goes on with that run, or returns what it came to.
             resources: what tasks work with, instead of the workflow's own.
             observers: who is told of its events.
             task_status: ``run = await nursery.start(workflow.run, data)`` gives the `Run` as soon as all is set up; what goes
@@ -187,6 +205,8 @@ class Workflow(Definition[S, D]):
             DefinitionError: the workflow is wrong, or does not find its resources; nothing has been set up.
             DataTypeMismatch: the data are not of the workflow's type, or of a subclass that JSON would not give back.
             TypeError: an observer has no plain `on_event` method.
+            DuplicateRun: the journal has a run of that id.
+            JournalError: the run can't be written down any more; it has stopped where it was, and `resume` goes on.
             RunTimeout: it took longer than the workflow's ``timeout``; what it did has been undone.
             RollbackFailed: it failed, and not all that it did could be undone.
             RetryExhausted: a task has failed at every attempt; from its last failure.
@@ -194,15 +214,7 @@ class Workflow(Definition[S, D]):
         """
         ignored = task_status is trio.TASK_STATUS_IGNORED
         begun = None if ignored else lambda run: task_status.started(Run(run))
-        run = await self._executed(data, start, run_id, resources, observers, begun)
-        return RunResult(
-            run_id=run.run_id,
-            state=cast("S", run.step.state),
-            data=run.data(),
-            path=cast("tuple[S, ...]", run.trail()),
-            elapsed=run.elapsed,
-            in_doubt=cast("tuple[S, ...]", in_doubt(run) if run.done else ()),
-        )
+        return _result(await self._executed(data, start, run_id, journal, on_duplicate, resources, observers, begun))
 
     @overload
     async def orchestrate(
@@ -212,6 +224,8 @@ class Workflow(Definition[S, D]):
         data: None = None,
         resources: Resources | None = None,
         run_id: str | None = None,
+        journal: Journal | None = None,
+        on_duplicate: OnDuplicate = "raise",
         observers: Sequence[Observer] = (),
     ) -> S: ...
     @overload
@@ -222,6 +236,8 @@ class Workflow(Definition[S, D]):
         data: D,
         resources: Resources | None = None,
         run_id: str | None = None,
+        journal: Journal | None = None,
+        on_duplicate: OnDuplicate = "raise",
         observers: Sequence[Observer] = (),
     ) -> S: ...
     async def orchestrate(
@@ -231,13 +247,15 @@ class Workflow(Definition[S, D]):
         data: Any = None,
         resources: Resources | None = None,
         run_id: str | None = None,
+        journal: Journal | None = None,
+        on_duplicate: OnDuplicate = "raise",
         observers: Sequence[Observer] = (),
     ) -> S:
         """Run once and return the exit state: `run` in the shape of cano's.
 
         Arguments and errors are `run`'s.
         """
-        run = await self._executed(data, start, run_id, resources, observers)
+        run = await self._executed(data, start, run_id, journal, on_duplicate, resources, observers)
         return cast("S", run.step.state)
 
     def _executed(
@@ -245,11 +263,15 @@ class Workflow(Definition[S, D]):
         data: Any,
         start: S | None,
         run_id: str | None,
+        journal: Journal | None,
+        on_duplicate: OnDuplicate,
         resources: Resources | None,
         observers: Sequence[Observer],
         begun: Callable[[EngineRun], object] | None = None,
     ) -> Coroutine[Any, Any, EngineRun]:
         check_resources(resources)
+        if on_duplicate not in ("raise", "attach"):
+            raise ValueError(f"on_duplicate is {on_duplicate!r}: it takes 'raise' or 'attach'")
         return execute(
             self,
             start=self.initial if start is None else start,
@@ -258,7 +280,194 @@ class Workflow(Definition[S, D]):
             resources=self._own_resources if resources is None else resources,
             observers=observers,
             begun=begun,
+            journal=journal,
+            attach=on_duplicate == "attach",
         )
+
+    async def resume(
+        self,
+        run_id: str,
+        /,
+        *,
+        journal: Journal,
+        resources: Resources | None = None,
+        observers: Sequence[Observer] = (),
+        task_status: trio.TaskStatus[Run[S, D]] = trio.TASK_STATUS_IGNORED,
+    ) -> RunResult[S, D]:
+        """Go on with a run of the journal where its last process left it, to its end.
+
+        The states that it has finished do not run again. The one it was in does, under the same idempotency key: a split
+        only with the branches that have not finished, a batch with the items that are not written down, stepped work and a
+        stream from their cursors, a timer until the instant it was to go off. One that was being undone goes on with that.
+
+        Args:
+            run_id: the run.
+            journal: where it is written down.
+            resources: what tasks work with, instead of the workflow's own.
+            observers: who is told of its events.
+            task_status: as in `run`.
+
+        Returns:
+            As `run`; of a run that is completed, what it came to.
+
+        Raises:
+            RunNotFound: the journal has no such run.
+            NotOwner: another process, which is alive, holds it.
+            VersionMismatch: another version of the workflow wrote it, and this one does not accept it.
+            RunBlocked: this code can't go on with it, which is now written down, too.
+            RunFailed: it has failed; `retry` goes on with it all the same.
+            RunCancelled: it was cancelled.
+            Exception: as `run`.
+
+        >>> import tempfile
+        >>> from enum import Enum
+        >>> from typing import Literal
+        >>> import trio
+        >>> from cano_trio import Workflow
+        >>> from cano_trio.journals import SqliteJournal
+        >>> Step = Enum("Step", "WORK DONE")
+        >>> workflow = Workflow(Step, initial=Step.WORK, exits=[Step.DONE])
+        >>> @workflow.task(Step.WORK)
+        ... async def work() -> Literal[Step.DONE]:
+        ...     return Step.DONE
+        >>> async def main():
+        ...     with tempfile.TemporaryDirectory() as folder:
+        ...         async with SqliteJournal(f"{folder}/runs.db") as journal:
+        ...             await workflow.run(run_id="r1", journal=journal)
+        ...             return await workflow.resume("r1", journal=journal)
+        >>> trio.run(main).state
+        <Step.DONE: 2>
+        """
+        return _result(await self._taken_up(run_id, "resume", journal, resources, observers, None, task_status))
+
+    async def retry(
+        self,
+        run_id: str,
+        /,
+        *,
+        journal: Journal,
+        resources: Resources | None = None,
+        observers: Sequence[Observer] = (),
+        task_status: trio.TaskStatus[Run[S, D]] = trio.TASK_STATUS_IGNORED,
+    ) -> RunResult[S, D]:
+        """Go on with a run that is ``failed``, in the state it failed in, as if its attempts had only begun.
+
+        It takes a run that is ``blocked``, too, such as one with which several processes have died. Arguments are `resume`'s.
+
+        Raises:
+            RunFailed: it is in no state in which it can be tried again.
+            Exception: as `resume`.
+        """
+        return _result(await self._taken_up(run_id, "retry", journal, resources, observers, None, task_status))
+
+    async def retry_rollback(
+        self,
+        run_id: str,
+        /,
+        *,
+        journal: Journal,
+        resources: Resources | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> Rollback:
+        """Undo what is left of a run that is ``rollback_failed``; or of one that has ``failed`` and was held as it was.
+
+        Arguments are `resume`'s.
+
+        Returns:
+            What was undone.
+
+        Raises:
+            RollbackFailed: something could not be undone again.
+            RunFailed: there is nothing to be undone.
+            Exception: as `resume`.
+        """
+        return await self._rolled_back(run_id, "roll_back", journal, resources, observers, None)
+
+    async def cancel(
+        self,
+        run_id: str,
+        /,
+        *,
+        journal: Journal,
+        reason: str | None = None,
+        resources: Resources | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> Rollback:
+        """Cancel a run of the journal that nobody carries out at the moment: undo what it has done.
+
+        A run that goes on in this process is cancelled by its `Run`.
+
+        Args:
+            run_id: the run.
+            journal: where it is written down.
+            reason: why, for people.
+            resources: as in `resume`.
+            observers: as in `resume`.
+
+        Returns:
+            What was undone.
+
+        Raises:
+            RollbackFailed: something could not be undone.
+            RunFailed: it is over.
+            Exception: as `resume`.
+        """
+        return await self._rolled_back(run_id, "cancel", journal, resources, observers, reason)
+
+    async def _rolled_back(
+        self,
+        run_id: str,
+        how: How,
+        journal: Journal,
+        resources: Resources | None,
+        observers: Sequence[Observer],
+        reason: str | None,
+    ) -> Rollback:
+        cause: BaseException
+        try:
+            await self._taken_up(run_id, how, journal, resources, observers, reason, trio.TASK_STATUS_IGNORED)
+        except (RunCancelled, RecordedFailure) as error:
+            cause = error
+        else:
+            raise AssertionError("unreachable: a run that is undone ends with an error")
+        context = failure_context(cause)
+        if context is None or context.rollback is None:
+            raise cause
+        return context.rollback
+
+    def _taken_up(
+        self,
+        run_id: str,
+        how: How,
+        journal: Journal,
+        resources: Resources | None,
+        observers: Sequence[Observer],
+        reason: str | None,
+        task_status: trio.TaskStatus[Any],
+    ) -> Coroutine[Any, Any, EngineRun]:
+        check_resources(resources)
+        ignored = task_status is trio.TASK_STATUS_IGNORED
+        return take_up(
+            self,
+            _checked(run_id),
+            journal=journal,
+            resources=self._own_resources if resources is None else resources,
+            observers=observers,
+            how=how,
+            reason=reason,
+            begun=None if ignored else lambda run: task_status.started(Run(run)),
+        )
+
+
+def _result(run: EngineRun) -> RunResult[Any, Any]:
+    return RunResult(
+        run_id=run.run_id,
+        state=run.step.state,
+        data=run.data(),
+        path=run.trail(),
+        elapsed=run.elapsed,
+        in_doubt=in_doubt(run) if run.done else (),
+    )
 
 
 _process = os.urandom(4).hex()
