@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, nullcontext
 from enum import Enum
 from typing import Any
 
+from .._define.data import check_data
 from .._define.definition import Definition
 from .._define.edges import is_state, written
 from .._errors import DefinitionError, DuplicateRun, NotOwner, RunCancelled, RunFailed
@@ -15,7 +16,6 @@ from .._journal.rows import RunRecord, StoredRun
 from .._observe.observer import Observer, check_observers
 from .._observe.status import RunStatus
 from .conduct import conduct
-from .data import check_data
 from .lifecycle import Resources
 from .program import Program
 from .resume import How, Revival, revive
@@ -63,7 +63,7 @@ async def execute(
     else:
         program = Program.of(workflow, resources)
     _check_start(workflow, start)
-    check_data(workflow, data)
+    check_data(workflow.name, workflow.data, data)
     if observers:
         check_observers(observers)
     if program is not None and journal is None and not (resources.lives or resources.per_run):  # nothing to open

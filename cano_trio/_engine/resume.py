@@ -180,7 +180,7 @@ class Revival:
             resources=resources, parent=parent,
         )  # fmt: skip
         run.seq = position.seq
-        run.rerun = True
+        run.rerun = position.status is not RunStatus.QUEUED
         steps = [self._known(row.state) for row in history if is_transition(row)]
         run.path = [known.state for known in steps if known is not None][-KEPT:]
         for name, count in self.stored.visits.items():
@@ -430,7 +430,7 @@ class Revival:
     async def _write_anew(self, run: Run, step: Step) -> None:
         """Write down what is changed by taking it up."""
         position, now = self.record.position, _clock.timestamp()
-        if self.how == "retry":
+        if self.how == "retry" or position.status is RunStatus.QUEUED:
             timeout = self.program.workflow.timeout
             position = replace(
                 position,
