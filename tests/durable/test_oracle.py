@@ -84,6 +84,10 @@ def found(journal: Journal) -> Written | None:
                 return None
             stored, history = await journal.load("r"), await journal.history("r")
             position = stored.record.position
+            if position.status.ended:  # and all that did its work
+                assert all(run.position.status.ended for run in await journal.runs(parent="r"))
+                assert not stored.cursors
+                assert not stored.messages or "RECEIVE" not in [row.state for row in history]
             data = json.loads(stored.data)
             return Written(
                 position.state,
