@@ -106,7 +106,8 @@ async def show(journal: SqliteJournal) -> None:
     for run in await journal.runs():
         print(f"  {run.run_id} is {run.position.status.value} in {run.position.state}")
         for row in await journal.history(run.run_id):
-            print(f"    {row.state} is finished, {'with ' + row.data.decode() if row.data else 'and left the data alone'}")
+            data = f"with {row.data.decode()}" if row.data else "and left the data alone"
+            print(f"    {row.state} is finished, {data}")
 
 
 async def go_on(folder: Path) -> None:
