@@ -41,23 +41,25 @@ PLAIN = "import sys\nfrom . import documented\ntry:\n    pass\nexcept OSError:\n
 
 
 DURABLE = """
-import json, os, runpy, sys, time, trio
+import json, os, sys, time, trio
 from dataclasses import asdict
 from functools import partial
 from cano_trio.journals import SqliteJournal
+import stdlib_census as census
 
-census, directory, path = runpy.run_path(sys.argv[1]), sys.argv[2], sys.argv[3]
-count = census["study"]
+_, directory, path = sys.argv
+count = census.study
 
 def slowly(path):
     os.write(2, f"{path.name}\\n".encode(errors="replace"))
     time.sleep(0.01)
     return count(path)
 
-census["Count"].process_item.__globals__["study"] = slowly
-census["threads"].total_tokens = 1
-run = census["workflow"].run
-result = trio.run(partial(run, census["Census"](directory), run_id="c", on_duplicate="attach", journal=SqliteJournal(path)))
+census.study = slowly
+census.threads.total_tokens = 1
+journal = SqliteJournal(path)
+asked = census.Census(directory)
+result = trio.run(partial(census.workflow.run, asked, run_id="c", on_duplicate="attach", journal=journal))
 print(json.dumps(asdict(result.data.report)))
 """
 
@@ -158,24 +160,17 @@ def test_a_killed_census_goes_on_on_its_journal(tree: Path, tmp_path_factory: py
     (tree / "bad.py").write_text("def f(:\n")
     Path(bytes(tree / "name-").decode() + "\udcff.py").write_text("import sys")
     expected = report(tree)
-    command = [
-        sys.executable,
-        "-X",
-        "utf8",
-        "-c",
-        DURABLE,
-        CENSUS,
-        tree,
-        tmp_path_factory.mktemp("journal") / "census.db",
-    ]
+    path = tmp_path_factory.mktemp("journal") / "census.db"
+    command = [sys.executable, "-X", "utf8", "-c", DURABLE, str(tree), str(path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(CENSUS.parent)])}
     counted: list[str] = []
     for _ in range(2):
-        with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8") as process:
+        with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", env=environment) as process:
             assert process.stderr is not None
             counted += [process.stderr.readline() for _ in range(20)]
             process.kill()
             counted += process.stderr.readlines()
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=30, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     counted += done.stderr.splitlines()
     assert len(counted) < 64 + 2 * 20  # each kill costs what was done since the last chunk, of 50 ms
