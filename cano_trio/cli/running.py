@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from types import FrameType
@@ -13,7 +13,7 @@ from typing import Any, final
 import attrs
 import trio
 
-from .._observe.events import Event, RunEnded, RunStarted, StateEntered
+from .._observe.events import Event, Released, RunEnded, RunResumed, RunStarted, StateEntered
 from .._observe.observer import Observer
 from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
@@ -38,11 +38,13 @@ class Course:
         self.elapsed: float = 0.0
         self.status: RunStatus = RunStatus.QUEUED
         self.rollback: Rollback | None = None
+        self.released = False
+        """It stopped, and goes on where it is taken up next."""
 
     def on_event(self, event: Event, /) -> None:
         """Take note of an event."""
         match event:
-            case RunStarted():
+            case RunStarted() | RunResumed():
                 self._inside += 1
                 self.run_id = event.run_id
             case StateEntered() if self._inside == 1:
@@ -55,6 +57,9 @@ class Course:
                     self.rollback = (
                         event.rollback if self.rollback is None else self.rollback.followed_by(event.rollback)
                     )
+            case Released():
+                self._inside -= 1
+                self.released = not self._inside
             case _:
                 pass
 
@@ -67,7 +72,7 @@ class Outcome:
     Args:
         course: the way it took.
         result: its result, if it completed.
-        error: what it failed with; if there is neither, it was interrupted.
+        error: what it failed with; if there is neither, it was interrupted, or undone as it was asked to.
     """
 
     course: Course
@@ -78,20 +83,35 @@ class Outcome:
     def status(self) -> RunStatus:
         """How it ended."""
         told = self.course.status
-        if self.result is None and self.error is None and told is not RunStatus.ROLLBACK_FAILED:
-            return RunStatus.CANCELLED
-        return told if told.ended else RunStatus.FAILED  # it did not even begin
+        if self.result is not None:
+            return RunStatus.COMPLETED
+        if told.ended:
+            return told
+        return RunStatus.CANCELLED if self.error is None else RunStatus.FAILED  # it did not even begin
 
 
 def run_to_its_end(
     workflow: Workflow[Any, Any], data: Any, start: Enum | None, observers: Sequence[Observer] = ()
 ) -> Outcome:
     """Run a workflow; Ctrl-C cancels it, and a second one breaks off what does not let itself be cancelled."""
+    return carried_out(lambda observers: workflow.run(data, start=start, observers=observers), observers)
+
+
+def carried_out(
+    work: Callable[[Sequence[Observer]], Awaitable[RunResult[Any, Any] | Rollback]], observers: Sequence[Observer] = ()
+) -> Outcome:
+    """Do what carries a run out, or undoes it; Ctrl-C cancels it, as in `run_to_its_end`.
+
+    Args:
+        work: what does so, telling the observers that it is given.
+        observers: who is told of the run's events.
+    """
     course = Course()
 
     async def main() -> RunResult[Any, Any] | None:
         with trio.CancelScope() as scope, _cancelled_by_ctrl_c(scope):
-            return await workflow.run(data, start=start, observers=[course, *observers])
+            result = await work([course, *observers])
+            return result if isinstance(result, RunResult) else None
         return None
 
     try:
