@@ -41,7 +41,7 @@ from .._observe.events import (
     WindowFlushed,
 )
 from .._observe.status import RunStatus
-from .wording import count, elapsed, finished, one_line, printable, seconds, waiting
+from .wording import count, elapsed, finished, one_line, printable, released, seconds, waiting
 
 FRAME_SECONDS = 0.1
 """Between two drawings."""
@@ -242,15 +242,20 @@ def _note(line: Line, event: Event) -> None:
         case StepFinished() | WindowFlushed():
             line.finished = finished(event)
             line.note = ""
-        case Released():
-            line.bad = True
-            line.note = "released" if event.error is None else f"released: {one_line(event.error)}"
-        case RunEnded() if event.status is not RunStatus.COMPLETED and not line.bad and event.rollback is None:
-            line.bad = True
-            line.note = "interrupted" if isinstance(event.error, KeyboardInterrupt | None) else one_line(event.error)
+        case Released() | RunEnded():
+            _note_end(line, event)
         case _:
             pass
     line.waits = ""
+
+
+def _note_end(line: Line, event: Released | RunEnded) -> None:
+    """Write why the run has stopped into the line of its last state, if that tells no failure yet."""
+    if isinstance(event, Released):
+        line.bad, line.note = True, released(event)
+    elif event.status is not RunStatus.COMPLETED and not line.bad and event.rollback is None:
+        line.bad = True
+        line.note = "interrupted" if isinstance(event.error, KeyboardInterrupt | None) else one_line(event.error)
 
 
 def _remark(line: Line, bar_width: int) -> RenderableType:

@@ -28,7 +28,7 @@ from .._observe.events import (
     Waiting,
     WindowFlushed,
 )
-from .wording import count, elapsed, finished, one_line, printable, seconds, waiting
+from .wording import count, elapsed, finished, one_line, printable, released, seconds, waiting
 
 BACKLOG = 1000
 """Events that may wait for a slow reader before events are left out."""
@@ -134,12 +134,8 @@ class PlainProgress:
                 yield "undone" if event.error is None else f"not undone: {one_line(event.error)}"
             case CompensationSkipped():
                 yield f"not undone: {event.reason}"
-            case RunResumed():
-                yield "resumed"
-            case Released():
-                yield "released" if event.error is None else f"released: {one_line(event.error)}"
-            case RunEnded():
-                yield f"{event.status.value} after {elapsed(event.elapsed)}"
+            case RunResumed() | Released() | RunEnded():
+                yield _course_text(event)
             case _:
                 yield from self._texts_on_the_way(event)
 
@@ -164,3 +160,13 @@ class PlainProgress:
         if due:
             self._told_at = event.time
         return due
+
+
+def _course_text(event: RunResumed | Released | RunEnded) -> str:
+    match event:
+        case RunResumed():
+            return "resumed"
+        case Released():
+            return released(event)
+        case RunEnded():
+            return f"{event.status.value} after {elapsed(event.elapsed)}"

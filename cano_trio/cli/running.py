@@ -13,6 +13,7 @@ from typing import Any, final
 import attrs
 import trio
 
+from .._errors import RunBlocked, RunCancelled, RunFailed
 from .._observe.events import Event, Released, RunEnded, RunResumed, RunStarted, StateEntered
 from .._observe.observer import Observer
 from .._observe.rollback import Rollback
@@ -40,6 +41,11 @@ class Course:
         self.rollback: Rollback | None = None
         self.released = False
         """It stopped, and goes on where it is taken up next."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the run has begun, or was resumed."""
+        return self.run_id is not None
 
     def on_event(self, event: Event, /) -> None:
         """Take note of an event."""
@@ -72,12 +78,33 @@ class Outcome:
     Args:
         course: the way it took.
         result: its result, if it completed.
-        error: what it failed with; if there is neither, it was interrupted, or undone as it was asked to.
+        undone: what it had done was undone, as it was asked to.
+        error: what it failed with; if there is none of the three, it was interrupted.
+        durable: it is written down: it is not lost by an interrupt.
     """
 
     course: Course
     result: RunResult[Any, Any] | None = None
+    undone: bool = False
     error: Exception | None = None
+    durable: bool = False
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it came to what was asked for."""
+        return self.result is not None or self.undone
+
+    @property
+    def released(self) -> bool:
+        """Whether it has stopped, and goes on where it is taken up next."""
+        return self.course.released or (self.durable and self.error is None and not self.is_well)
+
+    @property
+    def run_id(self) -> str | None:
+        """The run; None if it did not even begin."""
+        if self.result is not None:
+            return self.result.run_id
+        return self.error.run_id if isinstance(self.error, RunFailed | RunBlocked) else self.course.run_id
 
     @property
     def status(self) -> RunStatus:
@@ -85,9 +112,13 @@ class Outcome:
         told = self.course.status
         if self.result is not None:
             return RunStatus.COMPLETED
-        if told.ended:
+        if told.ended and (self.undone or self.error is not None or told is RunStatus.ROLLBACK_FAILED):
             return told
-        return RunStatus.CANCELLED if self.error is None else RunStatus.FAILED  # it did not even begin
+        if isinstance(self.error, RunBlocked):
+            return RunStatus.BLOCKED
+        if isinstance(self.error, RunFailed) and not self.course.begun:
+            return RunStatus(self.error.status)
+        return RunStatus.CANCELLED if isinstance(self.error, RunCancelled | None) else RunStatus.FAILED
 
 
 def run_to_its_end(
@@ -98,32 +129,38 @@ def run_to_its_end(
 
 
 def carried_out(
-    work: Callable[[Sequence[Observer]], Awaitable[RunResult[Any, Any] | Rollback]], observers: Sequence[Observer] = ()
+    work: Callable[[Sequence[Observer]], Awaitable[RunResult[Any, Any] | Rollback]],
+    observers: Sequence[Observer] = (),
+    *,
+    durable: bool = False,
 ) -> Outcome:
-    """Do what carries a run out, or undoes it; Ctrl-C cancels it, as in `run_to_its_end`.
+    """Do what carries a run out, or undoes it; Ctrl-C cancels that, as in `run_to_its_end`.
 
     Args:
         work: what does so, telling the observers that it is given.
         observers: who is told of the run's events.
+        durable: the run is written down.
     """
     course = Course()
 
-    async def main() -> RunResult[Any, Any] | None:
+    async def main() -> RunResult[Any, Any] | Rollback | None:
         with trio.CancelScope() as scope, _cancelled_by_ctrl_c(scope):
-            result = await work([course, *observers])
-            return result if isinstance(result, RunResult) else None
+            return await work([course, *observers])
         return None
 
     try:
-        return Outcome(course=course, result=trio.run(main))
+        came = trio.run(main)
     except Exception as error:
-        return Outcome(course=course, error=error)
+        return Outcome(course=course, error=error, durable=durable)
     except KeyboardInterrupt:
-        return Outcome(course=course)
+        return Outcome(course=course, durable=durable)
     except BaseExceptionGroup as group:
         if group.subgroup(KeyboardInterrupt) is None:
             raise
-        return Outcome(course=course)
+        return Outcome(course=course, durable=durable)
+    if isinstance(came, Rollback):
+        return Outcome(course=course, undone=True, durable=durable)
+    return Outcome(course=course, result=came, durable=durable)
 
 
 @contextmanager

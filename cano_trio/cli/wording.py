@@ -13,7 +13,7 @@ import outcome
 import trio
 
 from .._define.site import Site
-from .._observe.events import StepFinished, Waiting, WindowFlushed
+from .._observe.events import Released, StepFinished, Waiting, WindowFlushed
 
 LONGEST = 300
 """What is shown of a message, in characters."""
@@ -102,6 +102,11 @@ def waiting(event: Waiting) -> str:
 def finished(event: StepFinished | WindowFlushed) -> str:
     """How many parts of a state's work are finished."""
     return count(event.step, "step") if isinstance(event, StepFinished) else count(event.window, "window")
+
+
+def released(event: Released) -> str:
+    """That a run has stopped, and why if it was not asked to."""
+    return "released" if isinstance(event.error, KeyboardInterrupt | None) else f"released: {one_line(event.error)}"
 
 
 def elapsed(value: float) -> str:
