@@ -17,7 +17,7 @@ from .progress import shown_progress
 from .refusal import Refused
 from .report import failure_text
 from .target import BrokenTarget, find_workflow
-from .wording import printable
+from .wording import flat, printable
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -47,7 +47,7 @@ def refuse(error: Exception, message: str, *, full: bool) -> NoReturn:
     """Say in one line what is wrong with the call, and exit with 2."""
     if full:
         say_traceback(error)
-    raise Refused(message) from error
+    raise Refused(flat(message)) from error
 
 
 def find(target: str, *, full: bool) -> Workflow[Any, Any]:

@@ -19,6 +19,7 @@ from .._errors import DefinitionError, Problem
 from .._runtime.workflow import Workflow
 from .answers import find, find_valid, refuse_broken, say, watched
 from .concluding import conclude
+from .looking_after import doctor, list_runs, rm, show
 from .options import checked_id, journal_option, with_json, with_target
 from .recourse import Recourse
 from .refusal import Refused, did_you_mean
@@ -39,7 +40,7 @@ def cano_trio() -> None:
     """
 
 
-for command in (resume, retry, cancel):
+for command in (list_runs, show, resume, retry, cancel, rm, doctor):
     cano_trio.add_command(command)
 
 

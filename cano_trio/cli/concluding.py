@@ -11,6 +11,7 @@ from .answers import refuse, say, say_failure, say_traceback
 from .recourse import Recourse
 from .report import document, result_text, rollback_text
 from .running import Course, Outcome
+from .wording import flat
 
 RELEASED = 3
 """The exit code of a run that has stopped, and goes on where it is taken up next."""
@@ -83,6 +84,6 @@ def _told(error: Exception) -> str:
         case DuplicateRun():
             return f"there was a run {error.run_id!r} already, {error.status}. Give the new one another id"
         case RunFailed():
-            return f"run {error.run_id!r} is {error.status}{f': {error.reason}' if error.reason else ''}"
+            return f"run {error.run_id!r} is {error.status}{f': {flat(error.reason)}' if error.reason else ''}"
         case _:
-            return str(error)
+            return flat(str(error))

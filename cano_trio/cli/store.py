@@ -40,13 +40,24 @@ def opened(file: Path, *, new: bool = False) -> Journal:
     """
     from ..journals import SqliteJournal  # noqa: PLC0415  (SQLite takes long to import)
 
-    if not file.exists() and not new:
-        raise no_file(file)
-    if file.is_dir() or not file.parent.is_dir():
-        raise no_file(file if file.is_dir() else file.parent)
-    if file.exists() and not _may_be_journal(file):
-        raise Refused(f"{file} is no journal: name another file")
+    if new and not file.exists():
+        if not file.parent.is_dir():
+            raise no_file(file.parent)
+    else:
+        check_file(file)
     return SqliteJournal(file)
+
+
+def check_file(file: Path) -> None:
+    """See that a file is there, and may be a journal.
+
+    Raises:
+        Refused: it is not.
+    """
+    if not file.is_file():
+        raise no_file(file)
+    if not _may_be_journal(file):
+        raise Refused(f"{file} is no journal: name another file")
 
 
 def _may_be_journal(file: Path) -> bool:
