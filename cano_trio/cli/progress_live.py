@@ -29,8 +29,10 @@ from .._observe.events import (
     CompensationStarted,
     Event,
     Progress,
+    Released,
     RetryScheduled,
     RunEnded,
+    RunResumed,
     RunStarted,
     StateEntered,
     StepFinished,
@@ -39,7 +41,7 @@ from .._observe.events import (
     WindowFlushed,
 )
 from .._observe.status import RunStatus
-from .wording import count, elapsed, finished, one_line, printable, seconds, waiting
+from .wording import count, elapsed, finished, one_line, printable, released, seconds, waiting
 
 FRAME_SECONDS = 0.1
 """Between two drawings."""
@@ -100,6 +102,8 @@ class LiveProgress:
         self._present: Line | None = None
         self._finished: deque[Line] = deque()
         self._left_out = 0
+        self._resumed = False
+        """The next state that is entered is the one that an earlier process left."""
         self._now: Callable[[], float] = float
         self._console = Console(stderr=True, highlight=False)
         # Where stdout is no terminal it is for what was asked for, and not to be mixed into the drawing.
@@ -130,12 +134,15 @@ class LiveProgress:
     def on_event(self, event: Event, /) -> None:
         """Take note of an event."""
         match event:
-            case RunStarted():
+            case RunStarted() | RunResumed():
+                self._resumed = isinstance(event, RunResumed)
                 self._now = trio.lowlevel.current_clock().current_time
             case StateEntered():
                 self._finish(event.time)
                 work = self._work.get(event.state, "")
-                self._present = Line(event.state.name, work, event.time, visit=event.visit)
+                note = "resumed" if self._resumed else ""
+                self._present = Line(event.state.name, work, event.time, visit=event.visit, note=note)
+                self._resumed = False
             case CompensationSkipped():
                 self._finish(event.time)
                 note = f"not undone: {event.reason}"
@@ -145,7 +152,7 @@ class LiveProgress:
                 self._present = Line(event.state.name, "undo", event.time, note="in doubt" if event.in_doubt else "")
             case _ if self._present is not None:
                 _note(self._present, event)
-                if isinstance(event, RunEnded):
+                if isinstance(event, RunEnded | Released):
                     self._finish(event.time)
 
     def _finish(self, time: float) -> None:
@@ -235,12 +242,20 @@ def _note(line: Line, event: Event) -> None:
         case StepFinished() | WindowFlushed():
             line.finished = finished(event)
             line.note = ""
-        case RunEnded() if event.status is not RunStatus.COMPLETED and not line.bad and event.rollback is None:
-            line.bad = True
-            line.note = "interrupted" if isinstance(event.error, KeyboardInterrupt | None) else one_line(event.error)
+        case Released() | RunEnded():
+            _note_end(line, event)
         case _:
             pass
     line.waits = ""
+
+
+def _note_end(line: Line, event: Released | RunEnded) -> None:
+    """Write why the run has stopped into the line of its last state, if that tells no failure yet."""
+    if isinstance(event, Released):
+        line.bad, line.note = True, released(event)
+    elif event.status is not RunStatus.COMPLETED and not line.bad and event.rollback is None:
+        line.bad = True
+        line.note = "interrupted" if isinstance(event.error, KeyboardInterrupt | None) else one_line(event.error)
 
 
 def _remark(line: Line, bar_width: int) -> RenderableType:

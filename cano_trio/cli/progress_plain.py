@@ -17,8 +17,10 @@ from .._observe.events import (
     CompensationStarted,
     Event,
     Progress,
+    Released,
     RetryScheduled,
     RunEnded,
+    RunResumed,
     RunStarted,
     StateEntered,
     StepFinished,
@@ -26,7 +28,7 @@ from .._observe.events import (
     Waiting,
     WindowFlushed,
 )
-from .wording import count, elapsed, finished, one_line, printable, seconds, waiting
+from .wording import count, elapsed, finished, one_line, printable, released, seconds, waiting
 
 BACKLOG = 1000
 """Events that may wait for a slow reader before events are left out."""
@@ -36,7 +38,7 @@ PROGRESS_SECONDS = 1.0
 
 _TOLD = (
     StateEntered, RetryScheduled, CircuitRejected, TaskFailed, Waiting, Progress, StepFinished, WindowFlushed,
-    CompensationStarted, CompensationFinished, CompensationSkipped, RunStarted, RunEnded,
+    CompensationStarted, CompensationFinished, CompensationSkipped, RunStarted, RunResumed, RunEnded, Released,
 )  # fmt: skip
 
 
@@ -78,7 +80,7 @@ class PlainProgress:
         """Take note of an event."""
         if not isinstance(event, _TOLD) or self._is_of_a_child(event):
             return
-        if self._events.qsize() >= BACKLOG and not isinstance(event, RunEnded):
+        if self._events.qsize() >= BACKLOG and not isinstance(event, RunEnded | Released):
             self._left_out += 1
             return
         if self._left_out:
@@ -88,10 +90,10 @@ class PlainProgress:
 
     def _is_of_a_child(self, event: Event) -> bool:
         """Whether it begins or ends a child workflow, which the state that it works for has told or will tell."""
-        if isinstance(event, RunStarted):
+        if isinstance(event, RunStarted | RunResumed):
             self._inside += 1
             return self._inside > 1
-        if isinstance(event, RunEnded):
+        if isinstance(event, RunEnded | Released):
             self._inside -= 1
             return self._inside > 0
         return False
@@ -103,7 +105,7 @@ class PlainProgress:
             if isinstance(event, int):
                 self._write(f"{'…':>9}  {count(event, 'event')} left out: the run is faster than they are read")
                 continue
-            if isinstance(event, RunStarted):
+            if isinstance(event, RunStarted | RunResumed):
                 self._started = event.time
             for text in self._texts(event):
                 self._write(f"{elapsed(event.time - self._started):>9}  {event.state.name}: {text}")
@@ -132,8 +134,8 @@ class PlainProgress:
                 yield "undone" if event.error is None else f"not undone: {one_line(event.error)}"
             case CompensationSkipped():
                 yield f"not undone: {event.reason}"
-            case RunEnded():
-                yield f"{event.status.value} after {elapsed(event.elapsed)}"
+            case RunResumed() | Released() | RunEnded():
+                yield _course_text(event)
             case _:
                 yield from self._texts_on_the_way(event)
 
@@ -158,3 +160,13 @@ class PlainProgress:
         if due:
             self._told_at = event.time
         return due
+
+
+def _course_text(event: RunResumed | Released | RunEnded) -> str:
+    match event:
+        case RunResumed():
+            return "resumed"
+        case Released():
+            return released(event)
+        case RunEnded():
+            return f"{event.status.value} after {elapsed(event.elapsed)}"

@@ -84,17 +84,17 @@ def _failure_lines(error: Exception) -> Iterator[str]:
 
 def document(workflow: Workflow[Any, Any], outcome: Outcome) -> str:
     """A run as one JSON document."""
-    course = outcome.course
-    path = [state.name for state in course.path]
-    return _json(
+    course, result = outcome.course, outcome.result
+    path = [state.name for state in (course.path if result is None else result.path)]
+    return json_text(
         {
-            "run_id": course.run_id,
+            "run_id": outcome.run_id,
             "workflow": workflow.name,
-            "status": outcome.status.value,
+            "status": "released" if outcome.released else outcome.status.value,
             "state": path[-1] if path else None,
             "path": path,
-            "elapsed": course.elapsed,
-            "data": None if outcome.result is None else _data(workflow.data, outcome.result.data),
+            "elapsed": course.elapsed if result is None else result.elapsed,
+            "data": None if result is None else _data(workflow.data, result.data),
             "error": None if outcome.error is None else _failure(outcome.error),
             "rollback": course.rollback and _rollback(course.rollback),
         }
@@ -143,7 +143,7 @@ def _named(error: BaseException) -> dict[str, str]:
 def problems_document(workflow: str, states: int, tasks: int, problems: Sequence[Problem]) -> str:
     """What is wrong with a workflow, as one JSON document."""
     shown = [attrs.asdict(problem) for problem in problems]
-    return _json(
+    return json_text(
         {"workflow": workflow, "ok": not errors_of(problems), "states": states, "tasks": tasks, "problems": shown}
     )
 
@@ -153,5 +153,6 @@ def errors_of(problems: Iterable[Problem]) -> list[Problem]:
     return [problem for problem in problems if problem.severity == "error"]
 
 
-def _json(what: object) -> str:
+def json_text(what: object) -> str:
+    """A JSON document."""
     return msgspec.json.encode(what).decode()

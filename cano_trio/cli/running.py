@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from types import FrameType
@@ -13,7 +13,8 @@ from typing import Any, final
 import attrs
 import trio
 
-from .._observe.events import Event, RunEnded, RunStarted, StateEntered
+from .._errors import RunBlocked, RunCancelled, RunFailed
+from .._observe.events import Event, Released, RunEnded, RunResumed, RunStarted, StateEntered
 from .._observe.observer import Observer
 from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
@@ -38,11 +39,18 @@ class Course:
         self.elapsed: float = 0.0
         self.status: RunStatus = RunStatus.QUEUED
         self.rollback: Rollback | None = None
+        self.released = False
+        """It stopped, and goes on where it is taken up next."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the run has begun, or was resumed."""
+        return self.run_id is not None
 
     def on_event(self, event: Event, /) -> None:
         """Take note of an event."""
         match event:
-            case RunStarted():
+            case RunStarted() | RunResumed():
                 self._inside += 1
                 self.run_id = event.run_id
             case StateEntered() if self._inside == 1:
@@ -55,6 +63,9 @@ class Course:
                     self.rollback = (
                         event.rollback if self.rollback is None else self.rollback.followed_by(event.rollback)
                     )
+            case Released():
+                self._inside -= 1
+                self.released = not self._inside
             case _:
                 pass
 
@@ -67,43 +78,89 @@ class Outcome:
     Args:
         course: the way it took.
         result: its result, if it completed.
-        error: what it failed with; if there is neither, it was interrupted.
+        undone: what it had done was undone, as it was asked to.
+        error: what it failed with; if there is none of the three, it was interrupted.
+        durable: it is written down: it is not lost by an interrupt.
     """
 
     course: Course
     result: RunResult[Any, Any] | None = None
+    undone: bool = False
     error: Exception | None = None
+    durable: bool = False
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it came to what was asked for."""
+        return self.result is not None or self.undone
+
+    @property
+    def released(self) -> bool:
+        """Whether it has stopped, and goes on where it is taken up next."""
+        return self.course.released or (self.durable and self.error is None and not self.is_well)
+
+    @property
+    def run_id(self) -> str | None:
+        """The run; None if it did not even begin."""
+        if self.result is not None:
+            return self.result.run_id
+        return self.error.run_id if isinstance(self.error, RunFailed | RunBlocked) else self.course.run_id
 
     @property
     def status(self) -> RunStatus:
         """How it ended."""
         told = self.course.status
-        if self.result is None and self.error is None and told is not RunStatus.ROLLBACK_FAILED:
-            return RunStatus.CANCELLED
-        return told if told.ended else RunStatus.FAILED  # it did not even begin
+        if self.result is not None:
+            return RunStatus.COMPLETED
+        if told.ended and (self.undone or self.error is not None or told is RunStatus.ROLLBACK_FAILED):
+            return told
+        if isinstance(self.error, RunBlocked):
+            return RunStatus.BLOCKED
+        if isinstance(self.error, RunFailed) and not self.course.begun:
+            return RunStatus(self.error.status)
+        return RunStatus.CANCELLED if isinstance(self.error, RunCancelled | None) else RunStatus.FAILED
 
 
 def run_to_its_end(
     workflow: Workflow[Any, Any], data: Any, start: Enum | None, observers: Sequence[Observer] = ()
 ) -> Outcome:
     """Run a workflow; Ctrl-C cancels it, and a second one breaks off what does not let itself be cancelled."""
+    return carried_out(lambda observers: workflow.run(data, start=start, observers=observers), observers)
+
+
+def carried_out(
+    work: Callable[[Sequence[Observer]], Awaitable[RunResult[Any, Any] | Rollback]],
+    observers: Sequence[Observer] = (),
+    *,
+    durable: bool = False,
+) -> Outcome:
+    """Do what carries a run out, or undoes it; Ctrl-C cancels that, as in `run_to_its_end`.
+
+    Args:
+        work: what does so, telling the observers that it is given.
+        observers: who is told of the run's events.
+        durable: the run is written down.
+    """
     course = Course()
 
-    async def main() -> RunResult[Any, Any] | None:
+    async def main() -> RunResult[Any, Any] | Rollback | None:
         with trio.CancelScope() as scope, _cancelled_by_ctrl_c(scope):
-            return await workflow.run(data, start=start, observers=[course, *observers])
+            return await work([course, *observers])
         return None
 
     try:
-        return Outcome(course=course, result=trio.run(main))
+        came = trio.run(main)
     except Exception as error:
-        return Outcome(course=course, error=error)
+        return Outcome(course=course, error=error, durable=durable)
     except KeyboardInterrupt:
-        return Outcome(course=course)
+        return Outcome(course=course, durable=durable)
     except BaseExceptionGroup as group:
         if group.subgroup(KeyboardInterrupt) is None:
             raise
-        return Outcome(course=course)
+        return Outcome(course=course, durable=durable)
+    if isinstance(came, Rollback):
+        return Outcome(course=course, undone=True, durable=durable)
+    return Outcome(course=course, result=came, durable=durable)
 
 
 @contextmanager

@@ -7,13 +7,14 @@ import re
 import sysconfig
 import traceback
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import outcome
 import trio
 
 from .._define.site import Site
-from .._observe.events import StepFinished, Waiting, WindowFlushed
+from .._observe.events import Released, StepFinished, Waiting, WindowFlushed
 
 LONGEST = 300
 """What is shown of a message, in characters."""
@@ -50,10 +51,9 @@ def one_line(error: BaseException) -> str:
 def message_of(error: BaseException) -> str:
     """An error's message, on one line and not too long; an error whose ``__str__`` fails has none."""
     try:
-        text = " ".join(str(error).split())
+        return cut(flat(str(error)), LONGEST)
     except Exception:
         return ""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def came_of(error: BaseException) -> list[BaseException]:
@@ -102,6 +102,41 @@ def waiting(event: Waiting) -> str:
 def finished(event: StepFinished | WindowFlushed) -> str:
     """How many parts of a state's work are finished."""
     return count(event.step, "step") if isinstance(event, StepFinished) else count(event.window, "window")
+
+
+def released(event: Released) -> str:
+    """That a run has stopped, and why if it was not asked to."""
+    return "released" if isinstance(event.error, KeyboardInterrupt | None) else f"released: {one_line(event.error)}"
+
+
+def flat(text: str) -> str:
+    """A text on one line.
+
+    >>> flat("no ship\\n  left")
+    'no ship left'
+    """
+    return " ".join(text.split())
+
+
+def cut(text: str, longest: int) -> str:
+    """A text that is not too long.
+
+    >>> cut("no such ship", 8)
+    'no such…'
+    """
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def instant(value: float) -> str:
+    """An instant in UTC, given in seconds since 1970; one that no calendar has stays a number.
+
+    >>> instant(1.5), instant(1e300)
+    ('1970-01-01T00:00:01.500Z', '1e+300')
+    """
+    try:
+        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (OverflowError, ValueError, OSError):
+        return f"{value:g}"
 
 
 def elapsed(value: float) -> str:

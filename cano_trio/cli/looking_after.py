@@ -1,0 +1,109 @@
+"""The subcommands that need a journal, and none of the code that its runs run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from .. import _clock
+from .._journal.protocol import Journal
+from .._journal.rows import RunRecord
+from .._observe.status import RunStatus
+from .answers import say
+from .examining import examine
+from .listing import lines_of, record_document
+from .options import checked_id, with_journal, with_run
+from .removing import remove
+from .report import json_text
+from .showing import Shown
+from .store import asked, latest, living_owners, opened, pages, stored
+
+
+@click.command("list")
+@with_journal
+@click.option("--workflow", metavar="NAME", help="Only runs of this workflow.")
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice([status.value for status in RunStatus]),
+    help="Only runs that stand so; may be given several times.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the latest N.")
+@click.option("--all", "inner", is_flag=True, help="Also those that do a state's work of another run.")
+def list_runs(
+    file: Path,
+    *,
+    full: bool,
+    as_json: bool,
+    workflow: str | None,
+    statuses: tuple[str, ...],
+    limit: int | None,
+    inner: bool,
+) -> None:
+    """List the runs of a journal, the latest last."""
+    wanted = [RunStatus(status) for status in statuses] or None
+
+    async def look(journal: Journal) -> tuple[list[RunRecord], float]:
+        return await latest(journal, workflow, wanted, limit, inner=inner), _clock.timestamp()
+
+    records, now = asked(opened(file), look, full=full)
+    if as_json:
+        say(json_text([record_document(record) for record in records]))
+    else:
+        for line in lines_of(records, now):
+            say(line)
+
+
+@click.command()
+@with_run
+@with_journal
+def show(run_id: str, file: Path, *, full: bool, as_json: bool) -> None:
+    """Show a run: where it is, since when and why, its data, its history, its failure."""
+
+    async def look(journal: Journal) -> Shown:
+        return Shown(
+            run=await stored(journal, run_id),
+            history=await journal.history(run_id),
+            children=[child async for child in pages(journal, parent=run_id)],
+            living=living_owners(file),
+            now=_clock.timestamp(),
+        )
+
+    shown = asked(opened(file), look, full=full)
+    say(json_text(shown.document()) if as_json else "\n".join(shown.lines()))
+
+
+@click.command()
+@click.argument("run_ids", metavar="RUN...", nargs=-1, required=True, callback=lambda context, parameter, given: [
+    checked_id(context, parameter, run_id) for run_id in given
+])  # fmt: skip
+@with_journal
+@click.option("--force", is_flag=True, help="Also runs that are not over: nothing of them is undone.")
+def rm(run_ids: list[str], file: Path, *, full: bool, as_json: bool, force: bool) -> None:
+    """Remove runs that are over, with all that is written of them."""
+    removed: list[str] = []
+    journal = opened(file)
+    for run_id in run_ids:
+        removed += asked(journal, lambda journal, run_id=run_id: remove(journal, run_id, force=force), full=full)
+        if not as_json:
+            say(f"removed {run_id}")
+    if as_json:
+        say(json_text({"removed": removed}))
+
+
+@click.command()
+@with_journal
+def doctor(file: Path, *, full: bool, as_json: bool) -> None:
+    """Examine a journal: whether its file is whole, and which runs need somebody.
+
+    Exits with 1 if there is anything to be done.
+    """
+    findings = examine(file)
+    if not findings.damage:
+        findings = asked(opened(file), findings.with_runs, full=full)
+    say(json_text(findings.document()) if as_json else "\n".join(findings.lines()))
+    if findings.damage or findings.needy:
+        sys.exit(1)

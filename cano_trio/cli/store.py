@@ -1,0 +1,150 @@
+"""A journal's file, as the command uses it: opened for one question at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import trio
+
+from .._errors import JournalError, RunNotFound
+from .._journal.protocol import Journal
+from .._journal.rows import RunRecord, StoredRun
+from .._observe.status import RunStatus
+from .._runtime.workflow import Workflow
+from .answers import refuse
+from .refusal import Refused, did_you_mean, no_file
+
+T = TypeVar("T")
+
+UNFINISHED = tuple(status for status in RunStatus if not status.ended)
+
+PAGE = 1000
+"""Runs that are read at once."""
+
+_SQLITE = b"SQLite format 3\0"
+
+
+def opened(file: Path, *, new: bool = False) -> Journal:
+    """The journal in a file.
+
+    Args:
+        file: the file.
+        new: it is made if there is none.
+
+    Raises:
+        Refused: there is no such file, or it is no database.
+    """
+    from ..journals import SqliteJournal  # noqa: PLC0415  (SQLite takes long to import)
+
+    if new and not file.exists():
+        if not file.parent.is_dir():
+            raise no_file(file.parent)
+    else:
+        check_file(file)
+    return SqliteJournal(file)
+
+
+def check_file(file: Path) -> None:
+    """See that a file is there, and may be a journal.
+
+    Raises:
+        Refused: it is not.
+    """
+    if not file.is_file():
+        raise no_file(file)
+    if not _may_be_journal(file):
+        raise Refused(f"{file} is no journal: name another file")
+
+
+def _may_be_journal(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(len(_SQLITE)) in {_SQLITE, b""}
+    except OSError as error:
+        raise Refused(f"{file} can't be read: {error.strerror}") from error
+
+
+def asked(journal: Journal, ask: Callable[[Journal], Awaitable[T]], *, full: bool) -> T:
+    """What a journal answers; where it refuses, the command does."""
+
+    async def main() -> T:
+        async with journal:
+            return await ask(journal)
+
+    try:
+        return trio.run(main)
+    except (JournalError, OSError) as error:
+        refuse(error, str(error), full=full)
+
+
+async def pages(journal: Journal, **wanted: Any) -> AsyncIterator[RunRecord]:
+    """All runs of a journal that are wanted, in the order of their creation."""
+    after = 0
+    while page := await journal.runs(after=after, limit=PAGE, **wanted):
+        for record in page:
+            yield record
+        after = page[-1].number
+
+
+async def latest(
+    journal: Journal, workflow: str | None, status: Collection[RunStatus] | None, limit: int | None, *, inner: bool
+) -> list[RunRecord]:
+    """The latest runs of a journal, the latest last.
+
+    Args:
+        journal: the journal.
+        workflow: only those of this workflow.
+        status: only those that stand in one of these ways.
+        limit: how many at most.
+        inner: those of child workflows, too.
+    """
+    found: deque[RunRecord] = deque(maxlen=limit)
+    async for record in pages(journal, workflow=workflow, status=status):
+        if inner or record.parent is None:
+            found.append(record)
+    return list(found)
+
+
+async def stored(journal: Journal, run_id: str) -> StoredRun:
+    """A run of a journal.
+
+    Raises:
+        Refused: there is none.
+    """
+    try:
+        return await journal.load(run_id)
+    except RunNotFound:
+        known = [record.run_id for record in await latest(journal, None, None, PAGE, inner=False)]
+        hint = did_you_mean(run_id, known) or ". See `cano-trio list`."
+        raise Refused(f"the journal has no run {run_id!r}{hint}") from None
+
+
+async def stored_of(journal: Journal, run_id: str, workflow: Workflow[Any, Any]) -> StoredRun:
+    """A run of a journal that is to be taken up with a workflow.
+
+    Raises:
+        Refused: there is none, or it is one of another workflow, or of a child workflow.
+    """
+    found = await stored(journal, run_id)
+    record = found.record
+    if record.parent is not None:
+        raise Refused(f"run {run_id!r} does a state's work of run {record.parent!r}: name that one")
+    if record.workflow != workflow.name:
+        raise Refused(f"run {run_id!r} is one of workflow {record.workflow!r}, and this is {workflow.name!r}")
+    return found
+
+
+def living_owners(file: Path) -> frozenset[str]:
+    """The processes that hold runs of a journal and are alive, as it was last told."""
+    import apsw  # noqa: PLC0415  (takes long to import)
+
+    try:
+        with closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+            found = db.execute("SELECT owner FROM cano_owner WHERE lease_until IS NOT NULL")
+            return frozenset(str(owner) for (owner,) in found)
+    except apsw.Error as error:
+        raise JournalError(f"journal {file} failed: {error}") from error
