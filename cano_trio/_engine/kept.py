@@ -59,11 +59,11 @@ class Came(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a branch came to: one of the two.
 
     Args:
-        value: what it returned, packed.
+        value: what it returned, packed; empty if it failed.
         error: what it failed with.
     """
 
-    value: Raw | None = None
+    value: Raw = Raw()  # no union with None: msgspec would read no Raw from it
     error: StoredError | None = None
 
 

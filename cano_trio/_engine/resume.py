@@ -133,6 +133,7 @@ class Revival:
             self.program.workflow.initial, None, run_id=self.record.run_id, observers=(), resources=Resources()
         )
         writing = RunJournal(self.journal, run, self.program)
+        run.write_down(writing)
         writing.go_on(self.record)
         await writing.give_back(told)
 
@@ -296,7 +297,7 @@ class Revival:
                 [Done(one.at, self._raw("outcome", one.output), one.attempts, one.elapsed) for one in read_done(body)]
             )
         came: Came = read_came(body)
-        return encode(came if came.value is None else Came(value=self._raw("outcome", came.value)))
+        return encode(came if came.error is not None else Came(value=self._raw("outcome", came.value)))
 
     def _raw(self, kind: str, raw: Raw) -> Raw:
         return Raw(self._brought_up(kind, bytes(raw)))

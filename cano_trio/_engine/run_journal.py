@@ -217,7 +217,8 @@ class RunJournal(Unwritten):
             self._leave_to_parent(position, **parts)
         else:
             await self._commit(position, release=ends, **parts)
-        self._stale = joined
+        if counts:
+            self._stale = joined
         self.places, self.outcomes = {}, {}
         run.rerun = False
 

@@ -431,6 +431,7 @@ def break_everywhere(
 ) -> int:
     """Play a scene with every fault, and check each time what must hold; gives the number of cells."""
     plain = played(scene, make())
+    assert plain.writes[0] > 1, f"{scene.name} did not begin: {plain.ends}"
     expected = end_of(plain)
     check(scene, plain)
     number = 0

@@ -490,12 +490,13 @@ def child_with_messages() -> None:
     scene("child with messages", work, client=sending(work))
 
 
-def child_of_its_own_data() -> None:
-    @dataclass
-    class Sum:
-        of: list[int]
-        total: int = 0
+@dataclass
+class Sum:
+    of: list[int]
+    total: int = 0
 
+
+def child_of_its_own_data() -> None:
     within: Any = Workflow(
         Inner, initial=Inner.A, exits=[Inner.GOOD, Inner.BAD], name="sums", data=Sum,
         defaults=TaskConfig(retry=Retry.none()),
