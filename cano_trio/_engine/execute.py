@@ -74,14 +74,21 @@ async def execute(
         run = program.run(start, program.pack(data), run_id=run_id, observers=observers, resources=own)
         if journal is not None:
             run.write_down(RunJournal(journal, run, program))
-            try:
-                await run.journal.begin({})
-            except DuplicateRun:
-                if not attach:
-                    raise
+            if not await _begun(run, attach=attach):
                 return await _taken_up(program, run_id, journal, own, observers, "resume", None, begun)
         await conduct(run, workflow, begun)
     return run
+
+
+async def _begun(run: Run, *, attach: bool) -> bool:
+    """Write down that a run begins; tells whether it does, where one of its id may be there already."""
+    try:
+        await run.journal.begin({})
+    except DuplicateRun:
+        if not attach:
+            raise
+        return False
+    return True
 
 
 async def take_up(

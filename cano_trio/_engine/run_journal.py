@@ -164,6 +164,7 @@ class RunJournal(Unwritten):
         if stored is None:
             raise self._break(NotOwner(key, None))
         self.go_on(stored.record)
+        self._committed = stored.data or None
 
     async def _created(self, new: NewRun) -> RunRecord:
         try:
