@@ -20,7 +20,7 @@ from .lifecycle import Resources
 from .program import Program
 from .resume import How, Revival, revive
 from .run import Run
-from .run_journal import RunJournal
+from .run_journal import RunJournal, claimed
 
 Begun = Callable[[Run], object]
 
@@ -172,7 +172,7 @@ async def _taken_up(
 
 async def _claimed(journal: Journal, found: StoredRun) -> StoredRun:
     run_id = found.record.run_id
-    stored = await journal.claim(run_id)
+    stored = await claimed(journal, run_id)
     if stored is None:
         raise NotOwner(run_id, found.record.owner)
     return stored

@@ -36,7 +36,7 @@ from .mailbox import Letter
 from .program import Program
 from .rollback import Entry
 from .run import KEPT, Run
-from .run_journal import RunJournal
+from .run_journal import RunJournal, claimed
 from .step import Step
 
 How: TypeAlias = Literal["resume", "retry", "roll_back", "cancel"]
@@ -340,17 +340,17 @@ class Revival:
         goes_on = present and not (run.undoes and status.ended)
         if goes_on and status.ended and status is not RunStatus.FAILED:
             raise self._blocked("child", f"its child {key!r} is {status.value}. Start a new run.")
-        claimed = await self.journal.claim(key) if goes_on else stored
-        if claimed is None:
+        found = await claimed(self.journal, key) if goes_on else stored
+        if found is None:
             raise self._blocked("child", f"another process holds its child {key!r}")
         own = run.seq
         run.seq = seq  # a child's key is made of it
         try:
             how: How = "retry" if status.ended else "resume"
             child = await (
-                revive(program, self.journal, claimed, how=how, resources=resources, observers=(), parent=run)
+                revive(program, self.journal, found, how=how, resources=resources, observers=(), parent=run)
                 if goes_on
-                else Revival(program, self.journal, claimed, "resume").past(run, resources)
+                else Revival(program, self.journal, found, "resume").past(run, resources)
             )
         finally:
             run.seq = own

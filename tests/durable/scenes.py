@@ -16,6 +16,7 @@ from cano_trio import (
     BranchResults,
     CloseReason,
     CompensatableTask,
+    JournalError,
     More,
     Pending,
     Retry,
@@ -309,11 +310,21 @@ def sending(work: Workflow[Step, Notes]) -> Callable[[Journal], Awaitable[None]]
     async def client(journal: Journal) -> None:
         async with trio.open_nursery() as nursery:
             run = await nursery.start(partial(work.run, Notes(), run_id="r", journal=journal, on_duplicate="attach"))
-            with suppress(RunAlreadyEnded, RunReleased):
-                await run.send("one", key="1")
-                await run.send("two", key="2")
+            await send(run, "one", "1")
+            await send(run, "two", "2")
 
     return client
+
+
+async def send(run: Any, text: str, key: str) -> None:
+    """Send a message until it is known to have come."""
+    while True:
+        with suppress(RunAlreadyEnded, RunReleased):
+            try:
+                await run.send(text, key=key)
+            except JournalError:
+                continue
+        return
 
 
 def takes(work: Any, state: Enum, following: Enum) -> None:
