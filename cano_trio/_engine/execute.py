@@ -20,7 +20,7 @@ from .lifecycle import Resources
 from .program import Program
 from .resume import How, Revival, revive
 from .run import Run
-from .run_journal import RunJournal
+from .run_journal import RunJournal, claimed
 
 Begun = Callable[[Run], object]
 
@@ -74,14 +74,21 @@ async def execute(
         run = program.run(start, program.pack(data), run_id=run_id, observers=observers, resources=own)
         if journal is not None:
             run.write_down(RunJournal(journal, run, program))
-            try:
-                await run.journal.begin({})
-            except DuplicateRun:
-                if not attach:
-                    raise
+            if not await _begun(run, attach=attach):
                 return await _taken_up(program, run_id, journal, own, observers, "resume", None, begun)
         await conduct(run, workflow, begun)
     return run
+
+
+async def _begun(run: Run, *, attach: bool) -> bool:
+    """Write down that a run begins; tells whether it does, where one of its id may be there already."""
+    try:
+        await run.journal.begin({})
+    except DuplicateRun:
+        if not attach:
+            raise
+        return False
+    return True
 
 
 async def take_up(
@@ -165,7 +172,7 @@ async def _taken_up(
 
 async def _claimed(journal: Journal, found: StoredRun) -> StoredRun:
     run_id = found.record.run_id
-    stored = await journal.claim(run_id)
+    stored = await claimed(journal, run_id)
     if stored is None:
         raise NotOwner(run_id, found.record.owner)
     return stored

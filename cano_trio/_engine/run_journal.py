@@ -23,7 +23,7 @@ from .._errors import (
 )
 from .._journal import rows
 from .._journal.protocol import Journal
-from .._journal.rows import Commit, Cursor, Fence, LogRow, NewRun, Outcome, Position, RunRecord
+from .._journal.rows import Commit, Cursor, Fence, LogRow, NewRun, Outcome, Position, RunRecord, StoredRun
 from .._observe.events import Committed
 from .._observe.status import RunStatus
 from .._resilience import Backoff
@@ -44,6 +44,16 @@ _BACKOFF = Backoff(base=0.05, maximum=2.0)
 
 _REFUSALS = (StatementFailed, DuplicateRun, RunNotFound, RunAlreadyEnded)
 """What is wrong with what a task asked to happen together with its transition: a failure of the state, not of the journal."""
+
+
+async def claimed(journal: Journal, run_id: str) -> StoredRun | None:
+    """Claim a run; where nobody has told whether that was written, it is claimed once more, which does no harm."""
+    try:
+        return await journal.claim(run_id)
+    except (JournalUnavailable, *_REFUSALS):
+        raise
+    except JournalError:
+        return await journal.claim(run_id)
 
 
 @final
@@ -160,10 +170,12 @@ class RunJournal(Unwritten):
     @override
     async def reopen(self) -> None:
         key = self.run.key
-        stored = await self._patiently(lambda: self.journal.claim(key))
+        stored = await self._patiently(lambda: claimed(self.journal, key))
         if stored is None:
             raise self._break(NotOwner(key, None))
         self.go_on(stored.record)
+        self._ending = None
+        self._committed = stored.data or None
 
     async def _created(self, new: NewRun) -> RunRecord:
         try:
@@ -217,7 +229,8 @@ class RunJournal(Unwritten):
             self._leave_to_parent(position, **parts)
         else:
             await self._commit(position, release=ends, **parts)
-        self._stale = joined
+        if counts:
+            self._stale = joined
         self.places, self.outcomes = {}, {}
         run.rerun = False
 
@@ -270,12 +283,10 @@ class RunJournal(Unwritten):
         try:
             codec = self._program.message_codec(kind)
             body = codec.pack(message)
-            number = await self.journal.post(
-                rows.Letter(
-                    run_id=run.key, kind=kind.__name__, body=body, key=key, sent_at=_clock.timestamp(),
-                    version=self.version,
-                )
-            )  # fmt: skip
+            letter = rows.Letter(
+                run_id=run.key, kind=kind.__name__, body=body, key=key, sent_at=_clock.timestamp(), version=self.version
+            )
+            number = await self._posted(letter, mailbox)
         except BaseException:
             mailbox.give_up()
             raise
@@ -284,6 +295,19 @@ class RunJournal(Unwritten):
         else:
             mailbox.fill(Letter(codec.unpack(body), key, number, body))
         return number is not None
+
+    async def _posted(self, letter: rows.Letter, mailbox: Mailbox) -> int | None:
+        try:
+            return await self.journal.post(letter)
+        except (JournalUnavailable, *_REFUSALS):
+            raise
+        except JournalError:
+            # It may have been written all the same: then it is there, and nobody has been given it.
+            messages = (await self.journal.load(letter.run_id)).messages
+            for message in messages:
+                if message.letter == letter and not mailbox.holds(message.number):
+                    return message.number
+            raise
 
     # -- leaving
 

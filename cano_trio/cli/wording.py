@@ -110,7 +110,7 @@ def released(event: Released) -> str:
 
 
 def flat(text: str) -> str:
-    """A text on one line.
+    r"""A text on one line.
 
     >>> flat("no ship\\n  left")
     'no ship left'

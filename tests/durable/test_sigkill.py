@@ -21,7 +21,7 @@ import trio
 from cano_trio._engine.kept import read_done
 from cano_trio.journals import LogRow, SqliteJournal, StoredRun
 from tests.durable import killed_program
-from tests.durable.killed_program import COMPLETED, FAILED, LEASE_LOST, NOT_OWNER, RUN
+from tests.durable.killed_program import COMPLETED, FAILED, RUN
 
 ENDS = {"works": COMPLETED, "fails": FAILED}
 
@@ -134,7 +134,7 @@ def kill_again_and_again(program: Program, mode: str, path: Path, rng: random.Ra
         before = effects(path)
         process = program.start(mode, path)
         enough = len(before) + rng.randint(1, 9)
-        until(lambda: len(effects(path)) >= enough or has_ended(process))
+        until(lambda enough=enough, process=process: len(effects(path)) >= enough or has_ended(process))
         time.sleep(rng.uniform(0, 0.004))
         os.kill(process, signal.SIGKILL)
         code = program.wait(process)
