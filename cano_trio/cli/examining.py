@@ -16,7 +16,7 @@ from .._observe.status import RunStatus
 from .listing import why
 from .refusal import Refused
 from .store import check_file, living_owners, pages
-from .wording import count, cut, flat
+from .wording import count, cut, flat, word
 
 SHOWN = 50
 """Runs that are named, of each kind."""
@@ -71,12 +71,12 @@ class Findings:
         counts = (f"{number:,} {status.value}" for status, number in self.statuses.items())
         yield f"{count(sum(self.statuses.values()), 'run')}{': ' if self.statuses else ''}{', '.join(counts)}"
         for run_id, need in list(self.needy.items())[:SHOWN]:
-            yield f"{run_id}: {need}"
+            yield f"{word(run_id)}: {need}"
         if (more := len(self.needy) - SHOWN) > 0:
             yield f"… {count(more, 'run')} more that need somebody"
         if self.idle:
             others = f" and {len(self.idle) - SHOWN:,} more" if len(self.idle) > SHOWN else ""
-            yield f"carried out by nobody, and to be resumed: {', '.join(self.idle[:SHOWN])}{others}"
+            yield f"carried out by nobody, and to be resumed: {', '.join(map(word, self.idle[:SHOWN]))}{others}"
 
     def document(self) -> dict[str, Any]:
         """All of it, for JSON."""
