@@ -142,12 +142,11 @@ def check(target: str, *, full: bool, file: Path | None, as_json: bool) -> None:
 
 
 def _rehearsed(workflow: Workflow[Any, Any], file: Path, *, full: bool) -> Rehearsed:
-    resources = workflow.resources
-    assert isinstance(resources, Resources | None)
-    if resources is not None and resources.undecided:
+    resources = workflow.resources if isinstance(workflow.resources, Resources) else Resources()
+    if resources.undecided:
         raise Refused("runs can't be looked at: what the workflow's resources are is known when they are set up")
-    bound = Resources() if resources is None else resources
-    return asked(opened(file), lambda journal: rehearse(journal, Program.of(workflow, bound), bound), full=full)
+    program = Program.of(workflow, resources)
+    return asked(opened(file), lambda journal: rehearse(journal, program, resources), full=full)
 
 
 def _state(workflow: Workflow[Any, Any], name: str | None) -> Enum | None:

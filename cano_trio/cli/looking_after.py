@@ -107,5 +107,5 @@ def doctor(file: Path, *, full: bool, as_json: bool) -> None:
     if not findings.damage:
         findings = asked(opened(file), findings.with_runs, full=full)
     say(json_text(findings.document()) if as_json else "\n".join(findings.lines()))
-    if findings.damage or findings.needy:
+    if not findings.is_well:
         sys.exit(1)

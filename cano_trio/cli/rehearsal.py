@@ -40,15 +40,15 @@ async def rehearse(journal: Journal, program: Program, resources: Resources) -> 
         program: their workflow, bound.
         resources: what it was bound to.
     """
-    unwritten = Unwritten(journal)
+    rehearsal = Rehearsal(journal)
     runs, blocked = 0, {}
     async for record in pages(journal, workflow=program.name, status=UNFINISHED):
         if record.parent is not None:
             continue
         runs += 1
         try:
-            stored = await unwritten.claim(record.run_id)
-            await Revival(program, unwritten, stored, "resume").run(resources, (), None, None)
+            stored = await rehearsal.claim(record.run_id)
+            await Revival(program, rehearsal, stored, "resume").run(resources, (), None, None)
         except RunBlocked as error:
             blocked[record.run_id] = f"{error.reason}: {error.message}"
         except RunNotFound:  # it has been removed meanwhile
@@ -57,7 +57,7 @@ async def rehearse(journal: Journal, program: Program, resources: Resources) -> 
 
 
 @final
-class Unwritten:
+class Rehearsal:
     """A journal as it would be: it takes what it is told, and writes nothing.
 
     Args:
@@ -108,14 +108,14 @@ class Unwritten:
         """Write nothing."""
         return commit.fence.rev + 1
 
-    async def create(self, run: NewRun, /) -> RunRecord:
+    async def create(self, _: NewRun, /) -> RunRecord:
         """Nothing begins."""
         raise AssertionError("unreachable: nothing begins while a run is taken up")
 
-    async def post(self, letter: Letter, /) -> int | None:
+    async def post(self, _: Letter, /) -> int | None:
         """Nothing is sent."""
         raise AssertionError("unreachable: nothing is sent while a run is taken up")
 
-    async def delete(self, run_id: str, fence: Fence, /) -> None:
+    async def delete(self, _: str, __: Fence, /) -> None:
         """Nothing is removed."""
         raise AssertionError("unreachable: nothing is removed while a run is taken up")
