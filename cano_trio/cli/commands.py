@@ -23,18 +23,20 @@ from .looking_after import doctor, list_runs, rm, show
 from .options import checked_id, journal_option, with_json, with_target
 from .recourse import Recourse
 from .refusal import Refused, did_you_mean
+from .rehearsal import Rehearsed, rehearse
 from .report import errors_of, problems_document
 from .run_data import read_data
 from .running import run_to_its_end
+from .store import asked, opened
 from .taking_up import cancel, resume, retry, run_written_down
 from .target import BrokenTarget, find_workflow, states_of
-from .wording import count, printable
+from .wording import count, flat, printable, word
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="cano-trio %(version)s")
 def cano_trio() -> None:
-    """Run, draw and check cano_trio workflows, and look after runs that are written down.
+    """Run, draw and check cano_trio workflows; look after runs in a journal.
 
     TARGET is module:workflow or file.py:workflow; the part after the colon may be left out where there is only one.
     """
@@ -97,13 +99,21 @@ def graph(target: str, *, full: bool, form: str) -> None:
 
 @cano_trio.command()
 @with_target
+@click.option(
+    "--journal",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Also tell which unfinished runs in this SQLite file could not go on.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as one JSON document.")
-def check(target: str, *, full: bool, as_json: bool) -> None:
+def check(target: str, *, full: bool, file: Path | None, as_json: bool) -> None:
     """Print all that is wrong with a workflow, one problem a line.
 
-    Exits with 1 if anything stops it from running; warnings do not.
+    Exits with 1 if anything stops it, or a run of the journal, from running; warnings do not.
     """
     name, states, tasks = target, 0, 0
+    rehearsed = None
     try:
         workflow = find_workflow(target)
     except BrokenTarget as error:
@@ -113,16 +123,30 @@ def check(target: str, *, full: bool, as_json: bool) -> None:
     else:
         problems = _all_problems(workflow)
         name, states, tasks = workflow.name, len(states_of(workflow)), len(workflow.blueprint())
+        if file is not None and not errors_of(problems):
+            rehearsed = _rehearsed(workflow, file, full=full)
     wrong = errors_of(problems)
+    blocked = {} if rehearsed is None else rehearsed.blocked
     if as_json:
-        say(problems_document(name, states, tasks, problems))
+        say(problems_document(name, states, tasks, problems, None if rehearsed is None else blocked))
     else:
         for problem in problems:
             click.echo(_styled(problem))
-        if not wrong:
-            click.echo(f"{click.style('ok', fg='green')}: {count(states, 'state')}, {count(tasks, 'task')}")
-    if wrong:
+        for run_id, why in blocked.items():
+            say(f"run {word(run_id)} is blocked by {flat(why)}")
+        if not wrong and not blocked:
+            runs = "" if rehearsed is None else f", {count(rehearsed.runs, 'unfinished run')}"
+            click.echo(f"{click.style('ok', fg='green')}: {count(states, 'state')}, {count(tasks, 'task')}{runs}")
+    if wrong or blocked:
         sys.exit(1)
+
+
+def _rehearsed(workflow: Workflow[Any, Any], file: Path, *, full: bool) -> Rehearsed:
+    resources = workflow.resources if isinstance(workflow.resources, Resources) else Resources()
+    if resources.undecided:
+        raise Refused("runs can't be looked at: what the workflow's resources are is known when they are set up")
+    program = Program.of(workflow, resources)
+    return asked(opened(file), lambda journal: rehearse(journal, program, resources), full=full)
 
 
 def _state(workflow: Workflow[Any, Any], name: str | None) -> Enum | None:

@@ -15,8 +15,8 @@ from .._journal.rows import RunRecord
 from .._observe.status import RunStatus
 from .listing import why
 from .refusal import Refused
-from .store import check_file, living_owners, pages
-from .wording import count, cut, flat
+from .store import check_file, count_rows, living_owners, pages
+from .wording import count, cut, flat, word
 
 SHOWN = 50
 """Runs that are named, of each kind."""
@@ -37,6 +37,7 @@ class Findings:
         statuses: how many runs stand in each way.
         needy: runs that do not go on before somebody does something, and what.
         idle: unfinished runs that nobody carries out.
+        unreadable: how many runs there are that can't be read.
     """
 
     file: Path
@@ -45,13 +46,19 @@ class Findings:
     statuses: Mapping[RunStatus, int] = attrs.field(factory=dict)
     needy: Mapping[str, str] = attrs.field(factory=dict)
     idle: tuple[str, ...] = ()
+    unreadable: int = 0
+
+    @property
+    def is_well(self) -> bool:
+        """Whether there is nothing to be done."""
+        return not (self.damage or self.needy or self.unreadable)
 
     async def with_runs(self, journal: Journal) -> Findings:
         """These, with what there is to say of the runs."""
         statuses: Counter[RunStatus] = Counter()
         needy: dict[str, str] = {}
         idle: list[str] = []
-        living = living_owners(self.file)
+        living, rows = living_owners(self.file), count_rows(self.file)
         async for record in pages(journal):
             if record.parent is None:
                 statuses[record.position.status] += 1
@@ -59,7 +66,9 @@ class Findings:
                     needy[record.run_id] = need
                 elif not record.position.status.ended and record.owner not in living:
                     idle.append(record.run_id)
-        return attrs.evolve(self, statuses=statuses, needy=needy, idle=tuple(idle))
+        return attrs.evolve(
+            self, statuses=statuses, needy=needy, idle=tuple(idle), unreadable=max(rows - statuses.total(), 0)
+        )
 
     def lines(self) -> Iterator[str]:
         """All of it, for people."""
@@ -70,24 +79,27 @@ class Findings:
             return
         counts = (f"{number:,} {status.value}" for status, number in self.statuses.items())
         yield f"{count(sum(self.statuses.values()), 'run')}{': ' if self.statuses else ''}{', '.join(counts)}"
+        if self.unreadable:
+            yield f"{count(self.unreadable, 'run')} can't be read: somebody has changed them by hand"
         for run_id, need in list(self.needy.items())[:SHOWN]:
-            yield f"{run_id}: {need}"
+            yield f"{word(run_id)}: {need}"
         if (more := len(self.needy) - SHOWN) > 0:
             yield f"… {count(more, 'run')} more that need somebody"
         if self.idle:
             others = f" and {len(self.idle) - SHOWN:,} more" if len(self.idle) > SHOWN else ""
-            yield f"carried out by nobody, and to be resumed: {', '.join(self.idle[:SHOWN])}{others}"
+            yield f"carried out by nobody, and to be resumed: {', '.join(map(word, self.idle[:SHOWN]))}{others}"
 
     def document(self) -> dict[str, Any]:
         """All of it, for JSON."""
         return {
             "journal": str(self.file),
-            "ok": not self.damage and not self.needy,
+            "ok": self.is_well,
             "version": self.version,
             "damage": self.damage,
             "statuses": {status.value: number for status, number in self.statuses.items()},
             "needy": self.needy,
             "idle": self.idle,
+            "unreadable": self.unreadable,
         }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .._journal.rows import Position, RunRecord
-from .wording import cut, elapsed, flat, instant, printable
+from .wording import cut, elapsed, flat, instant, printable, word
 
 NOTE = 60
 """Characters of a line about why a run is where it is."""
@@ -30,9 +30,9 @@ def lines_of(records: Sequence[RunRecord], now: float) -> Iterator[str]:
 def _row(record: RunRecord, now: float) -> tuple[str, ...]:
     position = record.position
     since = position.entered_at if position.ended_at is None else position.ended_at
-    cells = (record.run_id, record.workflow, position.status.value, position.state, elapsed(max(now - since, 0)))
+    names = (record.run_id, record.workflow, position.status.value, position.state)
     # Made printable before they are measured: what stands for a control character is longer.
-    return (*(printable(flat(cell)) for cell in cells), printable(cut(why(position), NOTE)))
+    return (*map(word, names), elapsed(max(now - since, 0)), printable(cut(why(position), NOTE)))
 
 
 def why(position: Position) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from .removing import remove
 from .report import json_text
 from .showing import Shown
 from .store import asked, latest, living_owners, opened, pages, stored
+from .wording import word
 
 
 @click.command("list")
@@ -61,7 +63,7 @@ def list_runs(
 @with_run
 @with_journal
 def show(run_id: str, file: Path, *, full: bool, as_json: bool) -> None:
-    """Show a run: where it is, since when and why, its data, its history, its failure."""
+    """Show where a run is, since when and why, its data and history."""
 
     async def look(journal: Journal) -> Shown:
         return Shown(
@@ -87,9 +89,9 @@ def rm(run_ids: list[str], file: Path, *, full: bool, as_json: bool, force: bool
     removed: list[str] = []
     journal = opened(file)
     for run_id in run_ids:
-        removed += asked(journal, lambda journal, run_id=run_id: remove(journal, run_id, force=force), full=full)
+        removed += asked(journal, partial(remove, run_id=run_id, force=force), full=full)
         if not as_json:
-            say(f"removed {run_id}")
+            say(f"removed {word(run_id)}")
     if as_json:
         say(json_text({"removed": removed}))
 
@@ -97,7 +99,7 @@ def rm(run_ids: list[str], file: Path, *, full: bool, as_json: bool, force: bool
 @click.command()
 @with_journal
 def doctor(file: Path, *, full: bool, as_json: bool) -> None:
-    """Examine a journal: whether its file is whole, and which runs need somebody.
+    """Tell whether a journal is whole, and which runs need somebody.
 
     Exits with 1 if there is anything to be done.
     """
@@ -105,5 +107,5 @@ def doctor(file: Path, *, full: bool, as_json: bool) -> None:
     if not findings.damage:
         findings = asked(opened(file), findings.with_runs, full=full)
     say(json_text(findings.document()) if as_json else "\n".join(findings.lines()))
-    if findings.damage or findings.needy:
+    if not findings.is_well:
         sys.exit(1)

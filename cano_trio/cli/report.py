@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -140,12 +140,14 @@ def _named(error: BaseException) -> dict[str, str]:
     return {"type": type(error).__qualname__, "message": message_of(error)}
 
 
-def problems_document(workflow: str, states: int, tasks: int, problems: Sequence[Problem]) -> str:
-    """What is wrong with a workflow, as one JSON document."""
+def problems_document(
+    workflow: str, states: int, tasks: int, problems: Sequence[Problem], blocked: Mapping[str, str] | None = None
+) -> str:
+    """What is wrong with a workflow, and what stands in the way of its runs if that was asked, as one JSON document."""
     shown = [attrs.asdict(problem) for problem in problems]
-    return json_text(
-        {"workflow": workflow, "ok": not errors_of(problems), "states": states, "tasks": tasks, "problems": shown}
-    )
+    ok = not errors_of(problems) and not blocked
+    found = {"workflow": workflow, "ok": ok, "states": states, "tasks": tasks, "problems": shown}
+    return json_text(found if blocked is None else {**found, "blocked": blocked})
 
 
 def errors_of(problems: Iterable[Problem]) -> list[Problem]:

@@ -10,7 +10,7 @@ import msgspec
 
 from .._journal.rows import LogRow, RunRecord, StoredRun
 from .listing import record_document, why
-from .wording import count, cut, elapsed, flat, instant
+from .wording import count, cut, elapsed, flat, instant, word
 
 HISTORY = 20
 """Finished states that are shown; JSON has them all."""
@@ -40,7 +40,7 @@ class Shown:
     def lines(self) -> Iterator[str]:
         """All of it, for people."""
         for name, value in self._facts():
-            yield f"{name:<9} {value}"
+            yield f"{name:<9} {word(value)}"
         yield from _headed("data", _data_lines(self.run.data))
         yield from _headed("history", self._history())
         yield from _headed("failure" if self._has_failed else "led here by", self._failure())
@@ -111,16 +111,15 @@ class Shown:
             told += [count(row.attempts, "attempt")] if row.attempts > 1 else []
             told += [row.kind] if row.kind != "finished" else []
             told += [f"{row.error.type}: {cut(flat(row.error.message), 60)}"] if row.error is not None else []
-            yield f"{row.seq:>3} {what}: {', '.join(told)}"
+            yield f"{row.seq:>3} {word(what)}: {', '.join(told)}"
 
     def _failure(self) -> Iterator[str]:
         error = self.run.record.position.error
         if error is None:
             return
-        yield from f"{error.type}: {error.message}".splitlines()
-        for note in error.notes:
-            yield from note.splitlines()
-        yield from error.traceback.splitlines()
+        yield flat(f"{error.type}: {error.message}")
+        for text in (error.traceback,) if error.traceback else error.notes:
+            yield from text.splitlines()
 
 
 def _headed(head: str, lines: Iterator[str]) -> Iterator[str]:

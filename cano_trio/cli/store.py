@@ -139,12 +139,22 @@ async def stored_of(journal: Journal, run_id: str, workflow: Workflow[Any, Any])
 
 
 def living_owners(file: Path) -> frozenset[str]:
-    """The processes that hold runs of a journal and are alive, as it was last told."""
+    """The processes that use a journal and are alive, as it was last told."""
+    return frozenset(
+        str(owner) for (owner,) in _read(file, "SELECT owner FROM cano_owner WHERE lease_until IS NOT NULL")
+    )
+
+
+def count_rows(file: Path) -> int:
+    """How many runs a journal has that do no state's work of another, whether they can be read or not."""
+    return int(_read(file, "SELECT count(*) FROM cano_run WHERE parent IS NULL")[0][0])
+
+
+def _read(file: Path, statement: str) -> list[tuple[Any, ...]]:
     import apsw  # noqa: PLC0415  (takes long to import)
 
     try:
         with closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)) as db:
-            found = db.execute("SELECT owner FROM cano_owner WHERE lease_until IS NOT NULL")
-            return frozenset(str(owner) for (owner,) in found)
+            return db.execute(statement).fetchall()
     except apsw.Error as error:
         raise JournalError(f"journal {file} failed: {error}") from error

@@ -23,6 +23,7 @@ from .refusal import Refused
 from .run_data import read_data
 from .running import carried_out
 from .store import UNFINISHED, asked, latest, opened, stored_of
+from .wording import word
 
 Work: TypeAlias = Callable[[Sequence[Observer]], Awaitable[RunResult[Any, Any] | Rollback]]
 """What carries a run out, or undoes it."""
@@ -75,7 +76,7 @@ async def _run_there(journal: Journal, workflow: Workflow[Any, Any], run_id: str
         return (await stored_of(journal, run_id, workflow)).record
     unfinished = await latest(journal, workflow.name, UNFINISHED, SHOWN + 1, inner=False)
     if len(unfinished) > 1:
-        names = ", ".join(record.run_id for record in unfinished[-SHOWN:])
+        names = ", ".join(word(record.run_id) for record in unfinished[-SHOWN:])
         more = ", and others" if len(unfinished) > SHOWN else ""
         raise Refused(
             f"several runs of workflow {workflow.name!r} are unfinished: {names}{more}. Go on with one, or begin another: "
@@ -97,9 +98,9 @@ def _say_that_it_goes_on(there: RunRecord, begins: Sequence[str], *, named: bool
             "another: --run-id ID"
         )
     if not named:
-        say(f"going on with run {there.run_id}, which is unfinished", err=True)
+        say(f"going on with run {word(there.run_id)}, which is unfinished", err=True)
     elif begins:
-        say(f"run {there.run_id} is there already: {options} is not heeded", err=True)
+        say(f"run {word(there.run_id)} is there already: {options} is not heeded", err=True)
 
 
 def _beginning(

@@ -20,6 +20,7 @@ LONGEST = 300
 """What is shown of a message, in characters."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 _PACKAGES = (Path(__file__).parents[1], Path(trio.__file__).parent, Path(outcome.__file__).parent)
 _ENGINE = tuple(f"{package}{os.sep}" for package in _PACKAGES)
@@ -34,7 +35,11 @@ def printable(text: str) -> str:
     >>> print(printable(chr(27) + "[2J"))
     \u001b[2J
     """
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _CONTROL.sub(_as_json, text)
+
+
+def _as_json(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def one_line(error: BaseException) -> str:
@@ -112,10 +117,19 @@ def released(event: Released) -> str:
 def flat(text: str) -> str:
     r"""A text on one line.
 
-    >>> flat("no ship\\n  left")
+    >>> flat("no ship\n  left")
     'no ship left'
     """
     return " ".join(text.split())
+
+
+def word(text: str) -> str:
+    r"""A name that users have given, with all that would break its line written as JSON writes it.
+
+    >>> print(word("a\nb"))
+    a\u000ab
+    """
+    return _BREAKING.sub(_as_json, text)
 
 
 def cut(text: str, longest: int) -> str:

@@ -160,6 +160,58 @@ paying = saga("paying", refund, ship)
 owing = saga("owing", refuse, fail)
 """
 
+STORED = """\
+import os
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Literal
+import trio
+from cano_trio import Retry, Workflow
+
+Step = Enum("Step", "PAY SHIP DONE")
+mode = Path("mode")
+
+def told():
+    return mode.read_text() if mode.exists() else ""
+
+@dataclass
+class Order:
+    item: str = "tea"
+    notes: list[str] = field(default_factory=list)
+
+async def ship(order: Order) -> Literal[Step.DONE]:
+    match told():
+        case "fail":
+            raise OSError("no \\x1b[2J ship")
+        case "die":
+            os._exit(9)
+        case "sleep":
+            print("shipping", flush=True)
+            await trio.sleep(60)
+    order.notes.append("shipped")
+    return Step.DONE
+
+async def pay(order: Order) -> tuple[Literal[Step.SHIP], int]:
+    order.notes.append("paid")
+    return Step.SHIP, 3
+
+async def refund(receipt: int) -> None:
+    if mode.with_name("bankrupt").exists():
+        raise LookupError("no money")
+    print("refunding", receipt, flush=True)
+
+order = Workflow(Step, initial=Step.PAY, exits=[Step.DONE], name="order", data=Order)
+order.compensatable(Step.PAY, retry=Retry.none())(pay).compensate(refund)
+order.register(Step.SHIP, ship, retry=Retry.none())
+
+plain = Workflow(Step, initial=Step.SHIP, exits=[Step.DONE], name="plain", data=Order)
+plain.register(Step.SHIP, ship, retry=Retry.none())
+
+outer = Workflow(Step, initial=Step.SHIP, exits=[Step.DONE], name="outer", data=Order)
+outer.register_child(Step.SHIP, plain, {Step.DONE: Step.DONE})
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -174,6 +226,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def shop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory with ``stored.py``, and ``runs.db`` as the journal; the file ``mode`` says how shipping goes."""
+    (folder / "stored.py").write_text(STORED)
+    monkeypatch.setenv("CANO_TRIO_JOURNAL", "runs.db")
+    return folder
 
 
 class Command(Protocol):
