@@ -133,6 +133,7 @@ class Revival:
             self.program.workflow.initial, None, run_id=self.record.run_id, observers=(), resources=Resources()
         )
         writing = RunJournal(self.journal, run, self.program)
+        run.write_down(writing)
         writing.go_on(self.record)
         await writing.give_back(told)
 

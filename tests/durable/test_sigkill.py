@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def kill_again_and_again(program: Program, mode: str, path: Path, rng: random.Ra
         before = effects(path)
         process = program.start(mode, path)
         enough = len(before) + rng.randint(1, 9)
-        until(lambda: len(effects(path)) >= enough or has_ended(process))
+        until(partial(has_come_to, path, enough, process))
         time.sleep(rng.uniform(0, 0.004))
         os.kill(process, signal.SIGKILL)
         code = program.wait(process)
@@ -145,6 +146,10 @@ def kill_again_and_again(program: Program, mode: str, path: Path, rng: random.Ra
             return kills
         kills += 1
         facts = acknowledged(*read(path))
+
+
+def has_come_to(path: Path, enough: int, process: int) -> bool:
+    return len(effects(path)) >= enough or has_ended(process)
 
 
 def has_ended(process: int) -> bool:
