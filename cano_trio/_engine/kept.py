@@ -63,7 +63,7 @@ class Came(Struct, frozen=True, kw_only=True, omit_defaults=True):
         error: what it failed with.
     """
 
-    value: Raw | None = None
+    value: Raw = Raw()  # not `Raw | None`, of which msgspec reads only the None
     error: StoredError | None = None
 
 

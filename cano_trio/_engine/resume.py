@@ -297,7 +297,7 @@ class Revival:
                 [Done(one.at, self._raw("outcome", one.output), one.attempts, one.elapsed) for one in read_done(body)]
             )
         came: Came = read_came(body)
-        return encode(came if came.value is None else Came(value=self._raw("outcome", came.value)))
+        return encode(came if came.error is not None else Came(value=self._raw("outcome", came.value)))
 
     def _raw(self, kind: str, raw: Raw) -> Raw:
         return Raw(self._brought_up(kind, bytes(raw)))
