@@ -10,18 +10,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apsw
-import msgspec
 import pytest
 import trio
 
-from cano_trio._engine.kept import read_done
+from cano_trio._engine.kept import read_done, read_place
 from cano_trio.journals import LogRow, SqliteJournal, StoredRun
 from tests.durable import killed_program
-from tests.durable.killed_program import COMPLETED, FAILED, RUN
+from tests.durable.killed_program import COMPLETED, FAILED, LEASE_LOST, NOT_OWNER, RUN
 
 ENDS = {"works": COMPLETED, "fails": FAILED}
 
@@ -101,8 +101,8 @@ def acknowledged(run: StoredRun, history: tuple[LogRow, ...]) -> set[str]:
     came = {f"{RUN}/{outcome.seq}{outcome.part}" for outcome in run.outcomes if outcome.part.startswith("/b:")}
     chunks = [outcome for outcome in run.outcomes if outcome.part.startswith("/c:")]
     items = {f"{RUN}/{chunk.seq}/i:{done.at}" for chunk in chunks for done in read_done(chunk.body)}
-    places = [(cursor.seq, msgspec.json.decode(cursor.body)) for cursor in run.cursors if not cursor.part]
-    steps = {f"{RUN}/{seq}/s:{step}" for seq, place in places for step in range(place["number"])}
+    places = [(cursor.seq, read_place(cursor.body)) for cursor in run.cursors if not cursor.part]  # of stepped work
+    steps = {f"{RUN}/{seq}/s:{step}" for seq, place in places for step in range(place.number)}
     return undone | finished | came | items | steps
 
 
@@ -134,7 +134,7 @@ def kill_again_and_again(program: Program, mode: str, path: Path, rng: random.Ra
         before = effects(path)
         process = program.start(mode, path)
         enough = len(before) + rng.randint(1, 9)
-        until(lambda enough=enough, process=process: len(effects(path)) >= enough or has_ended(process))
+        until(partial(has_come_to, path, enough, process))
         time.sleep(rng.uniform(0, 0.004))
         os.kill(process, signal.SIGKILL)
         code = program.wait(process)
@@ -145,6 +145,10 @@ def kill_again_and_again(program: Program, mode: str, path: Path, rng: random.Ra
             return kills
         kills += 1
         facts = acknowledged(*read(path))
+
+
+def has_come_to(path: Path, enough: int, process: int) -> bool:
+    return len(effects(path)) >= enough or has_ended(process)
 
 
 def has_ended(process: int) -> bool:
@@ -173,10 +177,42 @@ def check_that_kills_change_nothing(program: Program, mode: str, path: Path, see
 
 
 @pytest.mark.parametrize("mode", ["works", "fails"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_kills_change_nothing(program: Program, path: Path, mode: str, seed: int) -> None:
     """However often a process is killed: nothing that is a fact happens again, and all ends as it does without kills."""
     assert check_that_kills_change_nothing(program, mode, path, seed) >= 2
+
+
+def test_two_processes_want_one_run(program: Program, path: Path) -> None:
+    """While one lives, another is told that it holds the run; when that was killed, the run goes on in the other at once."""
+    gate(path).unlink()
+    first = program.start("works", path)
+    until(lambda: f"{RUN}/6" in effects(path))
+    assert program.wait(program.start("works", path)) == NOT_OWNER
+    assert effects(path)[-1] == f"{RUN}/6"
+    os.kill(first, signal.SIGKILL)
+    assert program.wait(first) == -signal.SIGKILL
+    gate(path).touch()
+    assert program.wait(program.start("works", path)) == COMPLETED
+    assert effects(path)[-3:] == [f"{RUN}/6", f"{RUN}/6", f"{RUN}/7"]
+
+
+@pytest.mark.parametrize("mode", ["works", "fails"])
+def test_a_process_that_was_frozen_past_its_lease_writes_nothing(program: Program, path: Path, mode: str) -> None:
+    """Frozen between two commits, it loses its run to another process; thawed, it stops: nothing written, nothing undone."""
+    gate(path).unlink()
+    frozen = program.start(mode, path, lease=1)
+    until(lambda: f"{RUN}/6" in effects(path))
+    os.kill(frozen, signal.SIGSTOP)
+    assert program.wait(program.start(mode, path, lease=1)) == NOT_OWNER
+    gate(path).touch()
+    until(lambda: program.wait(program.start(mode, path, lease=1)) == ENDS[mode])
+    ended, happened = read(path), effects(path)
+    os.kill(frozen, signal.SIGCONT)
+    assert program.wait(frozen) == LEASE_LOST
+    assert (read(path), effects(path)) == (ended, happened)
+    assert happened.count(f"{RUN}/6") == 2
+    assert max(Counter(happened).values()) == 2
 
 
 @pytest.mark.slow
