@@ -67,7 +67,7 @@ class Watched:
         await self._journal.__aenter__()
         return self
 
-    async def __aexit__(self, *exception: Any) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         """Close it."""
         await self._journal.__aexit__(*exception)
 
