@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar, final
 
 import trio
@@ -36,6 +37,7 @@ from .step import Step
 from .unwritten import Unwritten
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 STORE_PATIENCE: Final = 30.0
 """Seconds for which a run waits for a journal that can't write for now."""
@@ -143,7 +145,7 @@ class RunJournal(Unwritten):
             await starter._start_child(new)  # noqa: SLF001  (of our own class)
             await self.reopen()
         else:
-            record = await self._patiently(lambda: self._created(new))
+            record = await self._patiently(self._created, new)
             self._fence = record.fence if record.owner else None
 
     def go_on(self, record: RunRecord) -> None:
@@ -169,10 +171,9 @@ class RunJournal(Unwritten):
 
     @override
     async def reopen(self) -> None:
-        key = self.run.key
-        stored = await self._patiently(lambda: claimed(self.journal, key))
+        stored = await self._patiently(partial(claimed, self.journal), self.run.key)
         if stored is None:
-            raise self._break(NotOwner(key, None))
+            raise self._break(NotOwner(self.run.key, None))
         self.go_on(stored.record)
         self._ending = None
         self._committed = stored.data or None
@@ -184,7 +185,8 @@ class RunJournal(Unwritten):
             raise
         except JournalError:
             # It may have been written all the same: then it is there, and ours.
-            record = (await self.journal.load(new.run_id)).record
+            with trio.CancelScope(shield=True):
+                record = (await self.journal.load(new.run_id)).record
             if record.owner == new.owner and record.rev == 0 and record.position == new.position:
                 return record
             raise
@@ -501,15 +503,17 @@ class RunJournal(Unwritten):
 
     def _root_with_news(self) -> RunJournal | None:
         """That of the outermost run, if that is another and has messages to let go."""
+        if not self._inside:
+            return None
         root = self._root()
-        return root if root is not self and root._consumed else None  # noqa: SLF001  (of our own class)
+        return root if root._consumed else None  # noqa: SLF001  (of our own class)
 
     # -- writing
 
     async def _commit(self, position: Position, **parts: Any) -> None:
         commit = self._made(position, **parts)
         try:
-            await self._patiently(lambda: self._written(commit))
+            await self._patiently(self._written, commit)
         except _REFUSALS:
             # Nothing of it was written, and what asked for it is to blame: the state has failed.
             self.run.packed = self._committed
@@ -549,7 +553,8 @@ class RunJournal(Unwritten):
 
     async def _is_written(self, commit: Commit, error: JournalError) -> bool:
         try:
-            record = (await self.journal.load(commit.run_id)).record
+            with trio.CancelScope(shield=True):
+                record = (await self.journal.load(commit.run_id)).record
         except JournalError:
             raise error from None
         fence = commit.fence
@@ -559,7 +564,7 @@ class RunJournal(Unwritten):
             raise LeaseLost(commit.run_id, fence.owner, commit.position.seq) from error
         return False
 
-    async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(self, write: Callable[[V], Awaitable[T]], what: V) -> T:
         """Write, as often as it takes while the journal can't for now; nothing but a wait between two tries is cancelled.
 
         Raises:
@@ -570,8 +575,7 @@ class RunJournal(Unwritten):
         turn = 0
         while True:
             try:
-                with trio.CancelScope(shield=True):
-                    return await write()
+                return await _uncancelled(write, what)
             except JournalUnavailable as error:
                 if run.clock() >= patience:
                     raise self._break(error) from None
@@ -593,3 +597,15 @@ class RunJournal(Unwritten):
                 run.journal.broken = run.journal.broken or error
             run = run.parent
         return error
+
+
+async def _uncancelled(write: Callable[[V], Awaitable[T]], what: V) -> T:
+    """Write whether or not there is a cancel, which the caller meets at its next checkpoint."""
+    try:
+        return await write(what)
+    except trio.Cancelled:
+        pass  # before it had begun, as a journal promises: nothing was written
+    # Only now: a scope around each write would cost as much as all else that is done here for it.
+    with trio.CancelScope(shield=True):
+        written = await write(what)
+    return written

@@ -68,8 +68,7 @@ def test_data_for_an_unfinished_run_that_nobody_has_named_are_refused(
     result = command("run", ORDER, "--data", "{}")
     assert (result.exit_code, result.stderr) == (
         2,
-        "Error: run 'a' is unfinished, and goes on where and with what it is: leave --data out, or begin another: "
-        "--run-id ID\n",
+        "Error: run 'a' is unfinished, and goes on where and with what it is: leave --data out, or begin another: --run-id ID\n",
     )
 
 
