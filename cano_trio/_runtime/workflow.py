@@ -338,7 +338,9 @@ class Workflow(Definition[S, D]):
         >>> trio.run(main).state
         <Step.DONE: 2>
         """
-        return _result(await self._taken_up(run_id, "resume", journal, resources, observers, None, task_status))
+        ignored = task_status is trio.TASK_STATUS_IGNORED
+        begun = None if ignored else lambda run: task_status.started(Run(run))
+        return _result(await self._taken_up(run_id, "resume", journal, resources, observers, None, begun))
 
     async def retry(
         self,
@@ -358,7 +360,9 @@ class Workflow(Definition[S, D]):
             RunFailed: it is in no state in which it can be tried again.
             Exception: as `resume`.
         """
-        return _result(await self._taken_up(run_id, "retry", journal, resources, observers, None, task_status))
+        ignored = task_status is trio.TASK_STATUS_IGNORED
+        begun = None if ignored else lambda run: task_status.started(Run(run))
+        return _result(await self._taken_up(run_id, "retry", journal, resources, observers, None, begun))
 
     async def retry_rollback(
         self,
@@ -425,7 +429,7 @@ class Workflow(Definition[S, D]):
     ) -> Rollback:
         cause: BaseException
         try:
-            await self._taken_up(run_id, how, journal, resources, observers, reason, trio.TASK_STATUS_IGNORED)
+            await self._taken_up(run_id, how, journal, resources, observers, reason, None)
         except (RunCancelled, RecordedFailure) as error:
             cause = error
         else:
@@ -443,10 +447,9 @@ class Workflow(Definition[S, D]):
         resources: Resources | None,
         observers: Sequence[Observer],
         reason: str | None,
-        task_status: trio.TaskStatus[Any],
+        begun: Callable[[EngineRun], object] | None,
     ) -> Coroutine[Any, Any, EngineRun]:
         check_resources(resources)
-        ignored = task_status is trio.TASK_STATUS_IGNORED
         return take_up(
             self,
             _checked(run_id),
@@ -455,7 +458,7 @@ class Workflow(Definition[S, D]):
             observers=observers,
             how=how,
             reason=reason,
-            begun=None if ignored else lambda run: task_status.started(Run(run)),
+            begun=begun,
         )
 
 
