@@ -94,7 +94,7 @@ async def fetch(work: Work, world: World, ctx: RunContext) -> Literal[Step.CRUNC
 @workflow.batch(Step.CRUNCH, concurrency=2)
 async def crunch(item: int, world: World, ctx: RunContext) -> int:
     world.effect(ctx)
-    await trio.sleep(0.01)
+    await trio.sleep(0.02)  # so that a chunk of 50 ms is written after some items, and kills are no livelock
     return item * item
 
 

@@ -133,7 +133,7 @@ def kill_again_and_again(program: Program, mode: str, path: Path, rng: random.Ra
     while True:
         before = effects(path)
         process = program.start(mode, path)
-        enough = len(before) + rng.randint(1, 9)
+        enough = len(before) + rng.randint(1, 12)
         until(partial(has_come_to, path, enough, process))
         time.sleep(rng.uniform(0, 0.004))
         os.kill(process, signal.SIGKILL)
