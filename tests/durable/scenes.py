@@ -533,10 +533,10 @@ def child_of_its_own_data() -> None:
 
 
 def timeout() -> None:
-    work = new("timeout", timeout=5)
+    work = new("timeout", timeout=50)
     books(work, Step.A, Step.B, seconds=1)
     books(work, Step.B, Step.C, seconds=1)
-    leads(work, Step.C, Step.DONE, seconds=100)
+    leads(work, Step.C, Step.DONE, seconds=1000)
     scene("timeout", work, rolls_back=True)
 
 
@@ -640,7 +640,7 @@ split(
 )
 split(
     "split by deadline",
-    Split.by_deadline({"a": branch("a", 1), "b": branch("b", 20), "c": branch("c", 900)}, Step.E, timeout=60),
+    Split.by_deadline({"a": branch("a", 1), "b": branch("b", 5), "c": branch("c", 900)}, Step.E, timeout=60),
 )
 split(
     "split fails",
