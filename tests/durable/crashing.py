@@ -49,6 +49,10 @@ class Store(Protocol):
         """The journal of a new process."""
         ...
 
+    def clock(self) -> MockClock:
+        """The clock that it goes by."""
+        ...
+
     def crash(self) -> bool:
         """Keep it as it is now, whatever the present process does to it; tells whether that may close its journal."""
         ...
@@ -63,6 +67,9 @@ class InMemory:
 
     def open(self) -> Journal:
         return self._journal
+
+    def clock(self) -> MockClock:
+        return MockClock(autojump_threshold=0)
 
     def crash(self) -> bool:
         return False
@@ -83,6 +90,10 @@ class InFile:
 
     def open(self) -> Journal:
         return SqliteJournal(self.path)
+
+    def clock(self) -> MockClock:
+        # It must not jump while a thread writes.
+        return MockClock(rate=100)
 
     def crash(self) -> bool:
         old = self.path
@@ -292,7 +303,7 @@ LONGEST = 86_400.0
 
 def live(scene: Scene, world: World, fault: Fault | None = None) -> bool:
     """One life of a process; tells whether it came to its end."""
-    clock = MockClock(autojump_threshold=0)
+    clock = world.store.clock()
     clock.jump(world.time)
     process = world.process = CrashingJournal(world.store.open(), world, fault)
     world.writes.append(0)
