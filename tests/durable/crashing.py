@@ -286,6 +286,7 @@ class Scene:
         again: kinds of user code that may be called as often as it takes.
         rolls_back: the run is undone in the end.
         fails: a compensation fails for good.
+        nursery: it is run in a nursery, which puts what leaves it in groups.
         varies: which branches come to what depends on when a process dies.
     """
 
@@ -295,6 +296,7 @@ class Scene:
     rolls_back: bool = False
     fails: bool = False
     varies: bool = False
+    nursery: bool = False
 
 
 LONGEST = 86_400.0
@@ -305,23 +307,12 @@ def live(scene: Scene, world: World, fault: Fault | None = None) -> bool:
     """One life of a process; tells whether it came to its end."""
     clock = world.store.clock()
     clock.jump(world.time)
-    process = world.process = CrashingJournal(world.store.open(), world, fault)
-    world.writes.append(0)
-
-    async def main() -> None:
-        _world.set(world)
-        with trio.fail_after(LONGEST):
-            async with process:
-                try:
-                    await scene.client(process)
-                finally:
-                    await _check_released(process)
-
     end: BaseException | None = None
     try:
-        trio.run(main, clock=clock)
+        trio.run(visit, scene, world, fault, clock=clock)
     except BaseException as error:
         end = error
+    process = world.process
     world.writes[-1] = process.writes
     world.time = clock.current_time()
     if process.crashed:
@@ -332,6 +323,20 @@ def live(scene: Scene, world: World, fault: Fault | None = None) -> bool:
         raise end
     world.ends.append(end)
     return True
+
+
+async def visit(scene: Scene, world: World, fault: Fault | None = None) -> None:
+    """What a process does."""
+    process = world.process = CrashingJournal(world.store.open(), world, fault)
+    world.writes.append(0)
+    _world.set(world)
+    with trio.fail_after(LONGEST):
+        async with process:
+            try:
+                await scene.client(process)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await _check_released(process)
 
 
 async def _check_released(process: CrashingJournal) -> None:

@@ -301,7 +301,7 @@ def receive() -> None:
     takes(work, Step.B, Step.C)
     leads(work, Step.C, Step.DONE)
 
-    scene("receive", work, client=sending(work))
+    scene("receive", work, client=sending(work), nursery=True)
 
 
 def sending(work: Workflow[Step, Notes]) -> Callable[[Journal], Awaitable[None]]:
@@ -498,7 +498,7 @@ def child_with_messages() -> None:
     leads(work, Step.A, Step.B)
     work.register_child(Step.B, within, ROUTES)
     takes(work, Step.C, Step.DONE)
-    scene("child with messages", work, client=sending(work))
+    scene("child with messages", work, client=sending(work), nursery=True)
 
 
 @dataclass
@@ -552,7 +552,7 @@ def cancelled() -> None:
             await trio.sleep(3)
             run.cancel("nobody needs it")
 
-    scene("cancelled", work, rolls_back=True, client=client)
+    scene("cancelled", work, rolls_back=True, client=client, nursery=True)
 
 
 def cancelled_in_child() -> None:
@@ -570,7 +570,7 @@ def cancelled_in_child() -> None:
             await trio.sleep(3)
             run.cancel("nobody needs it")
 
-    scene("cancelled in a child", work, rolls_back=True, client=client)
+    scene("cancelled in a child", work, rolls_back=True, client=client, nursery=True)
 
 
 def patience() -> None:
