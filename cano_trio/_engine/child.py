@@ -40,8 +40,8 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
             inner = program.run(
                 child.initial, given(run), run_id=run.run_id, observers=(), resources=run.resources, parent=run
             )
+            run.child = inner  # from here on, what releases the run releases it, too
             await run.journal.begin_child(inner, program)
-        run.child = inner
         try:
             await conduct(inner, child)
         finally:

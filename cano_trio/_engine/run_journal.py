@@ -135,7 +135,8 @@ class RunJournal(Unwritten):
             version=self.version,
             position=self.position,
             data=self._data(),
-            owner=None if self.position.status.ended else self.journal.owner,
+            # A child's is claimed behind that: else who is interrupted in between could not release it.
+            owner=None if self._inside or self.position.status.ended else self.journal.owner,
             labels=labels,
             parent=None if run.parent is None else run.parent.key,
         )

@@ -49,6 +49,10 @@ class Store(Protocol):
         """The journal of a new process."""
         ...
 
+    def clock(self) -> MockClock:
+        """The clock that it goes by."""
+        ...
+
     def crash(self) -> bool:
         """Keep it as it is now, whatever the present process does to it; tells whether that may close its journal."""
         ...
@@ -63,6 +67,9 @@ class InMemory:
 
     def open(self) -> Journal:
         return self._journal
+
+    def clock(self) -> MockClock:
+        return MockClock(autojump_threshold=0)
 
     def crash(self) -> bool:
         return False
@@ -83,6 +90,10 @@ class InFile:
 
     def open(self) -> Journal:
         return SqliteJournal(self.path)
+
+    def clock(self) -> MockClock:
+        # It must not jump while a thread writes.
+        return MockClock(rate=100)
 
     def crash(self) -> bool:
         old = self.path
@@ -275,6 +286,7 @@ class Scene:
         again: kinds of user code that may be called as often as it takes.
         rolls_back: the run is undone in the end.
         fails: a compensation fails for good.
+        nursery: it is run in a nursery, which puts what leaves it in groups.
         varies: which branches come to what depends on when a process dies.
     """
 
@@ -284,6 +296,7 @@ class Scene:
     rolls_back: bool = False
     fails: bool = False
     varies: bool = False
+    nursery: bool = False
 
 
 LONGEST = 86_400.0
@@ -292,25 +305,14 @@ LONGEST = 86_400.0
 
 def live(scene: Scene, world: World, fault: Fault | None = None) -> bool:
     """One life of a process; tells whether it came to its end."""
-    clock = MockClock(autojump_threshold=0)
+    clock = world.store.clock()
     clock.jump(world.time)
-    process = world.process = CrashingJournal(world.store.open(), world, fault)
-    world.writes.append(0)
-
-    async def main() -> None:
-        _world.set(world)
-        with trio.fail_after(LONGEST):
-            async with process:
-                try:
-                    await scene.client(process)
-                finally:
-                    await _check_released(process)
-
     end: BaseException | None = None
     try:
-        trio.run(main, clock=clock)
+        trio.run(visit, scene, world, fault, clock=clock)
     except BaseException as error:
         end = error
+    process = world.process
     world.writes[-1] = process.writes
     world.time = clock.current_time()
     if process.crashed:
@@ -321,6 +323,20 @@ def live(scene: Scene, world: World, fault: Fault | None = None) -> bool:
         raise end
     world.ends.append(end)
     return True
+
+
+async def visit(scene: Scene, world: World, fault: Fault | None = None) -> None:
+    """What a process does."""
+    process = world.process = CrashingJournal(world.store.open(), world, fault)
+    world.writes.append(0)
+    _world.set(world)
+    with trio.fail_after(LONGEST):
+        async with process:
+            try:
+                await scene.client(process)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await _check_released(process)
 
 
 async def _check_released(process: CrashingJournal) -> None:

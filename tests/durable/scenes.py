@@ -301,7 +301,7 @@ def receive() -> None:
     takes(work, Step.B, Step.C)
     leads(work, Step.C, Step.DONE)
 
-    scene("receive", work, client=sending(work))
+    scene("receive", work, client=sending(work), nursery=True)
 
 
 def sending(work: Workflow[Step, Notes]) -> Callable[[Journal], Awaitable[None]]:
@@ -498,7 +498,7 @@ def child_with_messages() -> None:
     leads(work, Step.A, Step.B)
     work.register_child(Step.B, within, ROUTES)
     takes(work, Step.C, Step.DONE)
-    scene("child with messages", work, client=sending(work))
+    scene("child with messages", work, client=sending(work), nursery=True)
 
 
 @dataclass
@@ -533,10 +533,10 @@ def child_of_its_own_data() -> None:
 
 
 def timeout() -> None:
-    work = new("timeout", timeout=5)
+    work = new("timeout", timeout=50)
     books(work, Step.A, Step.B, seconds=1)
     books(work, Step.B, Step.C, seconds=1)
-    leads(work, Step.C, Step.DONE, seconds=100)
+    leads(work, Step.C, Step.DONE, seconds=1000)
     scene("timeout", work, rolls_back=True)
 
 
@@ -552,7 +552,7 @@ def cancelled() -> None:
             await trio.sleep(3)
             run.cancel("nobody needs it")
 
-    scene("cancelled", work, rolls_back=True, client=client)
+    scene("cancelled", work, rolls_back=True, client=client, nursery=True)
 
 
 def cancelled_in_child() -> None:
@@ -570,7 +570,7 @@ def cancelled_in_child() -> None:
             await trio.sleep(3)
             run.cancel("nobody needs it")
 
-    scene("cancelled in a child", work, rolls_back=True, client=client)
+    scene("cancelled in a child", work, rolls_back=True, client=client, nursery=True)
 
 
 def patience() -> None:
@@ -638,7 +638,7 @@ split(
 )
 split(
     "split by deadline",
-    Split.by_deadline({"a": branch("a", 1), "b": branch("b", 20), "c": branch("c", 900)}, Step.E, timeout=60),
+    Split.by_deadline({"a": branch("a", 1), "b": branch("b", 5), "c": branch("c", 900)}, Step.E, timeout=60),
 )
 split(
     "split fails",
