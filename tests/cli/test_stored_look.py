@@ -83,7 +83,10 @@ def test_show_tells_all_of_a_run(command: Command, start: Start, shop: Path) -> 
     lines = command("show", "a").stdout.splitlines()
     assert lines[:2] == ["run       a", "workflow  order, version 1"]
     assert lines[2].startswith("status    running in SHIP since 20")
-    assert (lines[3].startswith("owner     process "), lines[3].endswith("which is gone: it can be resumed")) == (True, True)
+    assert (lines[3].startswith("owner     process "), lines[3].endswith("which is gone: it can be resumed")) == (
+        True,
+        True,
+    )
     assert lines[4:10] == ["data", "  {", '    "item": "tea",', '    "notes": [', '      "paid"', "    ]"]
     assert (lines[11], lines[12].startswith("    0 PAY > SHIP: 20")) == ("history", True)
     answer = json.loads(command("show", "a", "--json").stdout)
@@ -115,9 +118,8 @@ def test_data_that_somebody_has_broken_are_shown_as_text(command: Command, shop:
     with closing(sqlite3.connect(shop / "runs.db")) as db, db:
         db.execute("UPDATE cano_run SET data=?", (data.encode(errors="surrogateescape"),))
     assert command("show", "a").exit_code == 0
-    assert json.loads(command("show", "a", "--json").stdout)["data"][:5] == (data if "oops" in data else data)[:5].replace(
-        "\udcff", "\\xff"
-    )[:5]
+    shown = json.loads(command("show", "a", "--json").stdout)["data"]
+    assert shown == data.replace("\udcff", "\\xff")
 
 
 def test_rm_removes_what_is_over_with_what_is_inside(command: Command, shop: Path) -> None:
@@ -172,7 +174,11 @@ def test_doctor_names_the_runs_that_need_somebody(command: Command, start: Start
     crash(start, shop, ORDER, "--run-id", "a")
     command("run", ORDER, "--run-id", "b")
     change(shop / "runs.db", "UPDATE cano_run SET status='blocked', reason='data: odd' WHERE run_id='a'")
-    for run_id, changed in (("c", "status='rollback_failed'"), ("d", "status='running', crashes=3"), ("e", "status='?'")):
+    for run_id, changed in (
+        ("c", "status='rollback_failed'"),
+        ("d", "status='running', crashes=3"),
+        ("e", "status='?'"),
+    ):
         command("run", ORDER, "--run-id", run_id)
         change(shop / "runs.db", f"UPDATE cano_run SET {changed} WHERE run_id='{run_id}'")
     result = command("doctor", "--json")
@@ -214,9 +220,7 @@ def test_doctor_refuses_what_it_does_not_know(command: Command, shop: Path, stat
 
 @pytest.mark.parametrize("name", ["list", "doctor"])
 @pytest.mark.parametrize("file", ["small.py", "none.db", "."])
-def test_what_is_no_journal_is_refused_and_not_made_one(
-    command: Command, shop: Path, name: str, file: str
-) -> None:
+def test_what_is_no_journal_is_refused_and_not_made_one(command: Command, shop: Path, name: str, file: str) -> None:
     """One line, exit code 2, and no new file."""
     before = sorted(shop.iterdir())
     result = command(name, "--journal", file)

@@ -66,11 +66,11 @@ def test_data_for_an_unfinished_run_that_nobody_has_named_are_refused(
     """It has data of its own, and these may be meant for another."""
     crash(start, shop, ORDER, "--run-id", "a")
     result = command("run", ORDER, "--data", "{}")
-    assert (result.exit_code, result.stderr) == (
-        2,
+    refusal = (
         "Error: run 'a' is unfinished, and goes on where and with what it is: leave --data out, or begin another: "
-        "--run-id ID\n",
+        "--run-id ID\n"
     )
+    assert (result.exit_code, result.stderr) == (2, refusal)
 
 
 def test_the_same_call_with_an_id_is_the_same_run(command: Command, shop: Path) -> None:
