@@ -10,7 +10,25 @@ from pathlib import Path
 
 import trio
 
-from . import batch, breaker, child, data, imports, limiter, linear, poll, retry, runs, saga, split, stepped, stream
+from . import (
+    batch,
+    breaker,
+    child,
+    data,
+    durable,
+    imports,
+    limiter,
+    linear,
+    poll,
+    resume,
+    retry,
+    runs,
+    saga,
+    split,
+    stepped,
+    store_size,
+    stream,
+)
 from .measure import Case, Result, measure
 from .table import show
 
@@ -28,6 +46,9 @@ FAMILIES: dict[str, Callable[[], Sequence[Case]]] = {
     "breaker": breaker.cases,
     "limiter": limiter.cases,
     "data": data.cases,
+    "durable": durable.cases,
+    "resume": resume.cases,
+    "store-size": store_size.cases,
     "import": imports.cases,
 }
 
@@ -42,12 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", action="append", choices=FAMILIES, metavar="NAME", help=f"of {', '.join(FAMILIES)}")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="samples of each case (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
+    parser.add_argument("--big", action="store_true", help="measure what takes minutes, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to a file too")
     chosen = parser.parse_args(arguments)
     repeats, part = (2, QUICK_PART) if chosen.quick else (max(1, chosen.repeats), 1)
     results: list[Result] = []
     for name in chosen.only or FAMILIES:
-        results += measure(FAMILIES[name](), repeats=repeats, part=part)
+        cases = [case for case in FAMILIES[name]() if chosen.big or not case.big]
+        results += measure(cases, repeats=repeats, part=part)
     machine = f"Python {platform.python_version()}, trio {trio.__version__}, {platform.machine()}, {repeats} repeats"
     show(results, machine)
     if chosen.json is not None:

@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
 from time import perf_counter
-from typing import Any, final
+from typing import Any, Literal, final
 
 import attrs
 import trio
@@ -17,7 +17,7 @@ Work = Callable[[int], Awaitable[object]]
 """Does something that many times."""
 
 Clocked = Callable[[int], float]
-"""Does something that many times, and returns the seconds that one took."""
+"""Does something that many times, and returns the seconds that one took; or the bytes, where that is the case's unit."""
 
 WARM_UP = 10
 """The part of a sample that runs before the first: a tenth."""
@@ -37,6 +37,9 @@ class Case:
         reach_ratio: how many times the baseline it should take at most.
         reach_added: the microseconds that it should take at most on top of its baseline.
         note: what one must know to read its figures.
+        unit: what its figures are in; where bytes, the reaches are bytes, too.
+        once: one sample tells it all; so it must be for all cases of a baseline.
+        big: it takes long, and is measured only on demand.
     """
 
     name: str
@@ -47,12 +50,15 @@ class Case:
     reach_ratio: float | None = None
     reach_added: float | None = None
     note: str = ""
+    unit: Literal["us", "bytes"] = "us"
+    once: bool = False
+    big: bool = False
 
 
 @final
 @attrs.frozen(kw_only=True)
 class Result:
-    """What a case came to; all times in microseconds for one, None where nothing was measured.
+    """What a case came to, in microseconds or bytes for one; None where nothing was measured.
 
     Args:
         case: the case.
@@ -92,6 +98,7 @@ class Result:
             "reach": {"time": case.reach, "ratio": case.reach_ratio, "added": case.reach_added},
             "missed": self.missed,
             "note": case.note,
+            "unit": case.unit,
         }
 
 
@@ -108,12 +115,15 @@ def measure(cases: Sequence[Case], *, repeats: int, part: int) -> list[Result]:
     samples: dict[str, list[float]] = {case.name: [] for case in cases}
     able = [(case, case.clocked) for case in cases if case.clocked is not None]
     for case, clocked in able:
-        if case.times > 1:
+        if case.times > 1 and not case.once:
             clocked(max(1, case.times // part // WARM_UP))
     for number in range(repeats):
         for case, clocked in reversed(able) if number % 2 else able:
+            if number and case.once:
+                continue
             gc.collect()
-            samples[case.name].append(clocked(max(1, case.times // part)) * 1e6)
+            scale = 1e6 if case.unit == "us" else 1
+            samples[case.name].append(clocked(max(1, case.times // part)) * scale)
     return [_result(case, samples[case.name], samples[case.baseline or case.name]) for case in cases]
 
 

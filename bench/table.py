@@ -28,25 +28,26 @@ def show(results: Iterable[Result], title: str) -> None:
 
 def _row(result: Result) -> tuple[str, ...]:
     case = result.case
-    spread = "-" if result.spread is None else f"{_time(result.spread[0])} - {_time(result.spread[1])}"
+    amount = AMOUNTS[case.unit]
+    spread = "-" if result.spread is None else f"{amount(result.spread[0])} - {amount(result.spread[1])}"
     return (
         case.name,
-        _time(result.median),
+        amount(result.median),
         spread,
         case.baseline or "",
         "" if result.ratio is None else f"{result.ratio:.2f}x",
-        "" if result.added is None else f"{_time(result.added, sign='+')}",
+        "" if result.added is None else f"{amount(result.added, sign='+')}",
         _reach(result),
         case.note,
     )
 
 
 def _reach(result: Result) -> str:
-    case, missed = result.case, result.missed
+    case, missed, amount = result.case, result.missed, AMOUNTS[result.case.unit]
     reach = {
-        "time": case.reach and f"{_time(case.reach)}",
+        "time": case.reach and f"{amount(case.reach)}",
         "ratio": case.reach_ratio and f"{case.reach_ratio:g}x",
-        "added": case.reach_added and f"{_time(case.reach_added, sign='+')}",
+        "added": case.reach_added and f"{amount(case.reach_added, sign='+')}",
     }
     return ", ".join(f"{most} MISSED" if name in missed else str(most) for name, most in reach.items() if most)
 
@@ -57,3 +58,10 @@ def _time(microseconds: float | None, sign: str = "") -> str:
     if abs(microseconds) >= 1_000:
         return f"{microseconds / 1_000:{sign}.4g} ms"
     return f"{microseconds:{sign}.3g} us"
+
+
+def _size(size: float | None, sign: str = "") -> str:
+    return "-" if size is None else f"{size:{sign},.0f} bytes"
+
+
+AMOUNTS = {"us": _time, "bytes": _size}

@@ -609,7 +609,8 @@ class RunFailed(RunError):
     """
 
     def __init__(self, run_id: str, status: str, reason: str | None, hint: str = "") -> None:
-        super().__init__(f"run {run_id!r} is {status}: {reason or 'nobody knows why'}. {hint}".strip())
+        why = "" if reason is None else f": {reason}"
+        super().__init__(f"run {run_id!r} is {status}{why}. {hint}".rstrip())
         self.run_id = run_id
         self.status = status
         self.reason = reason

@@ -5,6 +5,10 @@ again, and adds all up. Bad files are counted and listed, and stop nobody.
 
     python examples/stdlib_census.py [DIRECTORY] [--sample N] [--jobs N] [--json]
     cano-trio run examples/stdlib_census.py --data '{"sample": 100}'
+    cano-trio run examples/stdlib_census.py --journal census.db --run-id today
+
+On a journal it may be killed at any time: the same command goes on with the files that are not counted yet, from the list
+that was made at first, and ends with the same report.
 
 A terminal gets a progress bar and a table, if rich is installed; a pipe gets plain lines.
 """
@@ -104,22 +108,25 @@ async def scope(
     return Step.SAMPLE if census.sample else Step.WHOLE
 
 
-class Count(BatchTask[Step, Path, Facts]):
-    """Parses every file of the tree."""
+class Count(BatchTask[Step, bytes, Facts]):
+    """Parses every file of the tree.
+
+    An item is a path as bytes: a journal holds any bytes, but no text that stands for bytes which are none.
+    """
 
     concurrency = threads
     retry = Retry.none()  # a missing directory is missing
     item_retry = Retry.fixed(2, delay=0.05)  # a file may be locked, or on a disk that has to wake up
 
-    async def load(self, census: Census) -> list[Path]:
+    async def load(self, census: Census) -> list[bytes]:
         """List the files."""
         return await trio.to_thread.run_sync(python_files, Path(census.directory))
 
-    async def process_item(self, path: Path) -> Facts:
+    async def process_item(self, path: bytes) -> Facts:
         """Parse one file, without a stop for all others."""
-        return await trio.to_thread.run_sync(study, path)
+        return await trio.to_thread.run_sync(study, Path(os.fsdecode(path)))
 
-    async def finish(self, results: BatchResults[Path, Facts], census: Census) -> Literal[Step.DONE]:
+    async def finish(self, results: BatchResults[bytes, Facts], census: Census) -> Literal[Step.DONE]:
         """Add all up."""
         census.report = add_up(results, Path(census.directory))
         return Step.DONE
@@ -128,7 +135,7 @@ class Count(BatchTask[Step, Path, Facts]):
 class CountSample(Count):
     """Parses some files of the tree, the same ones each time."""
 
-    async def load(self, census: Census) -> list[Path]:
+    async def load(self, census: Census) -> list[bytes]:
         """Draw the sample."""
         files = await super().load(census)
         return sorted(random.Random(0).sample(files, min(census.sample, len(files))))
@@ -138,14 +145,14 @@ workflow.register(Step.WHOLE, Count())
 workflow.register(Step.SAMPLE, CountSample())
 
 
-def python_files(directory: Path) -> list[Path]:
+def python_files(directory: Path) -> list[bytes]:
     """All Python files below a directory, but what is installed there."""
     if not directory.is_dir():
         raise NotADirectoryError(f"{directory} is not a directory")
-    found: list[Path] = []
+    found: list[bytes] = []
     for folder, subfolders, names in os.walk(directory):
         subfolders[:] = set(subfolders) - {"site-packages"}
-        found += [Path(folder, name) for name in names if name.endswith(".py")]
+        found += [os.fsencode(Path(folder, name)) for name in names if name.endswith(".py")]
     return sorted(found)
 
 
@@ -189,9 +196,9 @@ def statements(tree: ast.Module) -> Iterator[ast.AST]:
             todo += getattr(node, part, ())
 
 
-def add_up(results: BatchResults[Path, Facts], directory: Path) -> Report:
+def add_up(results: BatchResults[bytes, Facts], directory: Path) -> Report:
     """The report on all files."""
-    found = {readable(result.item.relative_to(directory)): facts_of(result) for result in results}
+    found = {readable(Path(os.fsdecode(result.item)).relative_to(directory)): facts_of(result) for result in results}
     failures = [(name, facts.failure) for name, facts in found.items() if facts.failure]
     good = [(name, facts) for name, facts in found.items() if not facts.failure]
     functions = sum(facts.functions for _, facts in good)
@@ -211,7 +218,7 @@ def add_up(results: BatchResults[Path, Facts], directory: Path) -> Report:
     )
 
 
-def facts_of(result: ItemResult[Path, Facts]) -> Facts:
+def facts_of(result: ItemResult[bytes, Facts]) -> Facts:
     """What a file holds, or why it could not be read."""
     match result.outcome:
         case outcome.Value(facts):

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Protocol, final
 
+from .. import _clock
 from .._errors import DefinitionError
-from .._journal.rows import Letter, NewRun, Statement
+from .._journal.codec import JsonCodec
+from .._journal.rows import Letter, NewRun, Position, Statement
+from .._observe.status import RunStatus
 
 
 class Reporting(Protocol):
@@ -18,6 +21,22 @@ class Reporting(Protocol):
 
     def report_progress(self, done: int, total: int | None, /) -> None:
         """Tell the observers."""
+
+
+class Startable(Protocol):
+    """A workflow, as far as it takes to begin a run of it."""
+
+    name: str
+    version: int
+
+    @property
+    def initial(self) -> Enum:
+        """Where its runs begin."""
+        ...
+
+    def packed(self, data: object, /) -> bytes:
+        """The data of a run as they are written down."""
+        ...
 
 
 @final
@@ -145,6 +164,61 @@ class RunContext:
         """
         names = dict(parameters) if isinstance(parameters, Mapping) else tuple(parameters)
         self._opened("sql").statements.append(Statement(statement, names))
+
+    def send(self, run_id: str, message: object, /, *, key: str | None = None) -> None:
+        """Have a message go to another run of the journal together with this state's transition (exactly once).
+
+        Args:
+            run_id: the run that gets it.
+            message: an instance of a class that a state of its workflow takes; of plain values, as the run's data.
+            key: what it would be known by if it were sent again; by default this work's idempotency key with a number.
+
+        Raises:
+            DefinitionError: as `sql`.
+            DataNotEncodable: the message can't be written down.
+            RunNotFound: not here, but as the failure of the state: there is no such run.
+            RunAlreadyEnded: likewise: it is over.
+        """
+        outbox = self._opened("send")
+        letter = Letter(
+            run_id=run_id,
+            kind=type(message).__name__,
+            body=JsonCodec(type(message), "message").pack(message),
+            key=f"{self.idempotency_key}/m:{len(outbox.sends)}" if key is None else key,
+            sent_at=_clock.timestamp(),
+        )
+        outbox.sends.append(letter)
+
+    def start(self, workflow: Startable, data: object = None, /, *, run_id: str | None = None) -> str:
+        """Have a run of another workflow begin together with this state's transition (exactly once).
+
+        It is accepted, and ``queued``: `Workflow.resume` carries it out.
+
+        Args:
+            workflow: its workflow.
+            data: its data.
+            run_id: its id; by default this work's idempotency key with a number.
+
+        Returns:
+            Its id.
+
+        Raises:
+            DefinitionError: as `sql`.
+            DataNotEncodable: the data can't be written down.
+            DuplicateRun: not here, but as the failure of the state: there is or was a run of that id.
+        """
+        outbox = self._opened("start")
+        new = NewRun(
+            run_id=f"{self.idempotency_key}/r:{len(outbox.starts)}" if run_id is None else run_id,
+            workflow=workflow.name,
+            version=workflow.version,
+            position=Position(
+                state=workflow.initial.name, status=RunStatus.QUEUED, seq=0, entered_at=_clock.timestamp()
+            ),
+            data=workflow.packed(data),
+        )
+        outbox.starts.append(new)
+        return new.run_id
 
     def _opened(self, what: str) -> Outbox:
         if self._outbox is None:

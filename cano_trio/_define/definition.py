@@ -10,10 +10,12 @@ from typing import Any, Generic, Literal, Self, TypeAlias, cast
 from typing_extensions import TypeVar, override
 
 from .._errors import DefinitionError, Problem
+from .._journal.codec import JsonCodec
 from .blueprint import Plan, read_plan
 from .checks import check_seconds
 from .child import family, told_by_parent
 from .config import TaskConfig, is_chooser
+from .data import check_data
 from .durable import messages_alike, unrecordable, volatile_stores
 from .edges import is_state, written
 from .form import TaskForm
@@ -211,6 +213,16 @@ class Definition(Registry[S, D], Generic[S, D]):
         return self._nodes.pop(state)
 
     # -- what has been written down
+
+    def packed(self, data: object, /) -> bytes:
+        """The data of a run as a journal keeps them.
+
+        Raises:
+            DataTypeMismatch: they are not of the workflow's type.
+            DataNotEncodable: they can't be written down.
+        """
+        check_data(self.name, self.data, data)
+        return b"" if self.data is None else JsonCodec(self.data).pack(cast("Any", data))
 
     def accepts_version(self, stored: int) -> bool:
         """Whether runs that a version has begun are gone on with: its own, and the older ones that it names.

@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 from .._define.blueprint import Plan
+from .._define.data import check_data
 from .conduct import conduct
-from .data import check_data
 from .run import Run
 from .step import Step
 from .unit import Binder
@@ -29,7 +29,7 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
         if makes is None:
             return None if child.data is None else run.packed
         made = makes(run, 1, "")
-        check_data(child, made)
+        check_data(child.name, child.data, made)
         return program.pack(made)
 
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:

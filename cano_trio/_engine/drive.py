@@ -46,6 +46,7 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
                 run.keep_draft()
             if run.durable:
                 await run.journal.finish(step, following)
+                pass_at = clock() + FAIR_SECONDS  # others have run meanwhile
         except Exception as failure:
             if not _diverted(run, step, failure):
                 raise

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, nullcontext
 from enum import Enum
 from typing import Any
 
+from .._define.data import check_data
 from .._define.definition import Definition
 from .._define.edges import is_state, written
 from .._errors import DefinitionError, DuplicateRun, NotOwner, RunCancelled, RunFailed
@@ -15,12 +16,11 @@ from .._journal.rows import RunRecord, StoredRun
 from .._observe.observer import Observer, check_observers
 from .._observe.status import RunStatus
 from .conduct import conduct
-from .data import check_data
 from .lifecycle import Resources
 from .program import Program
 from .resume import How, Revival, revive
 from .run import Run
-from .run_journal import RunJournal
+from .run_journal import RunJournal, claimed
 
 Begun = Callable[[Run], object]
 
@@ -63,7 +63,7 @@ async def execute(
     else:
         program = Program.of(workflow, resources)
     _check_start(workflow, start)
-    check_data(workflow, data)
+    check_data(workflow.name, workflow.data, data)
     if observers:
         check_observers(observers)
     if program is not None and journal is None and not (resources.lives or resources.per_run):  # nothing to open
@@ -74,14 +74,21 @@ async def execute(
         run = program.run(start, program.pack(data), run_id=run_id, observers=observers, resources=own)
         if journal is not None:
             run.write_down(RunJournal(journal, run, program))
-            try:
-                await run.journal.begin({})
-            except DuplicateRun:
-                if not attach:
-                    raise
+            if not await _begun(run, attach=attach):
                 return await _taken_up(program, run_id, journal, own, observers, "resume", None, begun)
         await conduct(run, workflow, begun)
     return run
+
+
+async def _begun(run: Run, *, attach: bool) -> bool:
+    """Write down that a run begins; tells whether it does, where one of its id may be there already."""
+    try:
+        await run.journal.begin({})
+    except DuplicateRun:
+        if not attach:
+            raise
+        return False
+    return True
 
 
 async def take_up(
@@ -165,7 +172,7 @@ async def _taken_up(
 
 async def _claimed(journal: Journal, found: StoredRun) -> StoredRun:
     run_id = found.record.run_id
-    stored = await journal.claim(run_id)
+    stored = await claimed(journal, run_id)
     if stored is None:
         raise NotOwner(run_id, found.record.owner)
     return stored

@@ -16,6 +16,9 @@ TRACEBACK_CHARACTERS = 8_000
 """What is kept of a traceback: its end, which tells where it broke."""
 
 
+NULL = Raw(b"null")
+
+
 @final
 class Place(Struct, frozen=True, array_like=True):
     """How far stepped work or a stream has come.
@@ -55,15 +58,15 @@ class Chosen(Struct, frozen=True, kw_only=True):
 
 
 @final
-class Came(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a branch came to: one of the two.
+class Came(Struct, frozen=True, kw_only=True):
+    """What a branch came to.
 
     Args:
         value: what it returned, packed.
-        error: what it failed with.
+        error: what it failed with, if it did.
     """
 
-    value: Raw | None = None
+    value: Raw = NULL
     error: StoredError | None = None
 
 

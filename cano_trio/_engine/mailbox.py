@@ -122,6 +122,10 @@ class Mailbox:
         self._coming -= 1
         self._admit(letter)
 
+    def holds(self, number: int) -> bool:
+        """Whether the message of that number is in it."""
+        return any(letter.number == number for letter in self._letters)
+
     def _call_waiting(self) -> None:
         self._vacated.set()
         self._vacated = trio.Event()

@@ -36,7 +36,7 @@ from .mailbox import Letter
 from .program import Program
 from .rollback import Entry
 from .run import KEPT, Run
-from .run_journal import RunJournal
+from .run_journal import RunJournal, claimed
 from .step import Step
 
 How: TypeAlias = Literal["resume", "retry", "roll_back", "cancel"]
@@ -115,14 +115,20 @@ class Revival:
         history = await self.journal.history(record.run_id)
         step = self._step(record.position.state)
         run = self._placed(step, history, resources, observers, parent)
+        run.undoes = record.position.status is RunStatus.ROLLING_BACK or self.how in {"roll_back", "cancel"}
         await self._find_children(run, step, history, resources)
         self._find_done(run, step, history)
         self._take_messages(run)
-        if record.position.status is RunStatus.ROLLING_BACK or self.how in {"roll_back", "cancel"}:
-            run.undoes = True
+        if run.undoes:
             run.cancelled, run.reason, run.failure = self._why(reason)
         await self._write_anew(run, step)
         return run
+
+    def _undoes(self, parent: Run | None) -> bool:
+        """Whether it is taken up to be undone."""
+        if parent is not None and parent.undoes:
+            return True
+        return self.record.position.status is RunStatus.ROLLING_BACK or self.how in {"roll_back", "cancel"}
 
     async def block(self, error: RunBlocked) -> None:
         """Write down why it can't go on, and give it back. A rollback stays one, whatever stands in its way."""
@@ -133,6 +139,7 @@ class Revival:
             self.program.workflow.initial, None, run_id=self.record.run_id, observers=(), resources=Resources()
         )
         writing = RunJournal(self.journal, run, self.program)
+        run.write_down(writing)
         writing.go_on(self.record)
         await writing.give_back(told)
 
@@ -180,7 +187,7 @@ class Revival:
             resources=resources, parent=parent,
         )  # fmt: skip
         run.seq = position.seq
-        run.rerun = True
+        run.rerun = position.status is not RunStatus.QUEUED
         steps = [self._known(row.state) for row in history if is_transition(row)]
         run.path = [known.state for known in steps if known is not None][-KEPT:]
         for name, count in self.stored.visits.items():
@@ -296,7 +303,7 @@ class Revival:
                 [Done(one.at, self._raw("outcome", one.output), one.attempts, one.elapsed) for one in read_done(body)]
             )
         came: Came = read_came(body)
-        return encode(came if came.value is None else Came(value=self._raw("outcome", came.value)))
+        return encode(came if came.error is not None else Came(value=self._raw("outcome", came.value)))
 
     def _raw(self, kind: str, raw: Raw) -> Raw:
         return Raw(self._brought_up(kind, bytes(raw)))
@@ -312,34 +319,42 @@ class Revival:
                 child = await self._child(run, known.child, row.seq, resources)
                 if child is not None and child.done:
                     self._children[row.seq] = child
-        if step.child is not None:
-            run.child = await self._child(run, step.child, run.seq, resources, claim=True)
+        if step.child is None:
+            return
+        present = await self._child(run, step.child, run.seq, resources, present=True)
+        if present is not None and not present.status.ended:
+            run.child = present
+        if present is not None and present.done and run.undoes:
+            self._children[run.seq] = present
 
     async def _child(
-        self, run: Run, program: Program, seq: int, resources: Resources, *, claim: bool = False
+        self, run: Run, program: Program, seq: int, resources: Resources, *, present: bool = False
     ) -> Run | None:
+        """The run of the child workflow that did the work of a visit, or does that of the present one."""
         key = f"{run.key}/{seq}"
         try:
-            stored = await (self.journal.claim(key) if claim else self.journal.load(key))
+            stored = await self.journal.load(key)
         except RunNotFound:
             return None
-        if stored is None:
-            raise self._blocked("child", f"another process holds its child {key!r}")
         status = stored.record.position.status
-        if claim and status.ended and status is not RunStatus.FAILED:
+        goes_on = present and not (run.undoes and status.ended)
+        if goes_on and status.ended and status is not RunStatus.FAILED:
             raise self._blocked("child", f"its child {key!r} is {status.value}. Start a new run.")
-        present = run.seq
+        found = await claimed(self.journal, key) if goes_on else stored
+        if found is None:
+            raise self._blocked("child", f"another process holds its child {key!r}")
+        own = run.seq
         run.seq = seq  # a child's key is made of it
         try:
-            how: How = "retry" if claim and status.ended else "resume"
+            how: How = "retry" if status.ended else "resume"
             child = await (
-                revive(program, self.journal, stored, how=how, resources=resources, observers=(), parent=run)
-                if claim
-                else Revival(program, self.journal, stored, "resume").past(run, resources)
+                revive(program, self.journal, found, how=how, resources=resources, observers=(), parent=run)
+                if goes_on
+                else Revival(program, self.journal, found, "resume").past(run, resources)
             )
         finally:
-            run.seq = present
-        if not claim:
+            run.seq = own
+        if not goes_on:
             child.parent = None
         return child
 
@@ -356,14 +371,19 @@ class Revival:
 
     async def past(self, parent: Run, resources: Resources) -> Run:
         """A run that is over, with what it has done."""
+        self._check_version()
         history = await self.journal.history(self.record.run_id)
         step = self._step(self.record.position.state)
+        data = self.stored.data or None
+        packed = data if data is None else self._brought_up("data", data)
         run = self.program.run(
-            step.state, self.stored.data or None, run_id=parent.run_id, observers=(), resources=resources, parent=parent
+            step.state, packed, run_id=parent.run_id, observers=(), resources=resources, parent=parent
         )
         run.seq = self.record.position.seq
+        run.status = self.record.position.status
+        run.undoes = True
         run.write_down(RunJournal(self.journal, run, self.program))
-        await self._find_children(run, Step(step.state, step.index), history, resources)
+        await self._find_children(run, step, history, resources)
         self._find_done(run, None, history)
         return run
 
@@ -371,11 +391,13 @@ class Revival:
         """What the run has done that can be undone, first things first."""
         visits: Counter[str] = Counter()
         standing: dict[tuple[int, str], Entry | Run] = {}
+        undone: set[tuple[int, str]] = set()
         for row in history:
             place = (row.seq, row.part)
             known = self._known(row.state)
             if row.kind == "undone":
                 standing.pop(place, None)
+                undone.add(place)
             elif row.receipt is not None or row.kind == "in doubt":
                 standing.pop(place, None)
                 standing[place] = self._entry(row, visits[row.state] + 1)
@@ -385,8 +407,11 @@ class Revival:
         if step is not None and self.record.position.status is not RunStatus.ROLLING_BACK:
             # Work of the present state that may have begun, and left nothing that tells of it.
             for part, undo in step.undos.items():
-                if (run.seq, part) not in standing and part not in run.journal.outcomes:
-                    standing[run.seq, part] = Entry(undo, part, run.seq, visits[step.state.name] + 1)
+                place = (run.seq, part)
+                if place not in standing and place not in undone and part not in run.journal.outcomes:
+                    standing[place] = Entry(undo, part, run.seq, visits[step.state.name] + 1)
+        if run.seq in self._children and run.undoes:
+            standing[run.seq, ""] = self._children[run.seq]
         run.done = [*standing.values()]
 
     def _entry(self, row: LogRow, visit: int) -> Entry:
@@ -430,7 +455,7 @@ class Revival:
     async def _write_anew(self, run: Run, step: Step) -> None:
         """Write down what is changed by taking it up."""
         position, now = self.record.position, _clock.timestamp()
-        if self.how == "retry":
+        if self.how == "retry" or position.status is RunStatus.QUEUED:
             timeout = self.program.workflow.timeout
             position = replace(
                 position,

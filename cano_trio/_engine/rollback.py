@@ -228,8 +228,7 @@ class _Undoing:
             while run.done:
                 entry = run.done[-1]
                 if isinstance(entry, Run):
-                    await entry.journal.reopen()
-                    await self.back_through(entry)
+                    await self._back_through_child(run, entry)
                 else:
                     run.step, run.seq = entry.undo.step, entry.seq
                     run.visits[run.step.index] = entry.visit
@@ -237,6 +236,17 @@ class _Undoing:
                 run.done.pop()  # only now: of a rollback that is broken off, the rest stays in the list
         finally:
             run.step, run.seq, run.visits = place
+
+    async def _back_through_child(self, run: Run, child: Run) -> None:
+        """Undo what a child workflow did; a journal that fails it stops the run that has started it, too."""
+        child.parent = run
+        try:
+            await child.journal.reopen()
+            await self.back_through(child)
+            if child is not run.child:  # else it ends together with the run
+                run.journal.add_end(child.journal.release_inside())
+        finally:
+            child.parent = None
 
     async def undo(self, run: Run, entry: Entry) -> None:
         """Undo one piece of work, or note why not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar, final
 
 import trio
@@ -23,7 +24,7 @@ from .._errors import (
 )
 from .._journal import rows
 from .._journal.protocol import Journal
-from .._journal.rows import Commit, Cursor, Fence, LogRow, NewRun, Outcome, Position, RunRecord
+from .._journal.rows import Commit, Cursor, Fence, LogRow, NewRun, Outcome, Position, RunRecord, StoredRun
 from .._observe.events import Committed
 from .._observe.status import RunStatus
 from .._resilience import Backoff
@@ -36,6 +37,7 @@ from .step import Step
 from .unwritten import Unwritten
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 STORE_PATIENCE: Final = 30.0
 """Seconds for which a run waits for a journal that can't write for now."""
@@ -44,6 +46,16 @@ _BACKOFF = Backoff(base=0.05, maximum=2.0)
 
 _REFUSALS = (StatementFailed, DuplicateRun, RunNotFound, RunAlreadyEnded)
 """What is wrong with what a task asked to happen together with its transition: a failure of the state, not of the journal."""
+
+
+async def claimed(journal: Journal, run_id: str) -> StoredRun | None:
+    """Claim a run; where nobody has told whether that was written, it is claimed once more, which does no harm."""
+    try:
+        return await journal.claim(run_id)
+    except (JournalUnavailable, *_REFUSALS):
+        raise
+    except JournalError:
+        return await journal.claim(run_id)
 
 
 @final
@@ -133,7 +145,7 @@ class RunJournal(Unwritten):
             await starter._start_child(new)  # noqa: SLF001  (of our own class)
             await self.reopen()
         else:
-            record = await self._patiently(lambda: self._created(new))
+            record = await self._patiently(self._created, new)
             self._fence = record.fence if record.owner else None
 
     def go_on(self, record: RunRecord) -> None:
@@ -159,11 +171,12 @@ class RunJournal(Unwritten):
 
     @override
     async def reopen(self) -> None:
-        key = self.run.key
-        stored = await self._patiently(lambda: self.journal.claim(key))
+        stored = await self._patiently(partial(claimed, self.journal), self.run.key)
         if stored is None:
-            raise self._break(NotOwner(key, None))
+            raise self._break(NotOwner(self.run.key, None))
         self.go_on(stored.record)
+        self._ending = None
+        self._committed = stored.data or None
 
     async def _created(self, new: NewRun) -> RunRecord:
         try:
@@ -172,7 +185,8 @@ class RunJournal(Unwritten):
             raise
         except JournalError:
             # It may have been written all the same: then it is there, and ours.
-            record = (await self.journal.load(new.run_id)).record
+            with trio.CancelScope(shield=True):
+                record = (await self.journal.load(new.run_id)).record
             if record.owner == new.owner and record.rev == 0 and record.position == new.position:
                 return record
             raise
@@ -217,7 +231,8 @@ class RunJournal(Unwritten):
             self._leave_to_parent(position, **parts)
         else:
             await self._commit(position, release=ends, **parts)
-        self._stale = joined
+        if counts:
+            self._stale = joined
         self.places, self.outcomes = {}, {}
         run.rerun = False
 
@@ -270,12 +285,10 @@ class RunJournal(Unwritten):
         try:
             codec = self._program.message_codec(kind)
             body = codec.pack(message)
-            number = await self.journal.post(
-                rows.Letter(
-                    run_id=run.key, kind=kind.__name__, body=body, key=key, sent_at=_clock.timestamp(),
-                    version=self.version,
-                )
-            )  # fmt: skip
+            letter = rows.Letter(
+                run_id=run.key, kind=kind.__name__, body=body, key=key, sent_at=_clock.timestamp(), version=self.version
+            )
+            number = await self._posted(letter, mailbox)
         except BaseException:
             mailbox.give_up()
             raise
@@ -284,6 +297,19 @@ class RunJournal(Unwritten):
         else:
             mailbox.fill(Letter(codec.unpack(body), key, number, body))
         return number is not None
+
+    async def _posted(self, letter: rows.Letter, mailbox: Mailbox) -> int | None:
+        try:
+            return await self.journal.post(letter)
+        except (JournalUnavailable, *_REFUSALS):
+            raise
+        except JournalError:
+            # It may have been written all the same: then it is there, and nobody has been given it.
+            messages = (await self.journal.load(letter.run_id)).messages
+            for message in messages:
+                if message.letter == letter and not mailbox.holds(message.number):
+                    return message.number
+            raise
 
     # -- leaving
 
@@ -477,15 +503,17 @@ class RunJournal(Unwritten):
 
     def _root_with_news(self) -> RunJournal | None:
         """That of the outermost run, if that is another and has messages to let go."""
+        if not self._inside:
+            return None
         root = self._root()
-        return root if root is not self and root._consumed else None  # noqa: SLF001  (of our own class)
+        return root if root._consumed else None  # noqa: SLF001  (of our own class)
 
     # -- writing
 
     async def _commit(self, position: Position, **parts: Any) -> None:
         commit = self._made(position, **parts)
         try:
-            await self._patiently(lambda: self._written(commit))
+            await self._patiently(self._written, commit)
         except _REFUSALS:
             # Nothing of it was written, and what asked for it is to blame: the state has failed.
             self.run.packed = self._committed
@@ -525,7 +553,8 @@ class RunJournal(Unwritten):
 
     async def _is_written(self, commit: Commit, error: JournalError) -> bool:
         try:
-            record = (await self.journal.load(commit.run_id)).record
+            with trio.CancelScope(shield=True):
+                record = (await self.journal.load(commit.run_id)).record
         except JournalError:
             raise error from None
         fence = commit.fence
@@ -535,7 +564,7 @@ class RunJournal(Unwritten):
             raise LeaseLost(commit.run_id, fence.owner, commit.position.seq) from error
         return False
 
-    async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(self, write: Callable[[V], Awaitable[T]], what: V) -> T:
         """Write, as often as it takes while the journal can't for now; nothing but a wait between two tries is cancelled.
 
         Raises:
@@ -546,8 +575,7 @@ class RunJournal(Unwritten):
         turn = 0
         while True:
             try:
-                with trio.CancelScope(shield=True):
-                    return await write()
+                return await _uncancelled(write, what)
             except JournalUnavailable as error:
                 if run.clock() >= patience:
                     raise self._break(error) from None
@@ -569,3 +597,15 @@ class RunJournal(Unwritten):
                 run.journal.broken = run.journal.broken or error
             run = run.parent
         return error
+
+
+async def _uncancelled(write: Callable[[V], Awaitable[T]], what: V) -> T:
+    """Write whether or not there is a cancel, which the caller meets at its next checkpoint."""
+    try:
+        return await write(what)
+    except trio.Cancelled:
+        pass  # before it had begun, as a journal promises: nothing was written
+    # Only now: a scope around each write would cost as much as all else that is done here for it.
+    with trio.CancelScope(shield=True):
+        written = await write(what)
+    return written

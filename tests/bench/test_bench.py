@@ -25,6 +25,9 @@ FAMILIES = [
     "breaker",
     "limiter",
     "data",
+    "durable",
+    "resume",
+    "store-size",
     "import",
 ]
 

@@ -68,9 +68,29 @@ SAYS = {
     ],
     "bare": ["hello from a bare task", "the run ended in DONE"],
     "box_office": [
-        "200 clients at once, 150 seats; at most 1",
+        "200 clients at once, 150 seats; at most ",
         "every guest has the seat that was promised: True",
         "every seat is sold once or free: True",
+    ],
+    "crash_and_resume": [
+        "  order-7/1 CHARGE: for the first time",
+        "  ended by SIGKILL",
+        "  order-7 is running in CHARGE",
+        '    PRICE is finished, with {"cups":3,"price":36,"parcel":""}',
+        "Resumed:",  # and not with PRICE
+        "  order-7/1 CHARGE: once more",
+        "  order-7/1 CHARGE: 36 was taken before",
+        "  SHIPPED: Order(cups=3, price=36, parcel='N-3')",
+        "  order-7 is completed in SHIPPED",
+        "The bank's books: order-7/1 36",
+    ],
+    "custom_journal": [
+        "  mail-1 is created in WRITE",
+        "  mail-1 rev 1: WRITE is finished; it is running in SEND",
+        "  mail-1 rev 2: it is running in SEND and is released",
+        "SENT: Dear Ada. The log:",
+        "  mail-1 is claimed",
+        "  mail-1 rev 3: SEND is finished; it is completed in SENT",
     ],
     "docstring_words": [
         "asyncio   loop, ",
@@ -127,6 +147,16 @@ SAYS = {
         "N-17: ARRIVED after 0.5 days, taken in by the neighbour",
         "N-18: OVERDUE after 3.0 days",
     ],
+    "resume_long_work": [
+        "  reads from offset 0",
+        "  killed at offset 1890",
+        "  reads from offset 1400",  # two windows of 100 lines were flushed, of 7 bytes each
+        "  step 2: 1480.0",
+        "  killed at step 3",
+        "Process 3:",
+        "  step 3: 1640.0",
+        "DONE: 600 lines, [1500.0, 1480.0, 1640.0, 1800.0, 1980.0]",
+    ],
     "routing": [
         " 40 kg to JP: BY_WEIGHT -> FREIGHT -> SENT for 90",
         "  5 kg to SE: BY_WEIGHT -> BY_PLACE -> TRUCK -> SENT for 10",
@@ -156,6 +186,17 @@ SAYS = {
         "  undo CHARGE: 30 given back to Ada",
         "  -> RunCancelled: the run was cancelled: the customer has changed her mind",
         "     in stock: 3, Ada has 40",
+    ],
+    "saga_recovery": [
+        "  trip-1/2/undo: car given back",
+        "  trip-1/1/undo: hotel given back",
+        "  ended by SIGKILL",
+        "The journal: trip-1 is rolling_back",
+        "  FLIGHT finished, HOTEL finished, CAR finished, CAR undone",
+        "  trip-1/1/undo: is done already",
+        "  trip-1/0/undo: flight given back",
+        "  -> NoVisa: the embassy is closed",
+        "A third time: run 'trip-1' is rolled_back: ",
     ],
     "shared_limiter": ["sent by ", "8 messages in 0.", "the limit was kept"],
     "split_bulkhead": [

@@ -40,6 +40,30 @@ RUN = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], r
 PLAIN = "import sys\nfrom . import documented\ntry:\n    pass\nexcept OSError:\n    def late(): '\\d'\n"
 
 
+DURABLE = """
+import json, os, sys, time, trio
+from dataclasses import asdict
+from functools import partial
+from cano_trio.journals import SqliteJournal
+import stdlib_census as census
+
+_, directory, path = sys.argv
+count = census.study
+
+def slowly(path):
+    os.write(2, f"{path.name}\\n".encode(errors="replace"))
+    time.sleep(0.01)
+    return count(path)
+
+census.study = slowly
+census.threads.total_tokens = 1
+journal = SqliteJournal(path)
+asked = census.Census(directory)
+result = trio.run(partial(census.workflow.run, asked, run_id="c", on_duplicate="attach", journal=journal))
+print(json.dumps(asdict(result.data.report)))
+"""
+
+
 def census(*arguments: object) -> subprocess.CompletedProcess[str]:
     return python(CENSUS, *arguments)
 
@@ -127,6 +151,31 @@ def test_a_pipe_gets_plain_aligned_lines(tree: Path) -> None:
     assert done.stdout.isascii()
     assert "lines          23\nfunctions      4\nclasses        1\ndocstrings     57.1%\n" in done.stdout
     assert "most imported  sys by 2\n               collections by 1\n" in done.stdout
+
+
+def test_a_killed_census_goes_on_on_its_journal(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Killed twice on a journal, it counts no file again that was written down, and its report is that of an unkilled one."""
+    for number in range(60):
+        (tree / f"m{number:02}.py").write_text(f"import module{number % 7}\n")
+    (tree / "bad.py").write_text("def f(:\n")
+    Path(bytes(tree / "name-").decode() + "\udcff.py").write_text("import sys")
+    expected = report(tree)
+    path = tmp_path_factory.mktemp("journal") / "census.db"
+    command = [sys.executable, "-X", "utf8", "-c", DURABLE, str(tree), str(path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(CENSUS.parent)])}
+    counted: list[str] = []
+    for _ in range(2):
+        with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", env=environment) as process:
+            assert process.stderr is not None
+            counted += [process.stderr.readline() for _ in range(20)]
+            process.kill()
+            counted += process.stderr.readlines()
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=30, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    counted += done.stderr.splitlines()
+    assert len(counted) < 64 + 2 * 20  # each kill costs what was done since the last chunk, of 50 ms
+    del expected["slowest"]  # times are taken anew
+    assert json.loads(done.stdout) | expected == json.loads(done.stdout)
 
 
 def test_an_empty_directory_has_nothing_to_document(tmp_path: Path) -> None:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from .._define.definition import Definition
 from .._errors import DataTypeMismatch
 from .._journal.codec import forgets_subclasses
 
 
-def check_data(workflow: Definition[Any, Any], data: object) -> None:
-    """Refuse data that are not of the workflow's type.
+def check_data(workflow: str, wanted: type | None, data: object) -> None:
+    """Refuse data that are not of the type that a workflow wants.
 
     Raises:
         DataTypeMismatch: they are of another type, or of a subclass that JSON would not give back.
     """
-    wanted, found = workflow.data, type(data)
+    found = type(data)
     if found is wanted or (wanted is None and data is None):
         return
     if wanted is None:
-        raise DataTypeMismatch(workflow.name, None, found.__name__)
+        raise DataTypeMismatch(workflow, None, found.__name__)
     if not isinstance(data, wanted):
-        raise DataTypeMismatch(workflow.name, *_names(wanted, found))
+        raise DataTypeMismatch(workflow, *_names(wanted, found))
     if forgets_subclasses(wanted):
-        raise DataTypeMismatch(workflow.name, *_names(wanted, found), subclass=True)
+        raise DataTypeMismatch(workflow, *_names(wanted, found), subclass=True)
 
 
 def _names(*types: type) -> list[str]:

@@ -1,0 +1,187 @@
+"""The model and the deaths see what they are for: each bug that is planted in the engine is caught by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from cano_trio import CanoError, RunContext
+from cano_trio._engine import conduct, run_journal, unwritten
+from cano_trio._engine.resume import Revival
+from cano_trio._engine.run import Run
+from cano_trio._engine.run_journal import RunJournal
+from cano_trio.journals import LogRow, MemoryJournal
+from tests.durable.oracle import writes
+from tests.durable.scripted import How
+from tests.durable.test_oracle import EVERYTHING, HOWS, check_effects, live
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def nothing(name: str) -> Plant:
+    """A write that is forgotten."""
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(RunJournal, name, getattr(unwritten.Unwritten, name))
+
+    return plant
+
+
+def changed(**changes: Any) -> Plant:
+    """All commits are made without a part."""
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        made = RunJournal._made
+
+        def wrongly_made(self: RunJournal, *args: Any, **parts: Any) -> Any:
+            return replace(made(self, *args, **parts), **changes)
+
+        patch.setattr(RunJournal, "_made", wrongly_made)
+
+    return plant
+
+
+def in_rows(**changes: Any) -> Plant:
+    """All rows of the log are written without a part, or with a wrong one."""
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        row = LogRow
+
+        def wrong_row(**fields: Any) -> Any:
+            return row(**{**fields, **{name: wrong(fields) for name, wrong in changes.items()}})
+
+        patch.setattr(run_journal, "LogRow", wrong_row)
+
+    return plant
+
+
+def acknowledged_early(patch: pytest.MonkeyPatch) -> None:
+    """A commit counts before it is written: what comes between is lost."""
+    written = RunJournal._written
+    late: dict[RunJournal, Any] = {}
+
+    async def write_later(self: RunJournal, commit: Any) -> None:
+        before = late.pop(self, None)
+        if before is not None:
+            await written(self, before)
+        if commit.position.status.ended:
+            await written(self, commit)
+        else:
+            late[self] = commit
+
+    patch.setattr(RunJournal, "_written", write_later)
+
+
+def a_router_leaves_no_pointer(patch: pytest.MonkeyPatch) -> None:
+    """The next state begins before its choice is written down."""
+    finish = RunJournal.finish
+
+    async def finish_others(self: RunJournal, step: Any, following: Any, failure: Any = None) -> None:
+        if step.counts or following.advance is None:
+            await finish(self, step, following, failure)
+
+    patch.setattr(RunJournal, "finish", finish_others)
+
+
+def a_rollback_turns_forward(patch: pytest.MonkeyPatch) -> None:
+    """A resume takes a run that was being undone for one that runs."""
+    take = Revival.run
+
+    async def forward(self: Revival, *args: Any) -> Run:
+        run = await take(self, *args)
+        run.undoes, run.failure = False, None
+        return run
+
+    patch.setattr(Revival, "run", forward)
+
+
+def a_lost_lease_compensates(patch: pytest.MonkeyPatch) -> None:
+    """A run that another process has taken over is undone."""
+    undone = conduct._undone
+
+    async def left(run: Run, workflow: Any, error: BaseException) -> BaseException:
+        run.durable = False
+        run.journal = unwritten.UNWRITTEN
+        return await undone(run, workflow, error)
+
+    patch.setattr(conduct, "_left", left)
+
+
+def nothing_is_read_back(patch: pytest.MonkeyPatch) -> None:
+    """What was written but reported as failed counts as failed."""
+
+    async def never(*_: object) -> bool:
+        return False
+
+    patch.setattr(RunJournal, "_is_written", never)
+
+
+def a_timer_begins_anew(patch: pytest.MonkeyPatch) -> None:
+    """A resumed timer sleeps for its whole time again."""
+    patch.setattr(RunJournal, "due_at", property(lambda _: None))
+
+
+def keys_have_a_random_part(patch: pytest.MonkeyPatch) -> None:
+    """Each process has keys of its own."""
+    key: Any = RunContext.idempotency_key
+    patch.setattr(RunContext, "idempotency_key", property(lambda self: f"{key.fget(self)}#{id(self._run)}"))
+
+
+def cursors_of_the_last_visit_are_taken(patch: pytest.MonkeyPatch) -> None:
+    """What a visit leaves behind is not forgotten, and the next visit begins there."""
+    changed(forget_cursors=None, forget_outcomes=None)(patch)
+    place = Revival._hold_places
+
+    def hold(self: Revival, run: Run, step: Any) -> None:
+        seq = self.record.position.seq
+        self.stored = replace(
+            self.stored,
+            cursors=tuple(replace(row, seq=seq) for row in self.stored.cursors),
+            outcomes=tuple(replace(row, seq=seq) for row in self.stored.outcomes),
+        )
+        place(self, run, step)
+
+    patch.setattr(Revival, "_hold_places", hold)
+
+
+PLANTS: dict[str, Plant] = {
+    "acknowledge before the commit": acknowledged_early,
+    "forget the inbox delete": changed(consumed=()),
+    "forget the data": changed(data=None),
+    "forget the log": changed(log=()),
+    "forget the end of a child": changed(along=()),
+    "forget the cursor": nothing("keep"),
+    "forget the outcome of a branch": nothing("keep_outcomes"),
+    "forget that a rollback has begun": nothing("roll_back"),
+    "forget what is undone": nothing("undone"),
+    "forget the due time": nothing("wait_until"),
+    "forget the end": nothing("end"),
+    "forget the receipt": in_rows(receipt=lambda _: None),
+    "swap sequences": in_rows(seq=lambda fields: fields["seq"] ^ 1),
+    "run the next state before its choice is written": a_router_leaves_no_pointer,
+    "go forward from a rollback": a_rollback_turns_forward,
+    "compensate on a lost lease": a_lost_lease_compensates,
+    "believe a failure without reading back": nothing_is_read_back,
+    "keys with a random part": keys_have_a_random_part,
+    "sleep anew": a_timer_begins_anew,
+    "go on at an earlier visit's cursor": cursors_of_the_last_visit_are_taken,
+}
+
+
+def search() -> None:
+    """Die at each write of the script with everything, in every way."""
+    how: How
+    for how in HOWS:
+        for at in range(1, len(writes(EVERYTHING)) + 1):
+            check_effects(EVERYTHING, *live(EVERYTHING, [(at, how)], MemoryJournal()))
+
+
+@pytest.mark.parametrize("plant", PLANTS.values(), ids=PLANTS)
+def test_a_planted_bug_is_caught(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With this bug in the engine, some death leaves what the model does not say."""
+    plant(monkeypatch)
+    with pytest.raises((AssertionError, CanoError, BaseExceptionGroup, KeyError)):
+        search()
