@@ -168,7 +168,7 @@ def test_the_document_of_a_released_run(start: Start, shop: Path) -> None:
         (["resume", ORDER, "\udcff"], "'\\udcff' is no run's id: it is no UTF-8"),
         (["run", ORDER, "--run-id", ""], "a run's id is not empty"),
         (["run", ORDER, "--journal", "small.py"], "small.py is no journal: name another file"),
-        (["run", ORDER, "--journal", "no/runs.db"], "there is no file no"),
+        (["run", ORDER, "--journal", "no/runs.db"], "there is no directory no for the journal"),
         (["run", ORDER, "--journal", "."], ". is a directory, not a file"),
         (["resume", ORDER, "ab", "--journal", "run.db"], "there is no file run.db. Did you mean runs.db?"),
     ],
