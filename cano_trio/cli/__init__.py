@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command on `sys.argv`, and exit: 0 all is well, 1 the run failed, 2 the call is wrong."""
+    """Run the command on `sys.argv`, and exit: 0 all is well, 1 the run failed, 2 the call is wrong, 3 the run can go on."""
     try:
         from .commands import cano_trio  # noqa: PLC0415  (click may not be there, and this says so)
     except ModuleNotFoundError as error:

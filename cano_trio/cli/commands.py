@@ -134,14 +134,16 @@ def check(target: str, *, full: bool, file: Path | None, as_json: bool) -> None:
             click.echo(_styled(problem))
         for run_id, why in blocked.items():
             say(f"run {word(run_id)} is blocked by {flat(why)}")
-        if not wrong and not blocked:
-            runs = "" if rehearsed is None else f", {count(rehearsed.runs, 'unfinished run')}"
-            click.echo(f"{click.style('ok', fg='green')}: {count(states, 'state')}, {count(tasks, 'task')}{runs}")
     if wrong or blocked:
         sys.exit(1)
+    if not as_json:
+        counts = [count(states, "state"), count(tasks, "task")]
+        counts += [] if rehearsed is None else [count(rehearsed.runs, "unfinished run")]
+        click.echo(f"{click.style('ok', fg='green')}: {', '.join(counts)}")
 
 
 def _rehearsed(workflow: Workflow[Any, Any], file: Path, *, full: bool) -> Rehearsed:
+    """What would come of the workflow's unfinished runs in a journal."""
     resources = workflow.resources if isinstance(workflow.resources, Resources) else Resources()
     if resources.undecided:
         raise Refused("runs can't be looked at: what the workflow's resources are is known when they are set up")

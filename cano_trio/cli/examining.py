@@ -80,7 +80,7 @@ class Findings:
         counts = (f"{number:,} {status.value}" for status, number in self.statuses.items())
         yield f"{count(sum(self.statuses.values()), 'run')}{': ' if self.statuses else ''}{', '.join(counts)}"
         if self.unreadable:
-            yield f"{count(self.unreadable, 'run')} can't be read: somebody has changed them by hand"
+            yield f"{count(self.unreadable, 'run')} can't be read: something else has changed the file"
         for run_id, need in list(self.needy.items())[:SHOWN]:
             yield f"{word(run_id)}: {need}"
         if (more := len(self.needy) - SHOWN) > 0:

@@ -48,5 +48,5 @@ def no_file(path: Path, pattern: str = "*") -> Refused:
             :SHOWN
         ]
         return Refused(f"{path} is a directory, not a file{did_you_mean('', inside, 'Name one, such as')}")
-    beside = [other.name for other in path.parent.glob(pattern)] if path.parent.is_dir() else []
+    beside = [other.name for other in path.parent.glob(pattern) if other.is_file()] if path.parent.is_dir() else []
     return Refused(f"there is no file {path}{did_you_mean(path.name, beside)}")

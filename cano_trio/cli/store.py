@@ -42,7 +42,7 @@ def opened(file: Path, *, new: bool = False) -> Journal:
 
     if new and not file.exists():
         if not file.parent.is_dir():
-            raise no_file(file.parent)
+            raise Refused(f"there is no directory {file.parent} for the journal")
     else:
         check_file(file)
     return SqliteJournal(file)

@@ -17,6 +17,12 @@ from cano_trio import cli
 if TYPE_CHECKING:
     from tests.cli.conftest import Command, Start
 
+SUBCOMMANDS = {
+    "cancel": " TARGET RUN", "check": " TARGET", "doctor": "", "graph": " TARGET", "list": "", "resume": " TARGET RUN",
+    "retry": " TARGET RUN", "rm": " RUN...", "run": " TARGET", "show": " RUN",
+}  # fmt: skip
+"""All of them, with what each is about."""
+
 
 def test_version_names_the_package(command: Command) -> None:
     """`--version` is one line with the package's own version."""
@@ -28,14 +34,14 @@ def test_help_is_short_and_names_every_subcommand(command: Command, flag: str) -
     """The help fits on a screen and tells what each subcommand is for."""
     text = command(flag).stdout
     assert len(text.splitlines()) < 24
-    assert all(f"\n  {name}  " in text for name in ("check", "graph", "run"))
+    assert all(f"\n  {name}  " in text for name in SUBCOMMANDS)
 
 
-@pytest.mark.parametrize("name", ["check", "graph", "run"])
+@pytest.mark.parametrize("name", SUBCOMMANDS)
 def test_every_subcommand_has_help(command: Command, name: str) -> None:
     """`cano-trio run --help` and its like tell usage and every option's meaning."""
     text = command(name, "--help").stdout
-    assert f"Usage: cano-trio {name} [OPTIONS] TARGET" in text
+    assert f"Usage: cano-trio {name} [OPTIONS]{SUBCOMMANDS[name]}\n" in text
     assert "--traceback" in text
 
 

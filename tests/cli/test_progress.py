@@ -15,14 +15,17 @@ from trio.testing import MockClock
 from cano_trio import (
     AttemptStarted,
     CircuitRejected,
+    Committed,
     CompensationFinished,
     CompensationSkipped,
     CompensationStarted,
     Event,
     Progress,
+    Released,
     RetryScheduled,
     Rollback,
     RunEnded,
+    RunResumed,
     RunStarted,
     RunStatus,
     StateEntered,
@@ -73,6 +76,22 @@ def lines_of(*events: Event) -> list[str]:
         for event in (RunStarted("r", "w", Step.WORK, 100.0), *events):
             plain.on_event(event)
     return [line.strip() for line in stream.getvalue().splitlines()]
+
+
+def test_a_run_that_is_resumed_and_released_says_so() -> None:
+    """In the state it is in; a commit is no line; why it was released is one if it was not asked for."""
+    assert lines_of(
+        RunEnded("r", "w", Step.WORK, 100.0, RunStatus.COMPLETED, None, 1.0),
+        RunResumed("r", "w", Step.WORK, 200.0, 3),
+        entered(200.0),
+        Committed("r", "w", Step.WORK, 200.5, 4),
+        Released("r", "w", Step.WORK, 201.0, None),
+        RunResumed("r", "w", Step.WORK, 300.0, 3),
+        Released("r", "w", Step.WORK, 302.0, BUSY),
+    ) == [
+        "0.0 s  WORK: completed after 1.0 s", "0.0 s  WORK: resumed", "0.0 s  WORK: batch work", "1.0 s  WORK: released",
+        "0.0 s  WORK: resumed", "2.0 s  WORK: released: OSError: busy still",
+    ]  # fmt: skip
 
 
 def test_what_a_run_waits_for_is_a_line_if_it_waits_long() -> None:
@@ -293,6 +312,22 @@ async def test_the_present_state_moves(live: LiveProgress, autojump_clock: MockC
     assert "1,500/3,000, 1 window, 1 retry" in drawn(live, 90)
     assert "batch" not in drawn(live, 40)
     assert max(map(len, drawn(live, 40).splitlines())) <= 40
+
+
+async def test_a_drawn_run_that_is_resumed_and_released_says_so(live: LiveProgress) -> None:
+    """The state that it goes on in, and the one that it stops in, have it as their note."""
+    for event in (
+        RunResumed("r", "w", Step.WORK, 1.0, 3),
+        entered(1.0),
+        TaskSucceeded("r", "w", Step.WORK, 2.0, "work", Step.WORK),
+        entered(2.0, 2),
+        Committed("r", "w", Step.WORK, 2.0, 4),
+        Released("r", "w", Step.WORK, 3.0, None),
+    ):
+        live.on_event(event)
+    assert [line.rstrip() for line in drawn(live, 80).splitlines() if line.strip()] == [
+        "✓ WORK   1.0 s batch work resumed", "✗ WORK   1.0 s batch work visit 2, released",
+    ]  # fmt: skip
 
 
 async def test_finished_states_stay_with_their_outcome(live: LiveProgress) -> None:

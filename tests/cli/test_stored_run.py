@@ -66,10 +66,11 @@ def test_data_for_an_unfinished_run_that_nobody_has_named_are_refused(
     """It has data of its own, and these may be meant for another."""
     crash(start, shop, ORDER, "--run-id", "a")
     result = command("run", ORDER, "--data", "{}")
-    assert (result.exit_code, result.stderr) == (
-        2,
-        "Error: run 'a' is unfinished, and goes on where and with what it is: leave --data out, or begin another: --run-id ID\n",
+    refusal = (
+        "Error: run 'a' is unfinished, and goes on where and with what it is: leave --data out, or begin another: "
+        "--run-id ID\n"
     )
+    assert (result.exit_code, result.stderr) == (2, refusal)
 
 
 def test_the_same_call_with_an_id_is_the_same_run(command: Command, shop: Path) -> None:
@@ -167,7 +168,7 @@ def test_the_document_of_a_released_run(start: Start, shop: Path) -> None:
         (["resume", ORDER, "\udcff"], "'\\udcff' is no run's id: it is no UTF-8"),
         (["run", ORDER, "--run-id", ""], "a run's id is not empty"),
         (["run", ORDER, "--journal", "small.py"], "small.py is no journal: name another file"),
-        (["run", ORDER, "--journal", "no/runs.db"], "there is no file no"),
+        (["run", ORDER, "--journal", "no/runs.db"], "there is no directory no for the journal"),
         (["run", ORDER, "--journal", "."], ". is a directory, not a file"),
         (["resume", ORDER, "ab", "--journal", "run.db"], "there is no file run.db. Did you mean runs.db?"),
     ],
