@@ -50,7 +50,7 @@ class Outbox:
     __slots__ = ("durable", "sends", "starts", "statements")
 
     def __init__(self, *, durable: bool) -> None:
-        self.durable = durable
+        self.durable: bool = durable
         self.statements: list[Statement] = []
         self.sends: list[Letter] = []
         self.starts: list[NewRun] = []

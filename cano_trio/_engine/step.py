@@ -48,21 +48,21 @@ class Step:
     )
 
     def __init__(self, state: Enum, index: int) -> None:
-        self.state = state
-        self.index = index
+        self.state: Enum = state
+        self.index: int = index
         self.plan: Plan[Any] | None = None
-        self.label = state.name
+        self.label: str = state.name
         self.advance: Advance | None = None
         """How it is processed; None for an exit state."""
         self.unit: Any = None
         self.args: tuple[object, ...] = ()
-        self.writes = False
+        self.writes: bool = False
         """Its task takes the run's data to change them."""
-        self.counts = True
+        self.counts: bool = True
         """It uses up a sequence number; a router does not."""
         self.takes: Kinds = ()
         """The kinds of the messages that it takes."""
-        self.status = RunStatus.RUNNING
+        self.status: RunStatus = RunStatus.RUNNING
         """Where a run stands that has just come here."""
         self.reason: str | None = None
         """Why it waits here."""

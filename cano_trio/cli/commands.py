@@ -14,7 +14,6 @@ import click
 from .. import __version__
 from .._define.graph import FORMS
 from .._engine.lifecycle import Resources
-from .._engine.program import Program
 from .._errors import DefinitionError, Problem
 from .._runtime.workflow import Workflow
 from .answers import find, find_valid, refuse_broken, say, watched
@@ -147,8 +146,7 @@ def _rehearsed(workflow: Workflow[Any, Any], file: Path, *, full: bool) -> Rehea
     resources = workflow.resources if isinstance(workflow.resources, Resources) else Resources()
     if resources.undecided:
         raise Refused("runs can't be looked at: what the workflow's resources are is known when they are set up")
-    program = Program.of(workflow, resources)
-    return asked(opened(file), lambda journal: rehearse(journal, program, resources), full=full)
+    return asked(opened(file), lambda journal: rehearse(journal, workflow, resources), full=full)
 
 
 def _state(workflow: Workflow[Any, Any], name: str | None) -> Enum | None:

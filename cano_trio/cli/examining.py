@@ -15,7 +15,7 @@ from .._journal.rows import RunRecord
 from .._observe.status import RunStatus
 from .listing import why
 from .refusal import Refused
-from .store import check_file, count_rows, living_owners, pages
+from .store import all_runs, check_file, count_rows, living_owners
 from .wording import count, cut, flat, word
 
 SHOWN = 50
@@ -59,7 +59,7 @@ class Findings:
         needy: dict[str, str] = {}
         idle: list[str] = []
         living, rows = living_owners(self.file), count_rows(self.file)
-        async for record in pages(journal):
+        for record in await all_runs(journal):
             if record.parent is None:
                 statuses[record.position.status] += 1
                 if need := _need(record):

@@ -19,7 +19,7 @@ from .options import checked_id, with_journal, with_run
 from .removing import remove
 from .report import json_text
 from .showing import Shown
-from .store import asked, latest, living_owners, opened, pages, stored
+from .store import all_runs, asked, latest, living_owners, opened, stored
 from .wording import word
 
 
@@ -69,7 +69,7 @@ def show(run_id: str, file: Path, *, full: bool, as_json: bool) -> None:
         return Shown(
             run=await stored(journal, run_id),
             history=await journal.history(run_id),
-            children=[child async for child in pages(journal, parent=run_id)],
+            children=[child for child in await all_runs(journal, parent=run_id)],
             living=living_owners(file),
             now=_clock.timestamp(),
         )

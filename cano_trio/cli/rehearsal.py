@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Self, final
+from typing import Any, Self, final
 
 import attrs
 from msgspec.structs import replace
@@ -15,7 +15,8 @@ from .._errors import RunBlocked, RunNotFound
 from .._journal.protocol import NO_LABELS, Journal
 from .._journal.rows import Commit, Fence, Letter, LogRow, NewRun, RunRecord, StoredRun
 from .._observe.status import RunStatus
-from .store import UNFINISHED, pages
+from .._runtime.workflow import Workflow
+from .store import UNFINISHED, all_runs
 
 
 @final
@@ -32,17 +33,18 @@ class Rehearsed:
     blocked: Mapping[str, str]
 
 
-async def rehearse(journal: Journal, program: Program, resources: Resources) -> Rehearsed:
+async def rehearse(journal: Journal, workflow: Workflow[Any, Any], resources: Resources) -> Rehearsed:
     """Take up all unfinished runs of a workflow as if.
 
     Args:
         journal: where they are written down.
-        program: their workflow, bound.
-        resources: what it was bound to.
+        workflow: their workflow.
+        resources: what its tasks work with.
     """
+    program = Program.of(workflow, resources)
     rehearsal = Rehearsal(journal)
     runs, blocked = 0, {}
-    async for record in pages(journal, workflow=program.name, status=UNFINISHED):
+    for record in await all_runs(journal, workflow=program.name, status=UNFINISHED):
         if record.parent is not None:
             continue
         runs += 1

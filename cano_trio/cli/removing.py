@@ -6,7 +6,7 @@ from .._errors import NotOwner
 from .._journal.protocol import Journal
 from .._journal.rows import RunRecord
 from .refusal import Refused
-from .store import pages, stored
+from .store import all_runs, stored
 
 
 async def remove(journal: Journal, run_id: str, *, force: bool) -> list[str]:
@@ -42,6 +42,6 @@ async def _claimed(journal: Journal, run_id: str) -> list[RunRecord]:
     if found is None:
         raise NotOwner(run_id, (await journal.load(run_id)).record.owner)
     family = [found.record]
-    async for child in pages(journal, parent=run_id):
+    for child in await all_runs(journal, parent=run_id):
         family += await _claimed(journal, child.run_id)
     return family

@@ -39,7 +39,7 @@ class Course:
         self.elapsed: float = 0.0
         self.status: RunStatus = RunStatus.QUEUED
         self.rollback: Rollback | None = None
-        self.released = False
+        self.released: bool = False
         """It stopped, and goes on where it is taken up next."""
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -81,13 +81,14 @@ def asked(journal: Journal, ask: Callable[[Journal], Awaitable[T]], *, full: boo
         refuse(error, str(error), full=full)
 
 
-async def pages(journal: Journal, **wanted: Any) -> AsyncIterator[RunRecord]:
+async def all_runs(journal: Journal, **wanted: Any) -> list[RunRecord]:
     """All runs of a journal that are wanted, in the order of their creation."""
+    found: list[RunRecord] = []
     after = 0
     while page := await journal.runs(after=after, limit=PAGE, **wanted):
-        for record in page:
-            yield record
+        found += page
         after = page[-1].number
+    return found
 
 
 async def latest(
@@ -103,7 +104,7 @@ async def latest(
         inner: those of child workflows, too.
     """
     found: deque[RunRecord] = deque(maxlen=limit)
-    async for record in pages(journal, workflow=workflow, status=status):
+    for record in await all_runs(journal, workflow=workflow, status=status):
         if inner or record.parent is None:
             found.append(record)
     return list(found)

@@ -29,7 +29,7 @@ def test_it_survives_a_crash_in_a_file(name: str, tmp_path: Path) -> None:
     assert break_everywhere(SCENES[name], InFolder(tmp_path), every=2 * SLICE)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_it_survives_every_pair_of_crashes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each write is met by each fault, and each write of the process that goes on, too."""
@@ -38,7 +38,7 @@ def test_it_survives_every_pair_of_crashes(name: str, capsys: pytest.CaptureFixt
         print(f"\n{name}: {cells} cells in memory")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_it_survives_every_crash_in_a_file(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each write to a SQLite file is met by each fault."""

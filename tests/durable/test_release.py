@@ -30,7 +30,7 @@ def stop_everywhere(scene: Scene, at_every_step: Callable[..., int]) -> int:
             await visit(scene, world)
         except JournalError:
             raise
-        except Exception:  # noqa: S110  (the run has come to its end first)
+        except Exception:
             pass
         finally:
             world.time = trio.current_time()
@@ -71,7 +71,7 @@ def test_an_interrupt_releases(name: str) -> None:
     assert stop_everywhere(SCENES[name], interrupt_at_every_step)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_a_cancel_releases_every_model(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """So does every model."""
@@ -80,7 +80,7 @@ def test_a_cancel_releases_every_model(name: str, capsys: pytest.CaptureFixture[
         print(f"\n{name}: cancelled at {moments} moments")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, scene in SCENES.items() if not scene.nursery])
 def test_an_interrupt_releases_every_model(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """So does every model that is interrupted."""
