@@ -48,7 +48,7 @@ def bind_child(step: Step, plan: Plan[Any], binder: Binder) -> None:
             # However it ended: what it has left to be undone is this run's from here on.
             if inner.done:
                 run.done.append(inner)
-            run.journal.add_end(inner.journal.end_inside())
+            run.journal.add_end(inner.journal)
             if not inner.released:
                 run.child = None
             inner.parent = None  # else the two would hold each other

@@ -180,7 +180,7 @@ class Join:
             run.tell(BranchStarted, self.task, name)
         try:
             value = await attempt(run, unit, args, part, [1])
-            late = undoable and self.nursery.cancel_scope.cancel_called
+            late = undoable and self._is_late()
             if run.durable:
                 await self._keep(branch, value, late=late)
         except BaseException as error:
@@ -194,6 +194,11 @@ class Join:
                 return
             self.successes[name] = value  # here a success becomes a fact
             self._go_on(name, None)
+
+    def _is_late(self) -> bool:
+        """Whether the verdict came first; where all are cut off by what passes, it has not come."""
+        scope = self.nursery.cancel_scope
+        return scope.cancel_called and self.passing is None and (self.settled or trio.current_time() >= scope.deadline)
 
     async def _keep(self, branch: Branch, value: object, *, late: bool) -> None:
         """Write down what a branch has done; one that comes after the verdict has come to nothing, but may be undone."""

@@ -244,7 +244,7 @@ class _Undoing:
             await child.journal.reopen()
             await self.back_through(child)
             if child is not run.child:  # else it ends together with the run
-                run.journal.add_end(child.journal.release_inside())
+                run.journal.add_release(child.journal)
         finally:
             child.parent = None
 

@@ -72,6 +72,7 @@ class RunJournal(Unwritten):
         "_along",
         "_committed",
         "_consumed",
+        "_ended",
         "_ending",
         "_fence",
         "_inside",
@@ -117,7 +118,9 @@ class RunJournal(Unwritten):
         self._rows: list[LogRow] = []
         self._consumed: list[int] = []
         self._along: list[Commit] = []
-        """The ends of children, which are written together with this run's next transition."""
+        """What happens to other runs together with this one's next commit."""
+        self._ended: list[RunJournal] = []
+        """The children whose end is written together with this run's next transition."""
         self._ending: Commit | None = None
         """Of a child: its end, as the run that started it writes it down."""
         self._new: list[Entry] = []
@@ -335,7 +338,7 @@ class RunJournal(Unwritten):
         run, now = self.run, _clock.timestamp()
         if run.child is not None:
             await run.child.journal.end(status, error)
-            self.add_end(run.child.journal.end_inside())
+            self.add_end(run.child.journal)
         position = replace(self._stopped(status, error), ended_at=now, due_at=None)
         log = self._new_rows(now)
         if not self._inside:
@@ -350,25 +353,32 @@ class RunJournal(Unwritten):
 
     @override
     def release_inside(self) -> Sequence[Commit]:
-        if self.broken is not None or self._ending is not None or self._fence is None:
+        if self.broken is not None or self._fence is None:
             return ()
         self._forget_attempt()
-        return (self._made(self.position, release=True),)
+        return (self._made(self.position, alone=True, release=True),)
 
     def _forget_attempt(self) -> None:
-        """Let go of what the attempt in flight has done; and have a child that is in flight released, too."""
+        """Let go of what the attempt in flight has done; and have a child released, too, that is or was at work for it."""
         self.run.packed = self._committed
         self.run.outbox = None
-        if self.run.child is not None:
-            self._along += self.run.child.journal.release_inside()
+        self._consumed = []
+        self._ending = None
+        children = [child.run for child in self._ended]
+        self._ended = []
+        if self.run.child is not None and self.run.child not in children:
+            children.append(self.run.child)
+        for child in children:
+            self.add_release(child.journal)
 
     @override
-    def end_inside(self) -> Sequence[Commit]:
-        return () if self._ending is None else (self._ending,)
+    def add_end(self, child: Unwritten) -> None:
+        if isinstance(child, RunJournal) and child._ending is not None:  # noqa: SLF001  (of our own class)
+            self._ended.append(child)
 
     @override
-    def add_end(self, commits: Sequence[Commit]) -> None:
-        self._along += commits
+    def add_release(self, child: Unwritten) -> None:
+        self._along += child.release_inside()
 
     def _leave_to_parent(self, position: Position, **parts: Any) -> None:
         """Have the run that has started this one write down its end."""
@@ -479,10 +489,10 @@ class RunJournal(Unwritten):
             parts["statements"] = tuple(outbox.statements)
             parts["sends"] = tuple(outbox.sends)
             parts["starts"] = (*parts.get("starts", ()), *outbox.starts)
-        along = self._along
+        along = [*self._along, *(child._ending for child in self._ended if child._ending is not None)]  # noqa: SLF001
         root = None if alone else self._root_with_news()
         if root is not None:
-            along = [*along, root._made(root.position)]  # noqa: SLF001  (of our own class)
+            along.append(root._made(root.position))  # noqa: SLF001  (of our own class)
         assert self._fence is not None  # noqa: S101  (whoever writes has begun or claimed the run)
         return Commit(
             run_id=self.run.key,
@@ -539,6 +549,9 @@ class RunJournal(Unwritten):
         self.position = position
         self._committed = self.run.packed
         self._along = []
+        for child in self._ended:
+            child._fence = None  # noqa: SLF001  (it is written down as given back)
+        self._ended = []
         self._consumed = []
         self.run.outbox = None
 

@@ -76,12 +76,11 @@ class Unwritten:
         """What the run that has started this one is to write down when it releases both."""
         return ()
 
-    def end_inside(self) -> Sequence[Any]:
-        """What the run that has started this one is to write down of its end, together with its own transition."""
-        return ()
-
-    def add_end(self, commits: Sequence[Any]) -> None:
+    def add_end(self, child: Unwritten) -> None:
         """Have the end of a child written down with the next transition."""
+
+    def add_release(self, child: Unwritten) -> None:
+        """Have a child given back with the next commit."""
 
 
 UNWRITTEN = Unwritten()

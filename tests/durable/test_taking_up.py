@@ -1,0 +1,523 @@
+"""Who may take a run up, with which code, and what for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import partial
+from typing import Any, Literal, Self
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from cano_trio import (
+    BranchResults,
+    JournalUnavailable,
+    LeaseLost,
+    More,
+    NotOwner,
+    Retry,
+    RollbackFailed,
+    RunBlocked,
+    RunCancelled,
+    RunContext,
+    RunFailed,
+    RunStatus,
+    Split,
+    TaskConfig,
+    VersionMismatch,
+    Waiting,
+    Workflow,
+)
+from cano_trio._journal.rows import Commit
+from cano_trio.journals import MemoryJournal
+from tests.conftest import Recorder
+
+
+class Step(Enum):
+    A = auto()
+    B = auto()
+    C = auto()
+    DONE = auto()
+
+
+@dataclass
+class Notes:
+    lines: list[str] = field(default_factory=list)
+
+
+class Delegate:
+    """A journal that does as another."""
+
+    def __init__(self, inner: MemoryJournal) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._inner.__aexit__()
+
+
+def new(**options: Any) -> Workflow[Step, Any]:
+    options = {"name": "w", "data": Notes, "defaults": TaskConfig(retry=Retry.none())} | options
+    return Workflow(Step, initial=Step.A, exits=[Step.DONE], **options)
+
+
+def leads(work: Any, state: Step, following: Step, act: Callable[[RunContext], Any] = lambda _: None) -> None:
+    async def task(notes: Notes, ctx: RunContext) -> Any:
+        notes.lines.append(ctx.state.name)
+        result = act(ctx)
+        if result is not None:
+            await result
+        return following
+
+    task.__annotations__["return"] = Literal[following]
+    work.register(state, task)
+
+
+def books(work: Any, state: Step, following: Step, undo: Callable[[str], object]) -> None:
+    async def book(ctx: RunContext) -> Any:
+        return following, ctx.idempotency_key
+
+    book.__annotations__["return"] = tuple[Literal[following], str]  # type: ignore[valid-type]
+    task = work.compensatable(state)(book)
+
+    @task.compensate
+    async def compensate(receipt: str) -> None:
+        undo(receipt)
+
+
+def fails(_: RunContext) -> None:
+    raise OSError("down")
+
+
+def sleeps(_: RunContext) -> Any:
+    return trio.sleep_forever()
+
+
+async def released(work: Workflow[Step, Any], journal: Any, seconds: float = 1, data: Any = None) -> None:
+    """Begin a run, and stop it from outside."""
+    with trio.move_on_after(seconds):
+        await work.run(Notes() if data is None else data, run_id="r", journal=journal)
+
+
+async def status(journal: MemoryJournal) -> RunStatus:
+    return (await journal.load("r")).record.position.status
+
+
+# -- who
+
+
+async def test_a_run_that_is_held_is_left_alone(autojump_clock: MockClock) -> None:
+    """Who resumes a run that another living process goes on with gets NotOwner, and writes nothing."""
+    undone: list[str] = []
+    work = new()
+    books(work, Step.A, Step.B, undone.append)
+    leads(work, Step.B, Step.DONE, lambda _: trio.sleep(10))
+    async with MemoryJournal() as journal, MemoryJournal(beside=journal) as other, trio.open_nursery() as nursery:
+        nursery.start_soon(partial(work.run, Notes(), run_id="r", journal=journal))
+        await trio.sleep(1)
+        before = (await journal.load("r"), await journal.history("r"))
+        with pytest.raises(NotOwner, match="'r' is held by another process"):
+            await work.resume("r", journal=other)
+        assert (await journal.load("r"), await journal.history("r")) == before
+    assert undone == []
+
+
+async def test_who_has_lost_a_run_stops_in_place(autojump_clock: MockClock) -> None:
+    """The run was claimed under its process: its next write is refused, and it undoes nothing and writes nothing."""
+    undone: list[str] = []
+    work = new()
+    books(work, Step.A, Step.B, undone.append)
+    leads(work, Step.B, Step.C, lambda _: trio.sleep(10))
+    leads(work, Step.C, Step.DONE)
+    async with MemoryJournal() as journal:
+        with pytest.RaisesGroup(LeaseLost):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(partial(work.run, Notes(), run_id="r", journal=journal))
+                await trio.sleep(1)
+                claimed = await journal.claim("r")  # as a process would that takes this one for dead
+        assert await journal.load("r") == claimed
+        assert undone == []
+        assert (await work.resume("r", journal=journal)).data == Notes(["B", "C"])
+
+
+class Away(Delegate):
+    """Can't write from its n-th commit on, for some seconds."""
+
+    def __init__(self, inner: MemoryJournal, at: int, seconds: float) -> None:
+        super().__init__(inner)
+        self.at = at
+        self.seconds = seconds
+        self.until = 0.0
+
+    async def commit(self, commit: Commit, /) -> int:
+        self.at -= 1
+        if self.at == 0:
+            self.until = trio.current_time() + self.seconds
+        if trio.current_time() < self.until:
+            raise JournalUnavailable("here", "disk full")
+        return await self._inner.commit(commit)
+
+
+async def test_a_journal_that_is_away_for_a_while_is_waited_for(
+    autojump_clock: MockClock, recorder: Recorder
+) -> None:
+    """Up to 30 s: the run waits with the reason "store", and goes on; no task runs again for it."""
+    calls: list[str] = []
+    work = new()
+    leads(work, Step.A, Step.B, lambda ctx: calls.append(ctx.idempotency_key))
+    leads(work, Step.B, Step.DONE, lambda ctx: calls.append(ctx.idempotency_key))
+    async with MemoryJournal() as journal:
+        away: Any = Away(journal, at=1, seconds=20)
+        assert (await work.run(Notes(), run_id="r", journal=away, observers=[recorder])).data == Notes(["A", "B"])
+    assert calls == ["r/0", "r/1"]
+    assert {event.reason for event in recorder.of(Waiting)} == {"store"}
+    assert 20 <= trio.current_time() < 23
+
+
+async def test_a_journal_that_is_away_for_too_long_stops_the_run_in_place(autojump_clock: MockClock) -> None:
+    """After 30 s the run stops where it is: nothing is undone, no on_error leads on, and resume goes on."""
+    undone: list[str] = []
+    work = new()
+    books(work, Step.A, Step.B, undone.append)
+
+    @work.task(Step.B, on_error={Exception: Step.DONE})
+    async def b(notes: Notes) -> Literal[Step.C]:
+        notes.lines.append("B")
+        return Step.C
+
+    leads(work, Step.C, Step.DONE)
+    async with MemoryJournal() as journal:
+        away: Any = Away(journal, at=2, seconds=100)
+        with pytest.raises(JournalUnavailable):
+            await work.run(Notes(), run_id="r", journal=away)
+        assert 30 <= trio.current_time() <= 33
+        assert (await journal.load("r")).record.position.state == "B"
+        assert undone == []
+        assert (await work.resume("r", journal=journal)).data == Notes(["B", "C"])
+
+
+# -- with which code
+
+
+@dataclass
+class Newer:
+    entries: list[str] = field(default_factory=list)
+
+
+def migrate(version: int, kind: str, raw: Any) -> Any:
+    assert version == 1
+    return {"entries": raw["lines"]} if kind == "data" else {"at": raw}
+
+
+@dataclass
+class At:
+    at: int
+
+
+async def test_an_older_run_is_brought_up_to_date(autojump_clock: MockClock) -> None:
+    """What version 1 wrote, data and cursor, `migrate` makes today's of; then they are written down anew."""
+    old = new()
+
+    @old.stepped(Step.A)
+    async def step(cursor: int | None, notes: Notes) -> More[int] | Literal[Step.DONE]:
+        if cursor == 2:
+            await trio.sleep_forever()
+        notes.lines.append("old")
+        return More((cursor or 0) + 1)
+
+    today = new(version=2, data=Newer, migrate=migrate)
+
+    @today.stepped(Step.A)
+    async def go_on(cursor: At | None, notes: Newer) -> More[At] | Literal[Step.DONE]:
+        assert cursor is not None
+        notes.entries.append(f"new {cursor.at}")
+        return Step.DONE
+
+    async with MemoryJournal() as journal:
+        await released(old, journal)
+        assert (await today.resume("r", journal=journal)).data == Newer(["old", "old", "new 2"])
+        assert (await journal.load("r")).record.version == 2
+
+
+async def test_results_of_branches_are_brought_up_to_date(autojump_clock: MockClock) -> None:
+    """So are the outcomes of a split whose other branches go on."""
+
+    async def quick() -> int:
+        return 1
+
+    async def slow() -> int:
+        await trio.sleep(5)
+        return 2
+
+    async def renewed() -> At:
+        return At(3)
+
+    old = new()
+    old.register_split(Step.A, Split.all({"a": quick, "b": slow}, Step.B))
+    leads(old, Step.B, Step.DONE)
+    today = new(version=2, data=Newer, migrate=migrate)
+    today.register_split(Step.A, Split.all({"a": renewed, "b": renewed}, Step.B))
+    joined: list[Any] = []
+
+    async def join(results: BranchResults[At]) -> Literal[Step.DONE]:
+        joined.append(dict(results.successes))
+        return Step.DONE
+
+    today.register(Step.B, join)
+    async with MemoryJournal() as journal:
+        await released(old, journal)
+        await today.resume("r", journal=journal)
+    assert joined == [{"a": At(1), "b": At(3)}]
+
+
+async def test_receipts_are_brought_up_to_date(autojump_clock: MockClock) -> None:
+    """So are receipts, when what they are of is undone."""
+    undone: list[Any] = []
+    old = new()
+    books(old, Step.A, Step.B, undone.append)
+    leads(old, Step.B, Step.DONE, sleeps)
+    today = new(version=2, data=Newer, migrate=lambda _, kind, raw: migrate(1, kind, raw))
+
+    @today.compensatable(Step.A)
+    async def book() -> tuple[Literal[Step.B], dict[str, str]]:
+        raise AssertionError
+
+    @book.compensate
+    async def undo(receipt: dict[str, str]) -> None:
+        undone.append(receipt)
+
+    @today.task(Step.B)
+    async def b() -> Literal[Step.DONE]:
+        raise OSError("down")
+
+    async with MemoryJournal() as journal:
+        await released(old, journal)
+        with pytest.raises(OSError, match="down"):
+            await today.resume("r", journal=journal)
+        assert await status(journal) is RunStatus.ROLLED_BACK
+    assert undone == [{"at": "r/0"}]
+
+
+async def test_another_version_blocks(autojump_clock: MockClock) -> None:
+    """A version that is not accepted blocks the run, which is still there and goes on with its own code."""
+    old, today = new(), new(version=2)
+    for work in (old, today):
+        leads(work, Step.A, Step.B)
+    leads(old, Step.B, Step.DONE, lambda _: trio.sleep(5))
+    leads(today, Step.B, Step.DONE)
+    async with MemoryJournal() as journal:
+        await released(old, journal)
+        with pytest.raises(VersionMismatch, match=r"accepts=\[1\]"):
+            await today.resume("r", journal=journal)
+        assert await status(journal) is RunStatus.BLOCKED
+        assert (await old.resume("r", journal=journal)).data == Notes(["A", "B"])
+
+
+async def test_a_renamed_state_goes_by_its_alias(autojump_clock: MockClock) -> None:
+    """A run in a state that is gone goes on in the one that its alias names; without one it is blocked."""
+    old = new()
+    leads(old, Step.A, Step.B)
+    leads(old, Step.B, Step.DONE, sleeps)
+
+    class Today(Enum):
+        A = auto()
+        BETTER = auto()
+        DONE = auto()
+
+    def renamed(**options: Any) -> Workflow[Today, Notes]:
+        work = Workflow(Today, initial=Today.A, exits=[Today.DONE], name="w", data=Notes, **options)
+        leads(work, Today.A, Today.BETTER)  # type: ignore[arg-type]
+        leads(work, Today.BETTER, Today.DONE)  # type: ignore[arg-type]
+        return work
+
+    async with MemoryJournal() as journal:
+        await released(old, journal)
+        with pytest.raises(RunBlocked, match=r"no state B with a task.*aliases=") as caught:
+            await renamed().resume("r", journal=journal)
+        assert caught.value.reason == "state"
+        result = await renamed(aliases={"B": Today.BETTER}).resume("r", journal=journal)
+        assert (result.data, result.path) == (Notes(["A", "BETTER"]), (Today.A, Today.BETTER, Today.DONE))
+
+
+async def test_data_that_can_not_be_read_block(autojump_clock: MockClock) -> None:
+    """Data of another type block the run with the reason "data", and nothing of it is lost."""
+
+    @dataclass
+    class Other:
+        lines: int
+
+    old, today = new(), new(data=Other)
+    leads(old, Step.A, Step.B)
+    leads(old, Step.B, Step.DONE, lambda _: trio.sleep(5))
+
+    for state, following in ((Step.A, Step.B), (Step.B, Step.DONE)):
+
+        async def task() -> Any: ...
+
+        task.__annotations__["return"] = Literal[following]
+        today.register(state, task)
+    async with MemoryJournal() as journal:
+        await released(old, journal)
+        before = await journal.load("r")
+        with pytest.raises(RunBlocked) as caught:
+            await today.resume("r", journal=journal)
+        assert caught.value.reason == "data"
+        after = await journal.load("r")
+        assert (after.data, after.record.position.state) == (before.data, "B")
+        assert await status(journal) is RunStatus.BLOCKED
+        assert (await old.resume("r", journal=journal)).data == Notes(["A", "B"])
+
+
+# -- what for
+
+
+async def test_a_failed_run_is_retried(autojump_clock: MockClock) -> None:
+    """`resume` of a failed run tells that it has failed; `retry` goes on in the state it failed in, under the same key."""
+    keys: list[str] = []
+
+    def once(ctx: RunContext) -> None:
+        keys.append(ctx.idempotency_key)
+        if len(keys) == 1:
+            raise OSError("down")
+
+    work = new()
+    leads(work, Step.A, Step.B)
+    leads(work, Step.B, Step.DONE, once)
+    async with MemoryJournal() as journal:
+        with pytest.raises(OSError, match="down"):
+            await work.run(Notes(), run_id="r", journal=journal)
+        with pytest.raises(RunFailed, match=r"OSError: down.*workflow\.retry"):
+            await work.resume("r", journal=journal)
+        assert (await work.retry("r", journal=journal)).data == Notes(["A", "B"])
+        assert await status(journal) is RunStatus.COMPLETED
+        assert (await work.resume("r", journal=journal)).data == Notes(["A", "B"])
+    assert keys == ["r/1", "r/1"]
+
+
+async def test_what_could_not_be_undone_is_tried_again() -> None:
+    """`retry_rollback` undoes what is left, and only that."""
+    undone: list[str] = []
+    broken = True
+
+    def undo(receipt: str) -> None:
+        if broken and receipt == "r/0":
+            raise TypeError("not now")
+        undone.append(receipt)
+
+    work = new()
+    books(work, Step.A, Step.B, undo)
+    books(work, Step.B, Step.C, undo)
+    leads(work, Step.C, Step.DONE, fails)
+    async with MemoryJournal() as journal:
+        with pytest.raises(RollbackFailed):
+            await work.run(Notes(), run_id="r", journal=journal)
+        assert (undone, await status(journal)) == (["r/1"], RunStatus.ROLLBACK_FAILED)
+        with pytest.raises(RollbackFailed):
+            await work.retry_rollback("r", journal=journal)
+        assert await status(journal) is RunStatus.ROLLBACK_FAILED
+        broken = False
+        rollback = await work.retry_rollback("r", journal=journal)
+        assert ([state for state, _ in rollback.undone], undone) == ([Step.A], ["r/1", "r/0"])
+        assert await status(journal) is RunStatus.ROLLED_BACK
+        with pytest.raises(RunFailed, match="rolled_back"):
+            await work.retry_rollback("r", journal=journal)
+
+
+async def test_what_is_held_waits_for_the_operator() -> None:
+    """on_failure="hold" undoes nothing: the run may be retried, or rolled back by `retry_rollback`."""
+    for how in ("retry", "roll back"):
+        undone: list[str] = []
+        broken = [True]
+
+        def act(_: RunContext, broken: list[bool] = broken) -> None:
+            if broken[0]:
+                raise OSError("down")
+
+        work = new(on_failure="hold")
+        books(work, Step.A, Step.B, undone.append)
+        leads(work, Step.B, Step.DONE, act)
+        async with MemoryJournal() as journal:
+            with pytest.raises(OSError, match="down"):
+                await work.run(Notes(), run_id="r", journal=journal)
+            assert (undone, await status(journal)) == ([], RunStatus.FAILED)
+            if how == "retry":
+                broken[0] = False
+                assert (await work.retry("r", journal=journal)).data == Notes(["B"])
+                assert undone == []
+            else:
+                await work.retry_rollback("r", journal=journal)
+                assert (undone, await status(journal)) == (["r/0"], RunStatus.ROLLED_BACK)
+
+
+async def test_a_run_that_nobody_carries_out_is_cancelled(autojump_clock: MockClock) -> None:
+    """`cancel` undoes what a parked run has done; from then on `resume` says that it was cancelled."""
+    undone: list[str] = []
+    work = new()
+    books(work, Step.A, Step.B, undone.append)
+    leads(work, Step.B, Step.DONE, sleeps)
+    async with MemoryJournal() as journal:
+        await released(work, journal)
+        rollback = await work.cancel("r", journal=journal, reason="nobody needs it")
+        assert ([state for state, _ in rollback.undone], undone) == ([Step.A], ["r/0"])
+        assert await status(journal) is RunStatus.CANCELLED
+        with pytest.raises(RunCancelled, match="nobody needs it"):
+            await work.resume("r", journal=journal)
+
+
+async def test_a_run_that_has_done_nothing_is_cancelled(autojump_clock: MockClock) -> None:
+    """`cancel` of a parked run with nothing to undo ends it all the same, and gives an empty rollback."""
+    work = new()
+    leads(work, Step.A, Step.B)
+    leads(work, Step.B, Step.DONE, sleeps)
+    async with MemoryJournal() as journal:
+        await released(work, journal)
+        assert (await work.cancel("r", journal=journal)).undone == ()
+        assert await status(journal) is RunStatus.CANCELLED
+
+
+async def test_work_that_may_have_begun_before_knows(autojump_clock: MockClock) -> None:
+    """`RunContext.rerun` is true of the state that a run was stopped in, and of none after it."""
+    seen: list[tuple[str, bool]] = []
+
+    def act(ctx: RunContext) -> Any:
+        seen.append((ctx.state.name, ctx.rerun))
+        return trio.sleep(5) if ctx.state is Step.B and not ctx.rerun else None
+
+    work = new()
+    leads(work, Step.A, Step.B, act)
+    leads(work, Step.B, Step.C, act)
+    leads(work, Step.C, Step.DONE, act)
+    async with MemoryJournal() as journal:
+        await released(work, journal)
+        await work.resume("r", journal=journal)
+    assert seen == [("A", False), ("B", False), ("B", True), ("C", False)]
+
+
+async def test_a_timer_keeps_its_instant(autojump_clock: MockClock) -> None:
+    """A run that is stopped while it waits goes on at the instant it was to go on at, or at once if that has passed."""
+    for pause, end in ((10, 60), (100, 101)):
+        begun = trio.current_time()
+        work = new()
+
+        @work.timer(Step.A)
+        async def wait() -> float:
+            return 60
+
+        @wait.after_wait
+        async def after(notes: Notes) -> Literal[Step.DONE]:
+            return Step.DONE
+
+        async with MemoryJournal() as journal:
+            await released(work, journal)
+            await trio.sleep(pause)
+            await work.resume("r", journal=journal)
+        assert trio.current_time() - begun == end
