@@ -12,7 +12,7 @@ from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from .._define.branch_results import BranchResults
 from .._define.join_rule import JoinRule
-from .._errors import DataError, JournalError, SplitFailed
+from .._errors import JournalError, SplitFailed
 from .._journal.codec import Codec
 from .._observe.events import BranchEnded, BranchStarted
 from .attempt import attempt
@@ -204,12 +204,12 @@ class Join:
         """Write down what a branch has done; one that comes after the verdict has come to nothing, but may be undone."""
         run = self.run
         entry = entry_of(run, branch.part) if branch.undoable else None
+        outcomes: tuple[tuple[str, bytes], ...] = ()
         try:
-            outcomes = () if late else ((branch.part, encode(Came(value=Raw(branch.codec.pack(value))))),)
-        except DataError:
-            await run.journal.keep_outcomes((), entry)
-            raise
-        await run.journal.keep_outcomes(outcomes, entry)
+            if not late:
+                outcomes = ((branch.part, encode(Came(value=Raw(branch.codec.pack(value))))),)
+        finally:  # what can't be written down was done all the same
+            await run.journal.keep_outcomes(outcomes, entry)
 
     async def _kept_failure(self, branch: Branch, error: BaseException) -> BaseException:
         """Write down what a branch failed with; gives what it leaves with."""

@@ -76,8 +76,9 @@ async def revive(
     try:
         return await revival.run(resources, observers, reason, parent)
     except RunBlocked as error:
-        await revival.block(error)
-        raise
+        obstacle = error
+    await revival.block(obstacle)
+    raise obstacle
 
 
 @final

@@ -307,13 +307,13 @@ class RunJournal(Unwritten):
             return await self.journal.post(letter)
         except (JournalUnavailable, *_REFUSALS):
             raise
-        except JournalError:
-            # It may have been written all the same: then it is there, and nobody has been given it.
-            messages = (await self.journal.load(letter.run_id)).messages
-            for message in messages:
-                if message.letter == letter and not mailbox.holds(message.number):
-                    return message.number
-            raise
+        except JournalError as error:
+            failure = error
+        # It may have been written all the same: then it is there, and nobody has been given it.
+        for message in (await self.journal.load(letter.run_id)).messages:
+            if message.letter == letter and not mailbox.holds(message.number):
+                return message.number
+        raise failure
 
     # -- leaving
 
@@ -561,9 +561,12 @@ class RunJournal(Unwritten):
         except (JournalUnavailable, LeaseLost, *_REFUSALS):
             raise
         except JournalError as error:
-            # Nobody has told whether it was written: the run's row does.
-            if not await self._is_written(commit, error):
-                raise
+            failure = error
+        else:
+            return
+        # Nobody has told whether it was written: the run's row does.
+        if not await self._is_written(commit, failure):
+            raise failure
 
     async def _is_written(self, commit: Commit, error: JournalError) -> bool:
         try:

@@ -14,6 +14,7 @@ import click
 from .. import __version__
 from .._define.graph import FORMS
 from .._engine.lifecycle import Resources
+from .._engine.program import Program
 from .._errors import DefinitionError, Problem
 from .._runtime.workflow import Workflow
 from .answers import find, find_valid, refuse_broken, say, watched
@@ -41,8 +42,8 @@ def cano_trio() -> None:
     """
 
 
-for command in (list_runs, show, resume, retry, cancel, rm, doctor):
-    cano_trio.add_command(command)
+for _command in (list_runs, show, resume, retry, cancel, rm, doctor):
+    cano_trio.add_command(_command)
 
 
 @cano_trio.command()

@@ -69,7 +69,7 @@ def show(run_id: str, file: Path, *, full: bool, as_json: bool) -> None:
         return Shown(
             run=await stored(journal, run_id),
             history=await journal.history(run_id),
-            children=[child for child in await all_runs(journal, parent=run_id)],
+            children=await all_runs(journal, parent=run_id),
             living=living_owners(file),
             now=_clock.timestamp(),
         )

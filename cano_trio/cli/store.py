@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -116,12 +116,11 @@ async def stored(journal: Journal, run_id: str) -> StoredRun:
     Raises:
         Refused: there is none.
     """
-    try:
+    with suppress(RunNotFound):
         return await journal.load(run_id)
-    except RunNotFound:
-        known = [record.run_id for record in await latest(journal, None, None, PAGE, inner=False)]
-        hint = did_you_mean(run_id, known) or ". See `cano-trio list`."
-        raise Refused(f"the journal has no run {run_id!r}{hint}") from None
+    known = [record.run_id for record in await latest(journal, None, None, PAGE, inner=False)]
+    hint = did_you_mean(run_id, known) or ". See `cano-trio list`."
+    raise Refused(f"the journal has no run {run_id!r}{hint}")
 
 
 async def stored_of(journal: Journal, run_id: str, workflow: Workflow[Any, Any]) -> StoredRun:

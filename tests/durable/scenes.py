@@ -93,7 +93,7 @@ def books(work: Any, state: Enum, following: Enum, *, stays: bool = False, secon
     book.__annotations__["return"] = tuple[Literal[following], str]  # type: ignore[valid-type]
     task = work.compensatable(state)(book)
 
-    @task.compensate
+    @task.compensate  # type: ignore[untyped-decorator]
     async def undo(receipt: str, notes: Notes, ctx: RunContext) -> None:
         act(ctx, "undo")
         assert receipt == ctx.forward_key
@@ -101,7 +101,7 @@ def books(work: Any, state: Enum, following: Enum, *, stays: bool = False, secon
             raise TypeError(f"{state.name} stays")
         notes.lines.append(f"undo {receipt}")
 
-    @task.compensate_in_doubt
+    @task.compensate_in_doubt  # type: ignore[untyped-decorator]
     async def in_doubt(notes: Notes, ctx: RunContext) -> None:
         act(ctx, "undo")
         notes.lines.append(f"in doubt {ctx.forward_key}")
@@ -513,7 +513,7 @@ def child_of_its_own_data() -> None:
         defaults=TaskConfig(retry=Retry.none()),
     )  # fmt: skip
 
-    @within.task(Inner.A)
+    @within.task(Inner.A)  # type: ignore[untyped-decorator]
     async def add(it: Sum, ctx: RunContext) -> Literal[Inner.GOOD]:
         act(ctx)
         it.total = sum(it.of)
@@ -582,7 +582,7 @@ def patience() -> None:
 
     receiving: Any = work.receive(Step.A, timeout=60)(take)
 
-    @receiving.on_timeout
+    @receiving.on_timeout  # type: ignore[untyped-decorator]
     async def late(notes: Notes, ctx: RunContext) -> Literal[Step.B]:
         act(ctx)
         notes.lines.append("nobody came")

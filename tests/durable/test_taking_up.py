@@ -167,9 +167,7 @@ class Away(Delegate):
         return await self._inner.commit(commit)
 
 
-async def test_a_journal_that_is_away_for_a_while_is_waited_for(
-    autojump_clock: MockClock, recorder: Recorder
-) -> None:
+async def test_a_journal_that_is_away_for_a_while_is_waited_for(autojump_clock: MockClock, recorder: Recorder) -> None:
     """Up to 30 s: the run waits with the reason "store", and goes on; no task runs again for it."""
     calls: list[str] = []
     work = new()
