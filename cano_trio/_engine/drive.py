@@ -19,6 +19,7 @@ FAIR_SECONDS = 0.001
 async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is a tenth of a transition more)
     """Advance a run until it stands in an exit state, which is looked for before any cancel: finished work stays."""
     path, clock, limit, run_id, name = run.path, run.clock, run.limit, run.run_id, run.workflow
+    durable = run.durable
     transitions = run.seq
     now = pass_at = clock()
     while True:
@@ -44,7 +45,7 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
             following = step.edges.get(id(result)) or step.after(result)
             if step.writes:
                 run.keep_draft()
-            if run.durable:
+            if durable:
                 await run.journal.finish(step, following)
                 pass_at = clock() + FAIR_SECONDS  # others have run meanwhile
         except Exception as failure:

@@ -393,7 +393,7 @@ class RunJournal(Unwritten):
         now = _clock.timestamp()
         ends = step.advance is None
         return Position(
-            state=step.state.name,
+            state=step.name,
             status=RunStatus.COMPLETED if ends else step.status,
             seq=seq,
             entered_at=now,
@@ -413,13 +413,13 @@ class RunJournal(Unwritten):
         self, step: Step, following: Step, failure: Exception | None, finished_at: float
     ) -> tuple[LogRow, ...]:
         run = self.run
-        rows = self._new_rows(finished_at)
+        rows = self._new_rows(finished_at) if run.done else ()
         # What the state itself has done stands in its own row.
         own = next((row for row in rows if not row.part and row.receipt is not None), None)
         row = LogRow(
             seq=run.seq,
-            state=step.state.name,
-            next=following.state.name,
+            state=step.name,
+            next=following.name,
             attempts=run.attempts,
             entered_at=self.position.entered_at,
             finished_at=finished_at,
@@ -590,9 +590,17 @@ class RunJournal(Unwritten):
         run = self.run
         patience = run.clock() + STORE_PATIENCE
         turn = 0
+        cancelled = False
         while True:
             try:
-                return await _uncancelled(write, what)
+                # A scope around every write would cost as much as all else that is done here for it.
+                if not cancelled:
+                    return await write(what)
+                with trio.CancelScope(shield=True):
+                    return await write(what)
+            except trio.Cancelled:
+                cancelled = True  # before it had begun, as a journal promises: nothing was written
+                continue
             except JournalUnavailable as error:
                 if run.clock() >= patience:
                     raise self._break(error) from None
@@ -614,15 +622,3 @@ class RunJournal(Unwritten):
                 run.journal.broken = run.journal.broken or error
             run = run.parent
         return error
-
-
-async def _uncancelled(write: Callable[[V], Awaitable[T]], what: V) -> T:
-    """Write whether or not there is a cancel, which the caller meets at its next checkpoint."""
-    try:
-        return await write(what)
-    except trio.Cancelled:
-        pass  # before it had begun, as a journal promises: nothing was written
-    # Only now: a scope around each write would cost as much as all else that is done here for it.
-    with trio.CancelScope(shield=True):
-        return await write(what)
-    raise AssertionError("unreachable: nobody cancels this scope")

@@ -35,6 +35,7 @@ class Step:
         "edges",
         "index",
         "label",
+        "name",
         "patience",
         "plan",
         "reads",
@@ -49,6 +50,8 @@ class Step:
 
     def __init__(self, state: Enum, index: int) -> None:
         self.state: Enum = state
+        self.name: str = state.name
+        """Of the state: an Enum looks it up anew each time, by Python code."""
         self.index: int = index
         self.plan: Plan[Any] | None = None
         self.label: str = state.name
