@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from .._observe.status import RunStatus
 
 
-class StoredError(Struct, frozen=True, kw_only=True):
+class StoredError(Struct, frozen=True, gc=False, kw_only=True):
     """A failure as it is written down: to be read by people, never to be raised again.
 
     Args:
@@ -30,7 +30,7 @@ class StoredError(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Position(Struct, frozen=True, kw_only=True):
+class Position(Struct, frozen=True, gc=False, kw_only=True):
     """Where a run stands: the entry of its current state. Each commit writes it as a whole.
 
     Args:
@@ -82,7 +82,7 @@ class NewRun(Struct, frozen=True, kw_only=True):
     parent: str | None = None
 
 
-class Fence(Struct, frozen=True):
+class Fence(Struct, frozen=True, gc=False):
     """What a writer believes of a run; its write is refused where that is no longer so.
 
     Args:
@@ -141,7 +141,7 @@ class RunRecord(Struct, frozen=True, kw_only=True):
         return Fence(self.number, self.owner, self.epoch, self.rev)
 
 
-class LogRow(Struct, frozen=True, kw_only=True):
+class LogRow(Struct, frozen=True, gc=False, kw_only=True):
     """A state that is finished, one whose work was undone, or one of whose work nobody knows. It is never written again.
 
     Args:
@@ -175,7 +175,7 @@ class LogRow(Struct, frozen=True, kw_only=True):
     error: StoredError | None = None
 
 
-class Cursor(Struct, frozen=True):
+class Cursor(Struct, frozen=True, gc=False):
     """How far a state has come; each one takes the place of the last of its visit and part.
 
     Args:
@@ -189,7 +189,7 @@ class Cursor(Struct, frozen=True):
     body: bytes
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """What a branch, or a chunk of a batch's items, came to.
 
     Args:
@@ -203,7 +203,7 @@ class Outcome(Struct, frozen=True):
     body: bytes
 
 
-class Letter(Struct, frozen=True, kw_only=True):
+class Letter(Struct, frozen=True, gc=False, kw_only=True):
     """A message on its way to a run.
 
     Args:
@@ -223,7 +223,7 @@ class Letter(Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
-class Message(Struct, frozen=True, kw_only=True):
+class Message(Struct, frozen=True, gc=False, kw_only=True):
     """A message in a run's inbox.
 
     Args:
@@ -247,7 +247,7 @@ class Statement(Struct, frozen=True):
     parameters: tuple[Any, ...] | Mapping[str, Any] = ()
 
 
-class Commit(Struct, frozen=True, kw_only=True):
+class Commit(Struct, frozen=True, gc=False, kw_only=True):
     """All that one transaction changes of a run: it happens as a whole, or not at all.
 
     Args:
@@ -296,6 +296,7 @@ class StoredRun(Struct, frozen=True, kw_only=True):
         cursors: how far its states have come, by visit and part.
         outcomes: what branches and chunks came to, by visit and part.
         messages: what is in its inbox, in the order in which it came.
+        visits: how many finished rows of each whole state its history no longer has.
     """
 
     record: RunRecord
@@ -303,3 +304,4 @@ class StoredRun(Struct, frozen=True, kw_only=True):
     cursors: tuple[Cursor, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     messages: tuple[Message, ...] = ()
+    visits: Mapping[str, int] = field(default_factory=dict)

@@ -22,7 +22,6 @@ from . import statements
 from .lease import Lease
 from .owners import OwnerLocks
 from .schema import open_reader, open_writer
-from .user_sql import UserSql
 from .writer import Writer, refusal
 
 T = TypeVar("T")
@@ -89,8 +88,7 @@ class SqliteJournal:
 
     async def commit(self, commit: Commit, /) -> int:
         """Write down what happened to a run, and return its new ``rev``."""
-        opened = self._open
-        return await opened.writer.do(lambda db: statements.commit(db, opened.sql, commit), commit)
+        return await self._open.writer.commit(commit)
 
     async def load(self, run_id: str, /) -> StoredRun:
         """All that resuming a run needs."""
@@ -107,6 +105,7 @@ class SqliteJournal:
         status: Collection[RunStatus] | None = None,
         labels: Mapping[str, str] = NO_LABELS,
         parent: str | None = None,
+        due: float | None = None,
         after: int = 0,
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
@@ -116,6 +115,7 @@ class SqliteJournal:
             status=None if status is None else frozenset(status),
             labels=labels,
             parent=parent,
+            due=due,
             after=after,
             limit=limit,
         )
@@ -150,7 +150,6 @@ class SqliteJournal:
         self._opened = _Opened(
             lease=lease,
             writer=Writer(db, self._path, lease, close),
-            sql=UserSql(db),
             reader=reader,
             one_reader=trio.CapacityLimiter(1),
         )
@@ -198,6 +197,5 @@ class _Opened:
 
     lease: Lease
     writer: Writer
-    sql: UserSql
     reader: apsw.Connection
     one_reader: trio.CapacityLimiter

@@ -6,25 +6,27 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import apsw
-import attrs
 import outcome
 import trio
+from msgspec import Struct
 from trio.lowlevel import Abort, Task, checkpoint_if_cancelled, current_task, reschedule, wait_task_rescheduled
 
 from ..._clock import monotonic
 from ..._errors import CanoError, JournalError, JournalUnavailable, StatementFailed
+from ..bounds import size_of
 from ..rows import Commit
-from . import statements
+from . import commits, statements
 from .lease import Lease
+from .user_sql import UserSql
 
 T = TypeVar("T")
 
 _log = logging.getLogger("cano_trio")
 
-MOST_ROWS = 500
+MOST_ROWS = 1000
 MOST_BYTES = 4 * 1024 * 1024
 
 REFUSALS = (CanoError, apsw.ConstraintError, apsw.TooBigError, TypeError, ValueError, OverflowError)
@@ -34,28 +36,16 @@ PASSING = (apsw.BusyError, apsw.LockedError, apsw.FullError)
 """What may be gone at the next try."""
 
 
-@attrs.define(eq=False)
-class _Job:
-    """Something to write, and the task that waits for it."""
+class _Job(Struct, eq=False, gc=False):
+    """Something to write, and the task that waits for it; a commit, or whatever else is to be applied.
+
+    The task of a commit that is written needs no result: it knows its own.
+    """
 
     task: Task
-    apply: Callable[[apsw.Connection], object]
-    commit: Commit | None
+    commit: Commit | None = None
+    apply: Callable[[apsw.Connection], object] | None = None
     result: outcome.Outcome[Any] | None = None
-
-    @property
-    def rows(self) -> int:
-        one = self.commit
-        return 1 if one is None else 1 + len(one.log) + len(one.cursors) + len(one.outcomes)
-
-    @property
-    def size(self) -> int:
-        one = self.commit
-        if one is None:
-            return 0
-        parts = [one.data, *(part for row in one.log for part in (row.receipt, row.messages, row.data))]
-        bodies = [*(row.body for row in one.cursors), *(row.body for row in one.outcomes)]
-        return sum(len(part) for part in (*parts, *bodies) if part is not None)
 
 
 class _Undone(Exception):
@@ -77,6 +67,7 @@ class Writer:
 
     def __init__(self, db: apsw.Connection, path: str, lease: Lease, close: Callable[[], None]) -> None:
         self._db = db
+        self._sql = UserSql(db)
         self._path = path
         self._lease = lease
         self._close = close
@@ -87,19 +78,28 @@ class Writer:
         self._broken: BaseException | None = None
         trio.lowlevel.start_thread_soon(self._work, self._deliver, "cano_trio journal")
 
-    async def do(self, apply: Callable[[apsw.Connection], T], commit: Commit | None = None) -> T:
+    async def commit(self, commit: Commit) -> int:
+        """Write a commit, together with whatever else waits; returns its ``rev`` when it is on disk."""
+        await checkpoint_if_cancelled()
+        self._put(_Job(current_task(), commit))
+        await wait_task_rescheduled(_never)
+        return commit.fence.rev + 1
+
+    async def do(self, apply: Callable[[apsw.Connection], T]) -> T:
         """Do something in a transaction, together with whatever else waits; returns when it is on disk.
 
         Args:
             apply: does it; what it wrote before it raised is rolled back.
-            commit: the commit it is about, if it is: several are written with fewer statements.
         """
         await checkpoint_if_cancelled()
+        self._put(_Job(current_task(), None, apply))
+        result: T = await wait_task_rescheduled(_never)
+        return result
+
+    def _put(self, job: _Job) -> None:
         if self._closing:
             raise JournalError(f"journal {self._path} is closed")
-        self._queue.put(_Job(current_task(), apply, commit))
-        # Nobody can withdraw what may be half written: a cancel waits for the answer.
-        return cast("T", await wait_task_rescheduled(lambda _: Abort.FAILED))
+        self._queue.put(job)
 
     async def aclose(self) -> None:
         """Wait until all is written and the runs are given back, and end the thread."""
@@ -137,8 +137,10 @@ class Writer:
             job = self._queue.get(timeout=max(0.0, self._lease.due - monotonic()))
             while job is not None:
                 batch.append(job)
-                rows += job.rows
-                size += job.size
+                rows += 1
+                if (one := job.commit) is not None:
+                    rows += len(one.log) + len(one.cursors) + len(one.outcomes)
+                    size += _size(one)
                 if rows >= MOST_ROWS or size >= MOST_BYTES:
                     return batch
                 job = self._queue.get_nowait()
@@ -190,31 +192,37 @@ class Writer:
             raise
 
     def _apply(self, jobs: Sequence[_Job]) -> None:
-        """Apply jobs: their tasks wait for them at once, so in any order."""
-        together, others = _sorted(jobs)
-        if not self._applied_together(together):
-            others = [*together, *others]
+        """Apply jobs, in any order: their tasks wait for them at the same time."""
+        going_on, turning, others = _sorted(jobs)
+        for together, statement in ((going_on, commits.GO_ON), (turning, commits.TURN)):
+            if not self._applied_together(together, statement):
+                others += together
         for job in others:
             self._apply_alone(job)
 
-    def _applied_together(self, jobs: Sequence[_Job]) -> bool:
+    def _applied_together(self, jobs: Sequence[_Job], statement: tuple[str, str, str]) -> bool:
         """Apply commits of different runs in as few statements as can be, unless one of them is refused."""
         if len(jobs) < 2:
             return False
-        commits = [job.commit for job in jobs if job.commit is not None]
+        together = [job.commit for job in jobs if job.commit is not None]
         try:
             with self._db:  # a savepoint
-                statements.commit_together(self._db, commits)
+                commits.write(self._db, together, statement)
         except REFUSALS:
             return False
-        for job, commit in zip(jobs, commits, strict=True):
-            job.result = outcome.Value(commit.fence.rev + 1)
         return True
 
     def _apply_alone(self, job: _Job) -> None:
         try:
             with self._db:
-                job.result = outcome.Value(job.apply(self._db))
+                if job.commit is not None:
+                    statements.commit(self._db, self._sql, job.commit)
+                elif job.apply is not None:
+                    job.result = outcome.Value(job.apply(self._db))
+        except apsw.ConstraintError as error:
+            wrong = JournalError(f"journal {self._path} contradicts itself: {error}. Something else changed it.")
+            wrong.__cause__ = error
+            job.result = outcome.Error(wrong)
         except REFUSALS as error:
             job.result = outcome.Error(error)
         except apsw.SQLError as error:  # there is no savepoint left to go back to
@@ -255,17 +263,32 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _sorted(jobs: Iterable[_Job]) -> tuple[list[_Job], list[_Job]]:
-    """Those that can be written together, a run at most once, and the others."""
-    together: dict[int, _Job] = {}
-    others = []
+def _sorted(jobs: Iterable[_Job]) -> tuple[list[_Job], list[_Job], list[_Job]]:
+    """Those of runs that go on, of runs that turn, and what can't be written together with its like."""
+    going_on: list[_Job] = []
+    turning: list[_Job] = []
+    others: list[_Job] = []
+    runs: set[int] = set()
     for job in jobs:
         one = job.commit
-        if one is not None and statements.is_plain(one) and one.fence.run not in together:
-            together[one.fence.run] = job
-        else:
+        if one is None or one.fence.run in runs or not statements.is_plain(one):
             others.append(job)
-    return list(together.values()), others
+            continue
+        runs.add(one.fence.run)
+        (going_on if commits.goes_on(one) else turning).append(job)
+    return going_on, turning, others
+
+
+def _size(one: Commit) -> int:
+    """How many bytes of bodies a commit has to write."""
+    size = 0 if one.data is None else len(one.data)
+    for row in one.log:
+        size += size_of(row)
+    for cursor in one.cursors:
+        size += len(cursor.body)
+    for kept in one.outcomes:
+        size += len(kept.body)
+    return size
 
 
 def _statement_failed(error: BaseException | None) -> StatementFailed | None:
@@ -277,7 +300,14 @@ def _statement_failed(error: BaseException | None) -> StatementFailed | None:
 
 def _acknowledge(batch: Iterable[_Job]) -> None:
     for job in batch:
-        reschedule(job.task, job.result or outcome.Error(trio.TrioInternalError("no result")))
+        if job.result is None:
+            reschedule(job.task)
+        else:
+            reschedule(job.task, job.result)
+
+
+def _never(_: object) -> Abort:
+    return Abort.FAILED
 
 
 def _nothing() -> None:
