@@ -12,11 +12,11 @@ from .rows import Commit, LogRow
 ROWS_KEPT: Final = 1000
 BYTES_KEPT: Final = 1024 * 1024
 
-COMMITS_BETWEEN: Final = 1024
+ROWS_BETWEEN: Final = 1024
 MANY_BYTES: Final = 16 * 1024
 
-NOTHING_TO_UNDO: Final = frozenset({RunStatus.COMPLETED, RunStatus.ROLLED_BACK, RunStatus.CANCELLED})
-"""Where a run stands that needs no receipts any more."""
+SETTLED: Final = frozenset({RunStatus.COMPLETED, RunStatus.ROLLED_BACK, RunStatus.CANCELLED})
+"""Where a run stands with which nobody has anything to do any more; a failed one may be retried."""
 
 
 def size_of(row: LogRow) -> int:
@@ -36,12 +36,14 @@ def may_be_too_much(commit: Commit, size: int) -> bool:
         commit: what was just written.
         size: how much its log rows weigh together.
     """
-    return size > MANY_BYTES or (commit.fence.rev + 1) % COMMITS_BETWEEN == 0
+    rows = len(commit.log)
+    every = max(1, ROWS_BETWEEN // rows) if rows else ROWS_BETWEEN
+    return size > MANY_BYTES or (commit.fence.rev + 1) % every == 0
 
 
 def is_too_much(rows: int, size: int) -> bool:
     """Whether a history is to be cut; that is worth its while only if it is far too long."""
-    return rows > ROWS_KEPT + COMMITS_BETWEEN // 2 or size > 2 * BYTES_KEPT
+    return rows > ROWS_KEPT + ROWS_BETWEEN // 2 or size > 2 * BYTES_KEPT
 
 
 @final
@@ -74,7 +76,7 @@ class Cut:
             self.rows += 1
             self.size += size
             return True
-        if receipt and self.status not in NOTHING_TO_UNDO and (seq, part) not in self._undone:
+        if receipt and self.status not in SETTLED and (seq, part) not in self._undone:
             return True
         if kind == "finished" and not part:
             self.visits[state] = self.visits.get(state, 0) + 1

@@ -134,6 +134,7 @@ async def test_a_held_file_is_waited_for_and_told(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     async with SqliteJournal(path, patience=0.05) as journal:
         blocker = apsw.Connection(str(path))
+        blocker.set_busy_timeout(10_000)
         blocker.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalUnavailable, match="locked"):
             await journal.create(new("a"))

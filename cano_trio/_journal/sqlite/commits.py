@@ -14,7 +14,7 @@ import apsw
 from ..._errors import LeaseLost
 from ..bounds import Cut, is_too_much, may_be_too_much, size_of
 from ..rows import Commit
-from .packed import KEPT, LOG, pack_kept, pack_log, pack_position, reading
+from .packed import KEPT, LOG, indexed, pack_kept, pack_log, pack_position, reading
 
 INSERT_LOG: Final = (
     f"WITH new({LOG}, id, run, prior) AS (VALUES ",
@@ -46,10 +46,10 @@ GO_ON: Final = (
 """A run that goes on stays where it is in the indexes; to touch them would take as long again."""
 
 TURN: Final = (
-    f"WITH new({NEW}, due_at, ended_at, unfinished, release) AS (VALUES ",
+    f"WITH new({NEW}, due_at, settled_at, unfinished, release) AS (VALUES ",
     "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     (
-        f") {SET}, due_at=new.due_at, ended_at=new.ended_at, unfinished=new.unfinished,"
+        f") {SET}, due_at=new.due_at, settled_at=new.settled_at, unfinished=new.unfinished,"
         f" owner=iif(new.release,NULL,cano_run.owner){FENCED}"
     ),
 )
@@ -146,7 +146,7 @@ def _parameters(
             *(number, fence.owner, fence.epoch, fence.rev),
         )
         if turn:
-            update += (position.due_at, position.ended_at, None if position.status.ended else 1, one.release)
+            update += (*indexed(position), one.release)
         updates.append(update)
         if may_be_too_much(one, size):
             large.append(one)

@@ -10,6 +10,7 @@ from zlib import crc32
 import msgspec
 
 from ..._errors import JournalError
+from ..bounds import SETTLED
 from ..rows import Cursor, Letter, LogRow, Message, NewRun, Outcome, Position, RunRecord, StoredError
 
 K = TypeVar("K", Cursor, Outcome)
@@ -50,6 +51,12 @@ def pack_position(position: Position, number: int, rev: int) -> tuple[bytes, int
     """A position and its check sum."""
     packed = _to_json(position)
     return packed, crc32(packed, number + rev)
+
+
+def indexed(position: Position) -> tuple[float | None, float | None, int | None]:
+    """What of a position a run is found by: when it is due, since when it is settled, and whether it is unfinished."""
+    status = position.status
+    return position.due_at, position.ended_at if status in SETTLED else None, None if status.ended else 1
 
 
 def unpack_record(row: Sequence[Any]) -> RunRecord:

@@ -18,7 +18,7 @@ STEPS = (
     CREATE TABLE cano_run(
         number INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL UNIQUE, workflow TEXT NOT NULL, parent TEXT,
         fixed BLOB NOT NULL, fixed_crc INTEGER NOT NULL, status TEXT NOT NULL, position BLOB NOT NULL,
-        position_crc INTEGER NOT NULL, due_at REAL, ended_at REAL, unfinished INTEGER, version INTEGER NOT NULL,
+        position_crc INTEGER NOT NULL, due_at REAL, settled_at REAL, unfinished INTEGER, version INTEGER NOT NULL,
         version_check INTEGER NOT NULL, owner TEXT, epoch INTEGER NOT NULL, rev INTEGER NOT NULL, crashes INTEGER NOT NULL,
         posted INTEGER NOT NULL, last_log INTEGER, log_rows INTEGER NOT NULL, log_bytes INTEGER NOT NULL,
         data BLOB NOT NULL, data_crc INTEGER NOT NULL
@@ -50,13 +50,13 @@ STEPS = (
     CREATE TABLE cano_key(
         run INTEGER NOT NULL, place INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY(run, place), UNIQUE(run, key)
     ) STRICT, WITHOUT ROWID;
-    CREATE TABLE cano_owner(owner TEXT PRIMARY KEY, lease_until REAL) STRICT;
+    CREATE TABLE cano_owner(owner TEXT PRIMARY KEY, lease_until REAL, batches INTEGER NOT NULL) STRICT;
     CREATE TABLE cano_removed(hash BLOB PRIMARY KEY, status TEXT NOT NULL) STRICT;
     CREATE INDEX cano_run_owner ON cano_run(owner) WHERE owner IS NOT NULL;
     CREATE INDEX cano_run_parent ON cano_run(parent) WHERE parent IS NOT NULL;
     CREATE INDEX cano_run_unfinished ON cano_run(number) WHERE unfinished;
     CREATE INDEX cano_run_due ON cano_run(due_at) WHERE due_at IS NOT NULL;
-    CREATE INDEX cano_run_ended ON cano_run(ended_at) WHERE ended_at IS NOT NULL;
+    CREATE INDEX cano_run_settled ON cano_run(settled_at) WHERE settled_at IS NOT NULL;
     """,
 )
 """What makes a file of version n one of version n + 1, from nothing on.

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Final
 from zlib import crc32
@@ -26,6 +28,7 @@ from .packed import (
     RECORD,
     UNREADABLE,
     check_that,
+    indexed,
     pack_fixed,
     pack_letter,
     pack_position,
@@ -40,7 +43,7 @@ from .user_sql import UserSql
 
 INSERT_RUN: Final = (
     "INSERT INTO cano_run(number, run_id, workflow, parent, fixed, fixed_crc, status, position, position_crc, due_at,"
-    " ended_at, unfinished, version, version_check, data, data_crc, owner, epoch, rev, crashes, posted, log_rows,"
+    " settled_at, unfinished, version, version_check, data, data_crc, owner, epoch, rev, crashes, posted, log_rows,"
     " log_bytes) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,0,0,0,0,0)"
 )
 NEXT_NUMBER: Final = "SELECT 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name='cano_run'), 0)"
@@ -53,6 +56,13 @@ KEEP_KEY: Final = (
 FORGET_KEYS: Final = (
     "DELETE FROM cano_key WHERE run=?1 AND place <= (SELECT max(place) FROM cano_key WHERE run=?1) - ?2"
 )
+SETTLED_RUNS: Final = (
+    f"SELECT {RECORD} FROM cano_run AS run WHERE settled_at<? AND NOT EXISTS"
+    " (SELECT 1 FROM cano_run AS above WHERE above.run_id=run.parent AND above.unfinished) ORDER BY settled_at LIMIT ?"
+)
+REMOVED_AT_ONCE: Final = 20
+"""How many runs one transaction removes: each may have a thousand rows, and commits wait meanwhile."""
+
 OF_RUNS: Final = ("cano_cursor", "cano_outcome", "cano_inbox", "cano_key", "cano_visit")
 """Tables whose rows are found by their run."""
 
@@ -91,6 +101,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             yield f"number IN ({found})", tuple(text for label in self.labels.items() for text in label)
 
 
+ALL: Final = Wanted(workflow=None, status=None, labels={}, parent=None, due=None, after=0, limit=sys.maxsize)
+
+
 def create(db: apsw.Connection, run: NewRun) -> RunRecord:
     """Create a run."""
     gone = db.execute("SELECT status FROM cano_removed WHERE hash=?", (hash_of(run.run_id),)).get
@@ -102,8 +115,8 @@ def create(db: apsw.Connection, run: NewRun) -> RunRecord:
     values = (
         *(number, run.run_id, run.workflow, run.parent),
         *pack_fixed(run, number),
-        *(position.status.value, *pack_position(position, number, 0), position.due_at, position.ended_at),
-        *(None if position.status.ended else 1, run.version, ~run.version, run.data, crc32(run.data), run.owner),
+        *(position.status.value, *pack_position(position, number, 0), *indexed(position)),
+        *(run.version, ~run.version, run.data, crc32(run.data), run.owner),
     )
     db.execute(INSERT_RUN, values)
     if run.labels:
@@ -168,6 +181,27 @@ def delete(db: apsw.Connection, run_id: str, fence: Fence) -> None:
     if record.owner is None or record.fence != fence:
         raise LeaseLost(run_id, fence.owner)
     remove(db, record)
+
+
+def is_any_settled(db: apsw.Connection, before: float) -> bool:
+    """Whether there are runs for `remove_settled`."""
+    return db.execute(SETTLED_RUNS, (before, 1)).fetchone() is not None
+
+
+def remove_settled(db: apsw.Connection, before: float) -> bool:
+    """Remove a few runs that are settled since before an instant and have no living parent; whether there may be more.
+
+    Args:
+        db: the connection.
+        before: the instant, in wall-clock seconds.
+    """
+    removed = 0
+    rows = db.execute(SETTLED_RUNS, (before, REMOVED_AT_ONCE)).fetchall()
+    for row in rows:
+        with suppress(*UNREADABLE):  # whoever examines the journal is told of it
+            remove(db, unpack_record(row))
+            removed += 1
+    return removed > 0 and len(rows) == REMOVED_AT_ONCE
 
 
 def remove(db: apsw.Connection, record: RunRecord) -> None:

@@ -19,7 +19,9 @@ from ..._errors import CanoError, JournalError, JournalUnavailable, StatementFai
 from ..bounds import size_of
 from ..rows import Commit
 from . import commits, statements
+from .files import Files
 from .lease import Lease
+from .retention import Retention
 from .user_sql import UserSql
 
 T = TypeVar("T")
@@ -28,6 +30,8 @@ _log = logging.getLogger("cano_trio")
 
 MOST_ROWS = 1000
 MOST_BYTES = 4 * 1024 * 1024
+
+LONGEST_WAIT = 3600.0
 
 REFUSALS = (CanoError, apsw.ConstraintError, apsw.TooBigError, TypeError, ValueError, OverflowError)
 """What concerns one job, and not its neighbours: their rows stay."""
@@ -48,6 +52,10 @@ class _Job(Struct, eq=False, gc=False):
     result: outcome.Outcome[Any] | None = None
 
 
+def _always(_: apsw.Connection) -> bool:
+    return True
+
+
 class _Undone(Exception):
     """A job rolled the whole transaction back, as SQL of the user's can; its neighbours are to be written again."""
 
@@ -62,14 +70,19 @@ class Writer:
         db: the connection.
         path: its file, for errors.
         lease: the lease, which is begun.
+        retention: what is removed when there is nothing else to do.
         close: closes the connection and drops the lease, at the end.
     """
 
-    def __init__(self, db: apsw.Connection, path: str, lease: Lease, close: Callable[[], None]) -> None:
+    def __init__(
+        self, db: apsw.Connection, path: str, lease: Lease, retention: Retention, close: Callable[[], None]
+    ) -> None:
         self._db = db
         self._sql = UserSql(db)
         self._path = path
+        self._files = Files(path)
         self._lease = lease
+        self._chores = (lease, retention)
         self._close = close
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
@@ -120,21 +133,27 @@ class Writer:
                 if batch:
                     self._transact(batch)
                     self._token.run_sync_soon(_acknowledge, batch)
-                if monotonic() >= self._lease.due:
-                    self._token.run_sync_soon(_nothing, idempotent=True)
-                    self._keep(self._lease.renew)
-            self._keep(self._lease.end)
+                self._do_chores(is_idle=not batch)
+            self._change(self._lease.end)
         except trio.RunFinishedError:
             pass  # the run was given up without a word, as by a crash: nothing is given back
         finally:
             self._close()
 
+    def _do_chores(self, *, is_idle: bool) -> None:
+        for chore in self._chores:
+            if monotonic() >= chore.due and (is_idle or chore.is_urgent):
+                self._token.run_sync_soon(_nothing, idempotent=True)
+                if not self._change(chore.do, chore.has_work):
+                    chore.put_off()
+
     def _gather(self) -> list[_Job] | None:
-        """All that waits, up to what one transaction should hold; nothing when the lease is due, None at the end."""
+        """All that waits, up to what one transaction should hold; nothing when a chore is due, None at the end."""
         batch: list[_Job] = []
         rows = size = 0
+        due = min(chore.due for chore in self._chores)
         try:
-            job = self._queue.get(timeout=max(0.0, self._lease.due - monotonic()))
+            job = self._queue.get(timeout=max(0.0, min(due - monotonic(), LONGEST_WAIT)))
             while job is not None:
                 batch.append(job)
                 rows += 1
@@ -151,18 +170,23 @@ class Writer:
         self._queue.put(None)  # again, for the next turn: it is the last
         return batch
 
-    def _keep(self, change: Callable[[apsw.Connection], None]) -> None:
-        """Change the lease, in a transaction of its own."""
+    def _change(
+        self, change: Callable[[apsw.Connection], None], is_needed: Callable[[apsw.Connection], bool] = _always
+    ) -> bool:
+        """Change something in a transaction of its own, if that is needed; whether it could be done."""
+        if self._broken is not None:
+            return False
         try:
-            if self._broken is None:
+            if is_needed(self._db):
                 with self._transaction():
                     change(self._db)
         except JournalError as error:
-            _log.warning("journal %s goes on without a lease: %s", self._path, error)
+            _log.warning("journal %s: %s", self._path, error)
         except apsw.Error as error:
             self._note(error)
-        if monotonic() >= self._lease.due:
-            self._lease.put_off()
+        else:
+            return True
+        return False
 
     def _transact(self, batch: Sequence[_Job]) -> None:
         """Write a batch, and note for each of it what came of it."""
@@ -182,14 +206,17 @@ class Writer:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self._files.check()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._lease.count(self._db)
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+        self._lease.counted()
 
     def _apply(self, jobs: Sequence[_Job]) -> None:
         """Apply jobs, in any order: their tasks wait for them at the same time."""
