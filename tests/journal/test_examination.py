@@ -26,7 +26,7 @@ async def test_a_whole_journal(tmp_path: Path) -> None:
         assert found.is_whole
         assert (found.integrity, found.unreadable, found.dead, found.stuck) == ((), (), (), ())
         assert found.runs == {RunStatus.RUNNING: 1, RunStatus.WAITING: 3}
-        assert (found.size, found.wal_size) == (path.stat().st_size, Path(f"{path}-wal").stat().st_size)
+        assert (found.size, found.wal_size) == (path.stat().st_size, Path(f"{path}-wal").stat().st_size)  # noqa: ASYNC240
 
 
 async def test_who_is_stuck(tmp_path: Path) -> None:

@@ -60,12 +60,13 @@ CHUNKS: Final = (64, 8, 1)
 gets it back late."""
 
 CHAIN: Final = (
-    "WITH RECURSIVE chain(id) AS (SELECT last_log FROM cano_run WHERE number=? UNION ALL"
-    " SELECT prior FROM cano_log JOIN chain USING(id) WHERE prior IS NOT NULL)"
+    "WITH RECURSIVE chain(id) AS (SELECT last_log FROM cano_run WHERE number=?1 UNION ALL"
+    " SELECT prior FROM cano_log JOIN chain USING(id) WHERE prior<id)"
 )
+"""The rows of a run. Each is older than the one that knows it, or a damaged one could lead round in a circle."""
 WEIGHED: Final = (
     f"{CHAIN} SELECT id, receipt IS NOT NULL, seq, state, kind, part, coalesce(length(receipt),0)"
-    "+coalesce(length(messages),0)+coalesce(length(data),0) FROM cano_log JOIN chain USING(id) ORDER BY id DESC"
+    "+coalesce(length(messages),0)+coalesce(length(data),0) FROM cano_log JOIN chain USING(id) WHERE run=?1 ORDER BY id DESC"
 )
 COUNT_VISITS: Final = (
     "INSERT INTO cano_visit(run, state, count) VALUES (?,?,?) ON CONFLICT DO UPDATE SET count=count+excluded.count"

@@ -15,6 +15,7 @@ import trio
 from trio.lowlevel import current_trio_token
 
 from ..._clock import now, wall_clock
+from ..._errors import JournalError
 from ..._observe.status import RunStatus
 from ..protocol import NO_LABELS
 from ..rows import Commit, Fence, Letter, LogRow, NewRun, RunRecord, StoredRun
@@ -24,7 +25,7 @@ from .examination import Examination, examine
 from .lease import Lease
 from .retention import Retention
 from .schema import open_reader, open_writer
-from .writer import Writer, refusal
+from .writer import PASSING, Writer, refusal
 
 T = TypeVar("T")
 
@@ -193,8 +194,12 @@ class SqliteJournal:
 
         try:
             return await trio.to_thread.run_sync(at_one_moment, limiter=opened.one_reader)
-        except apsw.Error as error:
+        except PASSING as error:
             raise refusal(self._path, error) from error
+        except apsw.Error as error:
+            raise JournalError(
+                f"journal {self._path} can't be read: {error}. `examine` tells what is damaged."
+            ) from error
 
     def _connect(self, lease: Lease) -> tuple[apsw.Connection, apsw.Connection, Callable[[], None]]:
         """The connections, and what closes them; the lease is begun."""

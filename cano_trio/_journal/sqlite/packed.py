@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
@@ -48,7 +49,14 @@ def pack_fixed(run: NewRun, number: int) -> tuple[bytes, int]:
 
 
 def pack_position(position: Position, number: int, rev: int) -> tuple[bytes, int]:
-    """A position and its check sum."""
+    """A position and its check sum.
+
+    Raises:
+        ValueError: one of its times is none.
+    """
+    times = position.entered_at + (position.due_at or 0) + (position.deadline_at or 0) + (position.ended_at or 0)
+    if not isfinite(times):  # it would come back as None
+        raise ValueError(f"a time is infinite or no number, in {position}")
     packed = _to_json(position)
     return packed, crc32(packed, number + rev)
 

@@ -13,6 +13,9 @@ from ..._errors import JournalError
 
 APPLICATION_ID = 0x63616E6F  # "cano"
 
+LARGEST = 64 * 1024 * 1024
+"""What a row may hold, in bytes: far more than the codec lets through, and little enough to be read."""
+
 STEPS = (
     """
     CREATE TABLE cano_run(
@@ -92,6 +95,7 @@ def open_writer(path: str, patience: float, *, vfs: str | None = None, steps: Se
         ).fetchall()
         _read_back(db, path)
         db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        db.limit(apsw.SQLITE_LIMIT_LENGTH, LARGEST)
         _bring_up_to_date(db, path, steps)
     except BaseException:
         db.close()
@@ -103,6 +107,7 @@ def open_reader(path: str, patience: float, *, vfs: str | None = None) -> apsw.C
     """A second connection to a file that is open for writing."""
     db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
     db.set_busy_handler(patiently(patience))
+    db.limit(apsw.SQLITE_LIMIT_LENGTH, LARGEST)
     db.execute("PRAGMA query_only=ON; PRAGMA mmap_size=0; PRAGMA trusted_schema=OFF").fetchall()
     return db
 

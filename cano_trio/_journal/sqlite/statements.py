@@ -67,6 +67,10 @@ OF_RUNS: Final = ("cano_cursor", "cano_outcome", "cano_inbox", "cano_key", "cano
 """Tables whose rows are found by their run."""
 
 
+NO_ROW: Final = (UnicodeDecodeError, apsw.TooBigError)
+"""What is raised in place of a row whose texts are none, or that is far too large."""
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs to list."""
 
@@ -209,7 +213,7 @@ def remove(db: apsw.Connection, record: RunRecord) -> None:
     number = record.number
     kept = (hash_of(record.run_id), record.position.status.value)
     db.execute("INSERT INTO cano_removed(hash, status) VALUES (?,?)", kept)
-    db.execute(f"{CHAIN} DELETE FROM cano_log WHERE id IN chain", (number,))
+    db.execute(f"{CHAIN} DELETE FROM cano_log WHERE id IN chain AND run=?1", (number,))
     for table in OF_RUNS:
         db.execute(f"DELETE FROM {table} WHERE run=?", (number,))
     db.executemany(FORGET_LABEL, [(name, value, number) for name, value in record.labels.items()])
@@ -250,7 +254,7 @@ def runs(db: apsw.Connection, wanted: Wanted) -> tuple[tuple[RunRecord, ...], tu
     """Runs in the order of their creation, a page at a time; and what is wrong with those that can't be read."""
     try:
         return _runs(db.execute(*wanted.select(RECORD)), wanted.limit)
-    except UnicodeDecodeError:  # of a text: the driver gives no row after it
+    except NO_ROW:  # the driver gives no more rows after it
         numbers = db.execute(*wanted.select("number")).fetchall()
         return _runs(_rows_one_by_one(db, numbers), wanted.limit)
 
@@ -272,7 +276,7 @@ def _rows_one_by_one(db: apsw.Connection, numbers: list[Any]) -> Iterator[Any]:
     for (number,) in numbers:
         try:
             yield db.execute(f"SELECT {RECORD} FROM cano_run WHERE number=?", (number,)).fetchone()
-        except UnicodeDecodeError:
+        except NO_ROW:
             yield number, f"number {number}"
 
 

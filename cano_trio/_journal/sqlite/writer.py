@@ -22,6 +22,7 @@ from . import commits, statements
 from .files import Files
 from .lease import Lease
 from .retention import Retention
+from .schema import LARGEST
 from .user_sql import UserSql
 
 T = TypeVar("T")
@@ -246,10 +247,8 @@ class Writer:
                     statements.commit(self._db, self._sql, job.commit)
                 elif job.apply is not None:
                     job.result = outcome.Value(job.apply(self._db))
-        except apsw.ConstraintError as error:
-            wrong = JournalError(f"journal {self._path} contradicts itself: {error}. Something else changed it.")
-            wrong.__cause__ = error
-            job.result = outcome.Error(wrong)
+        except (apsw.ConstraintError, apsw.TooBigError) as error:
+            job.result = outcome.Error(_meaning(self._path, error))
         except REFUSALS as error:
             job.result = outcome.Error(error)
         except apsw.SQLError as error:  # there is no savepoint left to go back to
@@ -281,6 +280,18 @@ def refusal(path: str, cause: BaseException) -> JournalError:
     return JournalError(
         f"journal {path} failed, and is used no more: {cause}. What was acknowledged before is on disk."
     )
+
+
+def _meaning(path: str, error: apsw.Error) -> JournalError:
+    """What is wrong with a single job, where SQLite had to find it out."""
+    if isinstance(error, apsw.TooBigError):
+        wrong = JournalError(
+            f"too much for one row of journal {path}: at most {LARGEST // 2**20} MB. Keep files elsewhere."
+        )
+    else:
+        wrong = JournalError(f"journal {path} contradicts itself: {error}. Something else changed it.")
+    wrong.__cause__ = error
+    return wrong
 
 
 def _first(error: BaseException) -> BaseException:
