@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import trio
@@ -59,6 +60,18 @@ def seconds_until(instant: datetime) -> float:
             f"{instant!r} has no time zone. Use a timezone-aware datetime, such as datetime.now(timezone.utc)."
         )
     return (instant - now()).total_seconds()
+
+
+def wall_clock() -> Callable[[], float]:
+    """What tells the wall-clock time of this trio run in any thread, in seconds since 1970.
+
+    Raises:
+        RuntimeError: outside of a trio run.
+    """
+    if not is_virtual():
+        return time.time
+    clock = trio.lowlevel.current_clock()
+    return lambda: EPOCH.timestamp() + clock.current_time()
 
 
 def monotonic() -> float:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Collection, Mapping, MutableMapping
-from itertools import count, islice
+from itertools import compress, count, islice
 from typing import Self, TypeAlias, TypeVar, final
 from uuid import uuid4
 
 import attrs
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 from trio.lowlevel import TrioToken, checkpoint, current_trio_token
 
 from .._errors import DuplicateRun, LeaseLost, RunAlreadyEnded, RunNotFound, StatementFailed
 from .._observe.status import RunStatus
+from .bounds import Cut, is_too_much, may_be_too_much, size_of
 from .inbox import KEYS_KEPT, takes_messages
 from .protocol import NO_LABELS
 from .rows import Commit, Cursor, Fence, Letter, LogRow, Message, NewRun, Outcome, RunRecord, StoredRun
@@ -34,6 +35,9 @@ class _Kept(Struct, frozen=True, kw_only=True):
     outcomes: Mapping[Place, Outcome]
     messages: Mapping[int, Message]
     posted: int
+    log_rows: int = 0
+    log_size: int = 0
+    visits: Mapping[str, int] = field(default_factory=dict)
 
     def stored(self) -> StoredRun:
         return StoredRun(
@@ -42,6 +46,7 @@ class _Kept(Struct, frozen=True, kw_only=True):
             cursors=_in_order(self.cursors),
             outcomes=_in_order(self.outcomes),
             messages=_in_order(self.messages),
+            visits=self.visits,
         )
 
 
@@ -65,6 +70,7 @@ class _Transaction:
     runs: ChainMap[int, _Kept]
     numbers: ChainMap[str, int]
     log: list[tuple[int, LogRow]] = attrs.Factory(list)
+    large: list[int] = attrs.Factory(list)
     keys: dict[tuple[int, str], None] = attrs.Factory(dict)
 
 
@@ -138,6 +144,7 @@ class MemoryJournal:
         status: Collection[RunStatus] | None = None,
         labels: Mapping[str, str] = NO_LABELS,
         parent: str | None = None,
+        due: float | None = None,
         after: int = 0,
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
@@ -151,6 +158,7 @@ class MemoryJournal:
             and (status is None or kept.record.position.status in status)
             and labels.items() <= kept.record.labels.items()
             and parent in {None, kept.record.parent}
+            and (due is None or ((at := kept.record.position.due_at) is not None and at <= due))
         )
         return tuple(islice(found, limit))
 
@@ -214,6 +222,8 @@ class MemoryJournal:
         shelf.numbers.update(transaction.numbers.maps[0])
         for number, row in transaction.log:
             shelf.logs.setdefault(number, []).append(row)
+        for number in transaction.large:
+            self._trim(number)
         for number, key in transaction.keys:
             _remember(shelf.keys.setdefault(number, {}), key)
         return result
@@ -237,12 +247,26 @@ class MemoryJournal:
             raise StatementFailed(commit.statements[0].text, "this journal knows no SQL. Use SqliteJournal")
         transaction.runs[commit.fence.run] = _after(kept, commit)
         transaction.log += [(commit.fence.run, row) for row in commit.log]
+        if may_be_too_much(commit, sum(map(size_of, commit.log))):
+            transaction.large.append(commit.fence.run)
         for run in commit.starts:
             self._create(transaction, run)
         for other in commit.along:
             self._commit(transaction, other)
         for letter in commit.sends:
             self._post(transaction, letter)
+
+    def _trim(self, number: int) -> None:
+        """Cut a run's history, if it is far too long."""
+        kept = self._shelf.runs[number]
+        if not is_too_much(kept.log_rows, kept.log_size):
+            return
+        cut = Cut(kept.record.position.status)
+        log = self._shelf.logs[number]
+        stays = [cut.keeps(row) for row in reversed(log)]
+        self._shelf.logs[number] = list(compress(log, reversed(stays)))
+        visits = Counter(kept.visits) + Counter(cut.visits)
+        self._shelf.runs[number] = replace(kept, log_rows=cut.rows, log_size=cut.size, visits=dict(visits))
 
     def _post(self, transaction: _Transaction, letter: Letter) -> int | None:
         if (run := transaction.numbers.get(letter.run_id)) is None:
@@ -314,6 +338,8 @@ def _after(kept: _Kept, commit: Commit) -> _Kept:
         cursors=cursors,
         outcomes=outcomes,
         messages={number: row for number, row in kept.messages.items() if number not in commit.consumed},
+        log_rows=kept.log_rows + len(commit.log),
+        log_size=kept.log_size + sum(map(size_of, commit.log)),
     )
 
 

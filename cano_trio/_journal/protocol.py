@@ -67,7 +67,7 @@ class Journal(Protocol):
         ...
 
     async def history(self, run_id: str, /) -> tuple[LogRow, ...]:
-        """The finished states of a run, in the order of their commits.
+        """The finished states of a run, in the order of their commits: the latest 1,000, and those that may have to be undone.
 
         Raises:
             RunNotFound: there is none.
@@ -81,6 +81,7 @@ class Journal(Protocol):
         status: Collection[RunStatus] | None = None,
         labels: Mapping[str, str] = NO_LABELS,
         parent: str | None = None,
+        due: float | None = None,
         after: int = 0,
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
@@ -91,6 +92,7 @@ class Journal(Protocol):
             status: only those that stand in one of these ways.
             labels: only those that have all of these.
             parent: only those that this run started.
+            due: only those that have something to do at this instant or before it.
             after: only those whose ``number`` is greater.
             limit: how many at most.
         """

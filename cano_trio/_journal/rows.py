@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from .._observe.status import RunStatus
 
 
-class StoredError(Struct, frozen=True, kw_only=True, gc=False):
+class StoredError(Struct, frozen=True, gc=False, kw_only=True):
     """A failure as it is written down: to be read by people, never to be raised again.
 
     Args:
@@ -30,7 +30,7 @@ class StoredError(Struct, frozen=True, kw_only=True, gc=False):
     notes: tuple[str, ...] = ()
 
 
-class Position(Struct, frozen=True, kw_only=True, gc=False):
+class Position(Struct, frozen=True, gc=False, kw_only=True):
     """Where a run stands: the entry of its current state. Each commit writes it as a whole.
 
     Args:
@@ -56,7 +56,7 @@ class Position(Struct, frozen=True, kw_only=True, gc=False):
     error: StoredError | None = None
 
 
-class NewRun(Struct, frozen=True, kw_only=True, gc=False):
+class NewRun(Struct, frozen=True, kw_only=True):
     """A run to be created.
 
     Args:
@@ -141,7 +141,7 @@ class RunRecord(Struct, frozen=True, kw_only=True):
         return Fence(self.number, self.owner, self.epoch, self.rev)
 
 
-class LogRow(Struct, frozen=True, kw_only=True, gc=False):
+class LogRow(Struct, frozen=True, gc=False, kw_only=True):
     """A state that is finished, one whose work was undone, or one of whose work nobody knows. It is never written again.
 
     Args:
@@ -203,7 +203,7 @@ class Outcome(Struct, frozen=True, gc=False):
     body: bytes
 
 
-class Letter(Struct, frozen=True, kw_only=True, gc=False):
+class Letter(Struct, frozen=True, gc=False, kw_only=True):
     """A message on its way to a run.
 
     Args:
@@ -223,7 +223,7 @@ class Letter(Struct, frozen=True, kw_only=True, gc=False):
     version: int = 1
 
 
-class Message(Struct, frozen=True, kw_only=True):
+class Message(Struct, frozen=True, gc=False, kw_only=True):
     """A message in a run's inbox.
 
     Args:
@@ -247,7 +247,7 @@ class Statement(Struct, frozen=True):
     parameters: tuple[Any, ...] | Mapping[str, Any] = ()
 
 
-class Commit(Struct, frozen=True, kw_only=True, gc=False):
+class Commit(Struct, frozen=True, gc=False, kw_only=True):
     """All that one transaction changes of a run: it happens as a whole, or not at all.
 
     Args:
@@ -296,7 +296,7 @@ class StoredRun(Struct, frozen=True, kw_only=True):
         cursors: how far its states have come, by visit and part.
         outcomes: what branches and chunks came to, by visit and part.
         messages: what is in its inbox, in the order in which it came.
-        visits: how often it was in each state before what is left of its history.
+        visits: how many finished rows of each whole state its history no longer has.
     """
 
     record: RunRecord

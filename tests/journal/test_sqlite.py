@@ -134,6 +134,7 @@ async def test_a_held_file_is_waited_for_and_told(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     async with SqliteJournal(path, patience=0.05) as journal:
         blocker = apsw.Connection(str(path))
+        blocker.set_busy_timeout(10_000)
         blocker.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalUnavailable, match="locked"):
             await journal.create(new("a"))
@@ -226,7 +227,17 @@ async def test_a_batch_is_bounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["status='gone'", "labels=x'5b5b'", "error=x'00'", "labels=x'" + "5b" * 100_000 + "'"]
+    "change",
+    [
+        "status='completed'",
+        "fixed=x'5b5b'",
+        "position=x'00'",
+        "position=x'" + "5b" * 100_000 + "'",
+        "fixed=CAST(replace(fixed, 'census', 'cansus') AS BLOB)",
+        "position=CAST(replace(position, 'S0', 'S1') AS BLOB)",
+        "version=2",
+        "rev=1",
+    ],
 )
 async def test_a_row_that_was_edited_is_refused(tmp_path: Path, change: str, caplog: pytest.LogCaptureFixture) -> None:
     """A row that no journal wrote is a `JournalError` that names the run; the others are read as before, and listed."""

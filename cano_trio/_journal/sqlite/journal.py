@@ -14,16 +14,18 @@ import attrs
 import trio
 from trio.lowlevel import current_trio_token
 
+from ..._clock import now, wall_clock
+from ..._errors import JournalError
 from ..._observe.status import RunStatus
 from ..protocol import NO_LABELS
 from ..rows import Commit, Fence, Letter, LogRow, NewRun, RunRecord, StoredRun
 from ..shared import Shared
 from . import statements
+from .examination import Examination, examine
 from .lease import Lease
-from .owners import OwnerLocks
+from .retention import Retention
 from .schema import open_reader, open_writer
-from .user_sql import UserSql
-from .writer import Writer, refusal
+from .writer import PASSING, Writer, refusal
 
 T = TypeVar("T")
 
@@ -38,6 +40,8 @@ class SqliteJournal:
         path: the file; it is made if there is none. Beside it lies a folder with a lock file for each process.
         lease: how long others leave this process's runs alone after it was last heard of, in seconds. A process that dies is
             noticed at once; the lease is for one that is frozen.
+        retention: how long runs stay that are completed, rolled back or cancelled, in seconds; None for ever. Their ids stay
+            used. Failed ones stay, and those that a living run started.
         patience: how long to wait while another process holds the file, in seconds.
         vfs: SQLite's access to files, by the name it is registered under; None for that of the system.
 
@@ -51,10 +55,17 @@ class SqliteJournal:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, lease: float = 15.0, patience: float = 5.0, vfs: str | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        lease: float = 15.0,
+        retention: float | None = 30 * 86400.0,
+        patience: float = 5.0,
+        vfs: str | None = None,
     ) -> None:
         self._path = str(Path(path).absolute())
-        self._seconds = lease
+        self._lease_seconds = lease
+        self._retention_seconds = retention
         self._patience = patience
         self._vfs = vfs
         self._shared = Shared(f"journal {self._path}", self._take_up, self._lay_down)
@@ -89,8 +100,7 @@ class SqliteJournal:
 
     async def commit(self, commit: Commit, /) -> int:
         """Write down what happened to a run, and return its new ``rev``."""
-        opened = self._open
-        return await opened.writer.do(lambda db: statements.commit(db, opened.sql, commit), commit)
+        return await self._open.writer.commit(commit)
 
     async def load(self, run_id: str, /) -> StoredRun:
         """All that resuming a run needs."""
@@ -107,6 +117,7 @@ class SqliteJournal:
         status: Collection[RunStatus] | None = None,
         labels: Mapping[str, str] = NO_LABELS,
         parent: str | None = None,
+        due: float | None = None,
         after: int = 0,
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
@@ -116,6 +127,7 @@ class SqliteJournal:
             status=None if status is None else frozenset(status),
             labels=labels,
             parent=parent,
+            due=due,
             after=after,
             limit=limit,
         )
@@ -139,18 +151,28 @@ class SqliteJournal:
         """Remove a run with all its rows; its id stays used."""
         await self._open.writer.do(lambda db: statements.delete(db, run_id, fence))
 
+    async def examine(self, *, stuck_after: float = 60.0) -> Examination:
+        """Look through all of it: for damage, for the dead, and for runs that nobody carries on.
+
+        Args:
+            stuck_after: a run is not stuck before it was in its state for so long, in seconds.
+        """
+        since = now().timestamp() - stuck_after
+        lease = self._open.lease
+        return await self._read(lambda db: examine(db, self._path, lease.dead(db), since))
+
     @property
     def _open(self) -> _Opened:
         self._shared.check()
         return self._opened
 
     async def _take_up(self) -> None:
-        lease = Lease(OwnerLocks(Path(f"{self._path}.owners")), self._seconds, current_trio_token())
+        lease = Lease(self._path, self._lease_seconds, current_trio_token())
+        retention = Retention(self._retention_seconds, wall_clock())
         db, reader, close = await trio.to_thread.run_sync(self._connect, lease)
         self._opened = _Opened(
             lease=lease,
-            writer=Writer(db, self._path, lease, close),
-            sql=UserSql(db),
+            writer=Writer(db, self._path, lease, retention, close),
             reader=reader,
             one_reader=trio.CapacityLimiter(1),
         )
@@ -172,8 +194,12 @@ class SqliteJournal:
 
         try:
             return await trio.to_thread.run_sync(at_one_moment, limiter=opened.one_reader)
-        except apsw.Error as error:
+        except PASSING as error:
             raise refusal(self._path, error) from error
+        except apsw.Error as error:
+            raise JournalError(
+                f"journal {self._path} can't be read: {error}. `examine` tells what is damaged."
+            ) from error
 
     def _connect(self, lease: Lease) -> tuple[apsw.Connection, apsw.Connection, Callable[[], None]]:
         """The connections, and what closes them; the lease is begun."""
@@ -198,6 +224,5 @@ class _Opened:
 
     lease: Lease
     writer: Writer
-    sql: UserSql
     reader: apsw.Connection
     one_reader: trio.CapacityLimiter

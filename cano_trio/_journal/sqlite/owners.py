@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -53,19 +53,36 @@ class OwnerLocks:
             self._file(owner).unlink(missing_ok=True)
             os.close(descriptor)
 
+    def write(self, owner: str, batches: int) -> None:
+        """Write down how many batches an owner has on disk. It need not be synced: it is compared after a crash of ours."""
+        with suppress(OSError):  # no room: so much less is known
+            os.pwrite(self._held[owner], b"%d\n" % batches, 0)
+
+    def erase(self, owner: str) -> None:
+        """Forget how many batches it were: the owner leaves in order."""
+        with suppress(OSError):
+            os.ftruncate(self._held[owner], 0)
+
+    def missing(self, batches: Mapping[str, int]) -> int:
+        """How many batches the dead had on disk that are not there any more.
+
+        Args:
+            batches: how many there are of each owner.
+        """
+        known = {self._file(owner): count for owner, count in batches.items()}
+        return sum(max(0, _number_in(file) - known.get(file, 0)) for file in self._of_the_dead())
+
     def sweep(self) -> None:
         """Remove the files of the dead."""
-        with suppress(OSError):  # tidiness is worth no failure
-            for file in self._folder.iterdir():
-                with _free(file, fcntl.LOCK_EX) as free:
-                    if free and file not in map(self._file, self._held):
-                        file.unlink(missing_ok=True)
+        for file in self._of_the_dead():
+            file.unlink(missing_ok=True)
 
-    def close(self) -> None:
-        """Let all locks go, as the death of the process would."""
-        for descriptor in self._held.values():
-            os.close(descriptor)
-        self._held.clear()
+    def _of_the_dead(self) -> Iterator[Path]:
+        """Their files, each locked while it is looked at."""
+        for file in self._folder.iterdir():
+            with suppress(FileNotFoundError), _free(file, fcntl.LOCK_EX) as free:
+                if free:
+                    yield file
 
     def _file(self, owner: str) -> Path:
         return self._folder / blake2b(owner.encode(errors="surrogatepass"), digest_size=16).hexdigest()
@@ -83,6 +100,13 @@ def _free(file: Path, kind: int) -> Iterator[bool]:
         yield True
     finally:
         os.close(descriptor)
+
+
+def _number_in(file: Path) -> int:
+    try:
+        return int(file.read_bytes())
+    except ValueError:  # nothing yet, or what a power failure left of it
+        return 0
 
 
 def _is_at(descriptor: int, file: Path) -> bool:

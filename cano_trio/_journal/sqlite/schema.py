@@ -13,42 +13,53 @@ from ..._errors import JournalError
 
 APPLICATION_ID = 0x63616E6F  # "cano"
 
+LARGEST = 64 * 1024 * 1024
+"""What a row may hold, in bytes: far more than the codec lets through, and little enough to be read."""
+
 STEPS = (
     """
     CREATE TABLE cano_run(
-        number INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL UNIQUE, workflow TEXT NOT NULL,
-        version INTEGER NOT NULL, state TEXT NOT NULL, status TEXT NOT NULL, seq INTEGER NOT NULL, entered_at REAL NOT NULL,
-        due_at REAL, deadline_at REAL, ended_at REAL, reason TEXT, error BLOB, labels BLOB NOT NULL,
-        priority INTEGER NOT NULL, parent TEXT, owner TEXT, epoch INTEGER NOT NULL, rev INTEGER NOT NULL,
-        crashes INTEGER NOT NULL, last_log INTEGER, posted INTEGER NOT NULL, data BLOB NOT NULL
+        number INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL UNIQUE, workflow TEXT NOT NULL, parent TEXT,
+        fixed BLOB NOT NULL, fixed_crc INTEGER NOT NULL, status TEXT NOT NULL, position BLOB NOT NULL,
+        position_crc INTEGER NOT NULL, due_at REAL, settled_at REAL, unfinished INTEGER, version INTEGER NOT NULL,
+        version_check INTEGER NOT NULL, owner TEXT, epoch INTEGER NOT NULL, rev INTEGER NOT NULL, crashes INTEGER NOT NULL,
+        posted INTEGER NOT NULL, last_log INTEGER, log_rows INTEGER NOT NULL, log_bytes INTEGER NOT NULL,
+        data BLOB NOT NULL, data_crc INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE cano_log(
         id INTEGER PRIMARY KEY, prior INTEGER, run INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL, next TEXT,
         kind TEXT NOT NULL, part TEXT NOT NULL, attempts INTEGER NOT NULL, entered_at REAL NOT NULL,
-        finished_at REAL NOT NULL, receipt BLOB, messages BLOB, data BLOB, version INTEGER NOT NULL, error BLOB
+        finished_at REAL NOT NULL, receipt BLOB, messages BLOB, data BLOB, version INTEGER NOT NULL, error BLOB,
+        crc INTEGER NOT NULL
     ) STRICT;
+    CREATE TABLE cano_visit(
+        run INTEGER NOT NULL, state TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(run, state)
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE cano_cursor(
-        run INTEGER NOT NULL, seq INTEGER NOT NULL, part TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY(run, seq, part)
+        run INTEGER NOT NULL, seq INTEGER NOT NULL, part TEXT NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL,
+        PRIMARY KEY(run, seq, part)
     ) STRICT;
     CREATE TABLE cano_outcome(
-        run INTEGER NOT NULL, seq INTEGER NOT NULL, part TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY(run, seq, part)
+        run INTEGER NOT NULL, seq INTEGER NOT NULL, part TEXT NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL,
+        PRIMARY KEY(run, seq, part)
     ) STRICT;
     CREATE TABLE cano_label(
         name TEXT NOT NULL, value TEXT NOT NULL, run INTEGER NOT NULL, PRIMARY KEY(name, value, run)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE cano_inbox(
         run INTEGER NOT NULL, number INTEGER NOT NULL, key TEXT, kind TEXT NOT NULL, body BLOB NOT NULL,
-        sent_at REAL NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(run, number)
+        sent_at REAL NOT NULL, version INTEGER NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY(run, number)
     ) STRICT;
     CREATE TABLE cano_key(
         run INTEGER NOT NULL, place INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY(run, place), UNIQUE(run, key)
     ) STRICT, WITHOUT ROWID;
-    CREATE TABLE cano_owner(owner TEXT PRIMARY KEY, lease_until REAL) STRICT;
+    CREATE TABLE cano_owner(owner TEXT PRIMARY KEY, lease_until REAL, batches INTEGER NOT NULL) STRICT;
     CREATE TABLE cano_removed(hash BLOB PRIMARY KEY, status TEXT NOT NULL) STRICT;
     CREATE INDEX cano_run_owner ON cano_run(owner) WHERE owner IS NOT NULL;
     CREATE INDEX cano_run_parent ON cano_run(parent) WHERE parent IS NOT NULL;
-    CREATE INDEX cano_run_unfinished ON cano_run(number)
-        WHERE status NOT IN ('completed', 'failed', 'rolled_back', 'cancelled', 'rollback_failed');
+    CREATE INDEX cano_run_unfinished ON cano_run(number) WHERE unfinished;
+    CREATE INDEX cano_run_due ON cano_run(due_at) WHERE due_at IS NOT NULL;
+    CREATE INDEX cano_run_settled ON cano_run(settled_at) WHERE settled_at IS NOT NULL;
     """,
 )
 """What makes a file of version n one of version n + 1, from nothing on.
@@ -84,6 +95,7 @@ def open_writer(path: str, patience: float, *, vfs: str | None = None, steps: Se
         ).fetchall()
         _read_back(db, path)
         db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        db.limit(apsw.SQLITE_LIMIT_LENGTH, LARGEST)
         _bring_up_to_date(db, path, steps)
     except BaseException:
         db.close()
@@ -95,6 +107,7 @@ def open_reader(path: str, patience: float, *, vfs: str | None = None) -> apsw.C
     """A second connection to a file that is open for writing."""
     db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
     db.set_busy_handler(patiently(patience))
+    db.limit(apsw.SQLITE_LIMIT_LENGTH, LARGEST)
     db.execute("PRAGMA query_only=ON; PRAGMA mmap_size=0; PRAGMA trusted_schema=OFF").fetchall()
     return db
 

@@ -6,26 +6,33 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import apsw
-import attrs
 import outcome
 import trio
+from msgspec import Struct
 from trio.lowlevel import Abort, Task, checkpoint_if_cancelled, current_task, reschedule, wait_task_rescheduled
 
 from ..._clock import monotonic
 from ..._errors import CanoError, JournalError, JournalUnavailable, StatementFailed
+from ..bounds import size_of
 from ..rows import Commit
-from . import statements
+from . import commits, statements
+from .files import Files
 from .lease import Lease
+from .retention import Retention
+from .schema import LARGEST
+from .user_sql import UserSql
 
 T = TypeVar("T")
 
 _log = logging.getLogger("cano_trio")
 
-MOST_ROWS = 500
+MOST_ROWS = 1000
 MOST_BYTES = 4 * 1024 * 1024
+
+LONGEST_WAIT = 3600.0
 
 REFUSALS = (CanoError, apsw.ConstraintError, apsw.TooBigError, TypeError, ValueError, OverflowError)
 """What concerns one job, and not its neighbours: their rows stay."""
@@ -34,28 +41,20 @@ PASSING = (apsw.BusyError, apsw.LockedError, apsw.FullError)
 """What may be gone at the next try."""
 
 
-@attrs.define(eq=False)
-class _Job:
-    """Something to write, and the task that waits for it."""
+class _Job(Struct, eq=False, gc=False):
+    """Something to write, and the task that waits for it; a commit, or whatever else is to be applied.
+
+    The task of a commit that is written needs no result: it knows its own.
+    """
 
     task: Task
-    apply: Callable[[apsw.Connection], object]
-    commit: Commit | None
+    commit: Commit | None = None
+    apply: Callable[[apsw.Connection], object] | None = None
     result: outcome.Outcome[Any] | None = None
 
-    @property
-    def rows(self) -> int:
-        one = self.commit
-        return 1 if one is None else 1 + len(one.log) + len(one.cursors) + len(one.outcomes)
 
-    @property
-    def size(self) -> int:
-        one = self.commit
-        if one is None:
-            return 0
-        parts = [one.data, *(part for row in one.log for part in (row.receipt, row.messages, row.data))]
-        bodies = [*(row.body for row in one.cursors), *(row.body for row in one.outcomes)]
-        return sum(len(part) for part in (*parts, *bodies) if part is not None)
+def _always(_: apsw.Connection) -> bool:
+    return True
 
 
 class _Undone(Exception):
@@ -72,13 +71,19 @@ class Writer:
         db: the connection.
         path: its file, for errors.
         lease: the lease, which is begun.
+        retention: what is removed when there is nothing else to do.
         close: closes the connection and drops the lease, at the end.
     """
 
-    def __init__(self, db: apsw.Connection, path: str, lease: Lease, close: Callable[[], None]) -> None:
+    def __init__(
+        self, db: apsw.Connection, path: str, lease: Lease, retention: Retention, close: Callable[[], None]
+    ) -> None:
         self._db = db
+        self._sql = UserSql(db)
         self._path = path
+        self._files = Files(path)
         self._lease = lease
+        self._chores = (lease, retention)
         self._close = close
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
@@ -87,19 +92,28 @@ class Writer:
         self._broken: BaseException | None = None
         trio.lowlevel.start_thread_soon(self._work, self._deliver, "cano_trio journal")
 
-    async def do(self, apply: Callable[[apsw.Connection], T], commit: Commit | None = None) -> T:
+    async def commit(self, commit: Commit) -> int:
+        """Write a commit, together with whatever else waits; returns its ``rev`` when it is on disk."""
+        await checkpoint_if_cancelled()
+        self._put(_Job(current_task(), commit))
+        await wait_task_rescheduled(_never)
+        return commit.fence.rev + 1
+
+    async def do(self, apply: Callable[[apsw.Connection], T]) -> T:
         """Do something in a transaction, together with whatever else waits; returns when it is on disk.
 
         Args:
             apply: does it; what it wrote before it raised is rolled back.
-            commit: the commit it is about, if it is: several are written with fewer statements.
         """
         await checkpoint_if_cancelled()
+        self._put(_Job(current_task(), None, apply))
+        result: T = await wait_task_rescheduled(_never)
+        return result
+
+    def _put(self, job: _Job) -> None:
         if self._closing:
             raise JournalError(f"journal {self._path} is closed")
-        self._queue.put(_Job(current_task(), apply, commit))
-        # Nobody can withdraw what may be half written: a cancel waits for the answer.
-        return cast("T", await wait_task_rescheduled(lambda _: Abort.FAILED))
+        self._queue.put(job)
 
     async def aclose(self) -> None:
         """Wait until all is written and the runs are given back, and end the thread."""
@@ -120,25 +134,33 @@ class Writer:
                 if batch:
                     self._transact(batch)
                     self._token.run_sync_soon(_acknowledge, batch)
-                if monotonic() >= self._lease.due:
-                    self._token.run_sync_soon(_nothing, idempotent=True)
-                    self._keep(self._lease.renew)
-            self._keep(self._lease.end)
+                self._do_chores(is_idle=not batch)
+            self._change(self._lease.end)
         except trio.RunFinishedError:
             pass  # the run was given up without a word, as by a crash: nothing is given back
         finally:
             self._close()
 
+    def _do_chores(self, *, is_idle: bool) -> None:
+        for chore in self._chores:
+            if monotonic() >= chore.due and (is_idle or chore.is_urgent):
+                self._token.run_sync_soon(_nothing, idempotent=True)
+                if not self._change(chore.do, chore.has_work):
+                    chore.put_off()
+
     def _gather(self) -> list[_Job] | None:
-        """All that waits, up to what one transaction should hold; nothing when the lease is due, None at the end."""
+        """All that waits, up to what one transaction should hold; nothing when a chore is due, None at the end."""
         batch: list[_Job] = []
         rows = size = 0
+        due = min(chore.due for chore in self._chores)
         try:
-            job = self._queue.get(timeout=max(0.0, self._lease.due - monotonic()))
+            job = self._queue.get(timeout=max(0.0, min(due - monotonic(), LONGEST_WAIT)))
             while job is not None:
                 batch.append(job)
-                rows += job.rows
-                size += job.size
+                rows += 1
+                if (one := job.commit) is not None:
+                    rows += len(one.log) + len(one.cursors) + len(one.outcomes)
+                    size += _size(one)
                 if rows >= MOST_ROWS or size >= MOST_BYTES:
                     return batch
                 job = self._queue.get_nowait()
@@ -149,18 +171,23 @@ class Writer:
         self._queue.put(None)  # again, for the next turn: it is the last
         return batch
 
-    def _keep(self, change: Callable[[apsw.Connection], None]) -> None:
-        """Change the lease, in a transaction of its own."""
+    def _change(
+        self, change: Callable[[apsw.Connection], None], is_needed: Callable[[apsw.Connection], bool] = _always
+    ) -> bool:
+        """Change something in a transaction of its own, if that is needed; whether it could be done."""
+        if self._broken is not None:
+            return False
         try:
-            if self._broken is None:
+            if is_needed(self._db):
                 with self._transaction():
                     change(self._db)
         except JournalError as error:
-            _log.warning("journal %s goes on without a lease: %s", self._path, error)
+            _log.warning("journal %s: %s", self._path, error)
         except apsw.Error as error:
             self._note(error)
-        if monotonic() >= self._lease.due:
-            self._lease.put_off()
+        else:
+            return True
+        return False
 
     def _transact(self, batch: Sequence[_Job]) -> None:
         """Write a batch, and note for each of it what came of it."""
@@ -180,41 +207,48 @@ class Writer:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self._files.check()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._lease.count(self._db)
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+        self._lease.counted()
 
     def _apply(self, jobs: Sequence[_Job]) -> None:
-        """Apply jobs: their tasks wait for them at once, so in any order."""
-        together, others = _sorted(jobs)
-        if not self._applied_together(together):
-            others = [*together, *others]
+        """Apply jobs, in any order: their tasks wait for them at the same time."""
+        going_on, turning, others = _sorted(jobs)
+        for together, statement in ((going_on, commits.GO_ON), (turning, commits.TURN)):
+            if not self._applied_together(together, statement):
+                others += together
         for job in others:
             self._apply_alone(job)
 
-    def _applied_together(self, jobs: Sequence[_Job]) -> bool:
+    def _applied_together(self, jobs: Sequence[_Job], statement: tuple[str, str, str]) -> bool:
         """Apply commits of different runs in as few statements as can be, unless one of them is refused."""
         if len(jobs) < 2:
             return False
-        commits = [job.commit for job in jobs if job.commit is not None]
+        together = [job.commit for job in jobs if job.commit is not None]
         try:
             with self._db:  # a savepoint
-                statements.commit_together(self._db, commits)
+                commits.write(self._db, together, statement)
         except REFUSALS:
             return False
-        for job, commit in zip(jobs, commits, strict=True):
-            job.result = outcome.Value(commit.fence.rev + 1)
         return True
 
     def _apply_alone(self, job: _Job) -> None:
         try:
             with self._db:
-                job.result = outcome.Value(job.apply(self._db))
+                if job.commit is not None:
+                    statements.commit(self._db, self._sql, job.commit)
+                elif job.apply is not None:
+                    job.result = outcome.Value(job.apply(self._db))
+        except (apsw.ConstraintError, apsw.TooBigError) as error:
+            job.result = outcome.Error(_meaning(self._path, error))
         except REFUSALS as error:
             job.result = outcome.Error(error)
         except apsw.SQLError as error:  # there is no savepoint left to go back to
@@ -248,6 +282,18 @@ def refusal(path: str, cause: BaseException) -> JournalError:
     )
 
 
+def _meaning(path: str, error: apsw.Error) -> JournalError:
+    """What is wrong with a single job, where SQLite had to find it out."""
+    if isinstance(error, apsw.TooBigError):
+        wrong = JournalError(
+            f"too much for one row of journal {path}: at most {LARGEST // 2**20} MB. Keep files elsewhere."
+        )
+    else:
+        wrong = JournalError(f"journal {path} contradicts itself: {error}. Something else changed it.")
+    wrong.__cause__ = error
+    return wrong
+
+
 def _first(error: BaseException) -> BaseException:
     """What went wrong first: SQLite may have rolled back already, and then has no savepoint to go back to."""
     while isinstance(error.__context__, apsw.Error):
@@ -255,17 +301,32 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _sorted(jobs: Iterable[_Job]) -> tuple[list[_Job], list[_Job]]:
-    """Those that can be written together, a run at most once, and the others."""
-    together: dict[int, _Job] = {}
-    others = []
+def _sorted(jobs: Iterable[_Job]) -> tuple[list[_Job], list[_Job], list[_Job]]:
+    """Those of runs that go on, of runs that turn, and what can't be written together with its like."""
+    going_on: list[_Job] = []
+    turning: list[_Job] = []
+    others: list[_Job] = []
+    runs: set[int] = set()
     for job in jobs:
         one = job.commit
-        if one is not None and statements.is_plain(one) and one.fence.run not in together:
-            together[one.fence.run] = job
-        else:
+        if one is None or one.fence.run in runs or not statements.is_plain(one):
             others.append(job)
-    return list(together.values()), others
+            continue
+        runs.add(one.fence.run)
+        (going_on if commits.goes_on(one) else turning).append(job)
+    return going_on, turning, others
+
+
+def _size(one: Commit) -> int:
+    """How many bytes of bodies a commit has to write."""
+    size = 0 if one.data is None else len(one.data)
+    for row in one.log:
+        size += size_of(row)
+    for cursor in one.cursors:
+        size += len(cursor.body)
+    for kept in one.outcomes:
+        size += len(kept.body)
+    return size
 
 
 def _statement_failed(error: BaseException | None) -> StatementFailed | None:
@@ -277,7 +338,14 @@ def _statement_failed(error: BaseException | None) -> StatementFailed | None:
 
 def _acknowledge(batch: Iterable[_Job]) -> None:
     for job in batch:
-        reschedule(job.task, job.result or outcome.Error(trio.TrioInternalError("no result")))
+        if job.result is None:
+            reschedule(job.task)
+        else:
+            reschedule(job.task, job.result)
+
+
+def _never(_: object) -> Abort:
+    return Abort.FAILED
 
 
 def _nothing() -> None:
