@@ -70,12 +70,16 @@ class Entry:
         Raises:
             DataNotEncodable: the receipt can't be written down; the work is undone by the receipt as it is.
         """
-        if run.done[-1] is not self:  # mostly it is: nothing to move, in a list that may be long
-            run.done.remove(self)
-            run.done.append(self)
+        self.come_last(run)
         self.written = False
         self.receipt = _Live(receipt)
         self.receipt = self.undo.codec.pack(receipt)
+
+    def come_last(self, run: Run) -> None:
+        """Be what was done last, and is undone first."""
+        if run.done[-1] is not self:  # mostly it is: nothing to move, in a list that may be long
+            run.done.remove(self)
+            run.done.append(self)
 
     def strike(self, run: Run) -> None:
         """Take it back: nothing was done."""

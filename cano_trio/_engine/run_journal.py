@@ -261,6 +261,7 @@ class RunJournal(Unwritten):
         if entry is not None and not entry.written:
             self._rows.append(self._row_of(entry, _clock.timestamp()))
             entry.written = True  # or the run is broken
+            entry.come_last(self.run)  # what is undone first is what was written down last
         # What has finished is a fact, whatever is cut off meanwhile.
         with trio.CancelScope(shield=True):
             async with self._lock:

@@ -549,7 +549,9 @@ def cancelled() -> None:
     async def client(journal: Journal) -> None:
         async with trio.open_nursery() as nursery:
             run = await nursery.start(partial(work.run, Notes(), run_id="r", journal=journal, on_duplicate="attach"))
-            await trio.sleep(3)
+            while run.state is not Step.C:
+                await trio.sleep(1)
+            await trio.sleep(1)
             run.cancel("nobody needs it")
 
     scene("cancelled", work, rolls_back=True, client=client, nursery=True)
@@ -567,7 +569,9 @@ def cancelled_in_child() -> None:
     async def client(journal: Journal) -> None:
         async with trio.open_nursery() as nursery:
             run = await nursery.start(partial(work.run, Notes(), run_id="r", journal=journal, on_duplicate="attach"))
-            await trio.sleep(3)
+            while run.state is not Step.B:
+                await trio.sleep(1)
+            await trio.sleep(20)
             run.cancel("nobody needs it")
 
     scene("cancelled in a child", work, rolls_back=True, client=client, nursery=True)
