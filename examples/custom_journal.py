@@ -106,12 +106,13 @@ class AuditedJournal:
         status: Collection[RunStatus] | None = None,
         labels: Mapping[str, str] | None = None,
         parent: str | None = None,
+        due: float | None = None,
         after: int = 0,
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
         """Runs, a page at a time."""
         return await self.keeper.runs(
-            workflow=workflow, status=status, labels=labels or {}, parent=parent, after=after, limit=limit
+            workflow=workflow, status=status, labels=labels or {}, parent=parent, due=due, after=after, limit=limit
         )
 
 

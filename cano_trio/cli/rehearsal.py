@@ -93,12 +93,13 @@ class Rehearsal:
         status: Collection[RunStatus] | None = None,
         labels: Mapping[str, str] = NO_LABELS,
         parent: str | None = None,
+        due: float | None = None,
         after: int = 0,
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
         """Runs, a page at a time."""
         return await self._journal.runs(
-            workflow=workflow, status=status, labels=labels, parent=parent, after=after, limit=limit
+            workflow=workflow, status=status, labels=labels, parent=parent, due=due, after=after, limit=limit
         )
 
     async def claim(self, run_id: str, /) -> StoredRun:

@@ -245,12 +245,13 @@ class CrashingJournal:
         status: Collection[RunStatus] | None = None,
         labels: Mapping[str, str] = NO_LABELS,
         parent: str | None = None,
+        due: float | None = None,
         after: int = 0,
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
         self.check()
         return await self._inner.runs(
-            workflow=workflow, status=status, labels=labels, parent=parent, after=after, limit=limit
+            workflow=workflow, status=status, labels=labels, parent=parent, due=due, after=after, limit=limit
         )
 
 
