@@ -95,7 +95,10 @@ async def test_a_statement_that_fails_leads_by_on_error(tmp_path: Path) -> None:
         assert result.path == (Step.A, Step.B, Step.DONE)
         rows = await journal.history("r")
     assert isinstance(errors[0], StatementFailed)
-    assert [(row.state, row.error.type if row.error else None) for row in rows] == [("A", "StatementFailed"), ("B", None)]
+    assert [(row.state, row.error.type if row.error else None) for row in rows] == [
+        ("A", "StatementFailed"),
+        ("B", None),
+    ]
 
 
 async def test_a_statement_that_fails_fails_the_run(tmp_path: Path) -> None:
