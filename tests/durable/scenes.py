@@ -93,7 +93,6 @@ def books(work: Any, state: Enum, following: Enum, *, stays: bool = False, secon
     book.__annotations__["return"] = tuple[Literal[following], str]  # type: ignore[valid-type]
     task = work.compensatable(state)(book)
 
-    @task.compensate  # type: ignore[untyped-decorator]
     async def undo(receipt: str, notes: Notes, ctx: RunContext) -> None:
         act(ctx, "undo")
         assert receipt == ctx.forward_key
@@ -101,10 +100,12 @@ def books(work: Any, state: Enum, following: Enum, *, stays: bool = False, secon
             raise TypeError(f"{state.name} stays")
         notes.lines.append(f"undo {receipt}")
 
-    @task.compensate_in_doubt  # type: ignore[untyped-decorator]
     async def in_doubt(notes: Notes, ctx: RunContext) -> None:
         act(ctx, "undo")
         notes.lines.append(f"in doubt {ctx.forward_key}")
+
+    task.compensate(undo)
+    task.compensate_in_doubt(in_doubt)
 
 
 def task_chain() -> None:
@@ -508,12 +509,12 @@ class Sum:
 
 
 def child_of_its_own_data() -> None:
-    within: Any = Workflow(
+    within = Workflow(
         Inner, initial=Inner.A, exits=[Inner.GOOD, Inner.BAD], name="sums", data=Sum,
         defaults=TaskConfig(retry=Retry.none()),
     )  # fmt: skip
 
-    @within.task(Inner.A)  # type: ignore[untyped-decorator]
+    @within.task(Inner.A)
     async def add(it: Sum, ctx: RunContext) -> Literal[Inner.GOOD]:
         act(ctx)
         it.total = sum(it.of)
@@ -540,6 +541,12 @@ def timeout() -> None:
     scene("timeout", work, rolls_back=True)
 
 
+async def until_in(run: Any, state: Step) -> None:
+    """Look whether a run has come to a state until it has."""
+    while run.state is not state:  # noqa: ASYNC110  (nothing tells)
+        await trio.sleep(1)
+
+
 def cancelled() -> None:
     work = new("cancelled")
     books(work, Step.A, Step.B)
@@ -549,8 +556,7 @@ def cancelled() -> None:
     async def client(journal: Journal) -> None:
         async with trio.open_nursery() as nursery:
             run = await nursery.start(partial(work.run, Notes(), run_id="r", journal=journal, on_duplicate="attach"))
-            while run.state is not Step.C:
-                await trio.sleep(1)
+            await until_in(run, Step.C)
             await trio.sleep(1)
             run.cancel("nobody needs it")
 
@@ -569,8 +575,7 @@ def cancelled_in_child() -> None:
     async def client(journal: Journal) -> None:
         async with trio.open_nursery() as nursery:
             run = await nursery.start(partial(work.run, Notes(), run_id="r", journal=journal, on_duplicate="attach"))
-            while run.state is not Step.B:
-                await trio.sleep(1)
+            await until_in(run, Step.B)
             await trio.sleep(20)
             run.cancel("nobody needs it")
 
@@ -586,11 +591,12 @@ def patience() -> None:
 
     receiving: Any = work.receive(Step.A, timeout=60)(take)
 
-    @receiving.on_timeout  # type: ignore[untyped-decorator]
     async def late(notes: Notes, ctx: RunContext) -> Literal[Step.B]:
         act(ctx)
         notes.lines.append("nobody came")
         return Step.B
+
+    receiving.on_timeout(late)
 
     leads(work, Step.B, Step.DONE)
     scene("patience", work)

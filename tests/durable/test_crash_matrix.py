@@ -35,7 +35,7 @@ def test_it_survives_every_pair_of_crashes(name: str, capsys: pytest.CaptureFixt
     """Each write is met by each fault, and each write of the process that goes on, too."""
     cells = break_everywhere(SCENES[name], InMemory, twice=True)
     with capsys.disabled():
-        print(f"\n{name}: {cells} cells in memory")  # noqa: T201  (how far it went is what it is for)
+        print(f"\n{name}: {cells} cells in memory")  # noqa: T201
 
 
 @pytest.mark.slow
@@ -44,7 +44,7 @@ def test_it_survives_every_crash_in_a_file(name: str, tmp_path: Path, capsys: py
     """Each write to a SQLite file is met by each fault."""
     cells = break_everywhere(SCENES[name], InFolder(tmp_path))
     with capsys.disabled():
-        print(f"\n{name}: {cells} cells in a file")  # noqa: T201  (how far it went is what it is for)
+        print(f"\n{name}: {cells} cells in a file")  # noqa: T201
 
 
 class InFolder:

@@ -30,7 +30,7 @@ def stop_everywhere(scene: Scene, at_every_step: Callable[..., int]) -> int:
             await visit(scene, world)
         except JournalError:
             raise
-        except Exception:
+        except Exception:  # the run has come to its end first
             pass
         finally:
             world.time = trio.current_time()
@@ -79,7 +79,7 @@ def test_a_cancel_releases_every_model(name: str, capsys: pytest.CaptureFixture[
     """So does every model."""
     moments = stop_everywhere(SCENES[name], cancel_at_every_step)
     with capsys.disabled():
-        print(f"\n{name}: cancelled at {moments} moments")  # noqa: T201  (how far it went is what it is for)
+        print(f"\n{name}: cancelled at {moments} moments")  # noqa: T201
 
 
 @pytest.mark.slow
@@ -88,4 +88,4 @@ def test_an_interrupt_releases_every_model(name: str, capsys: pytest.CaptureFixt
     """So does every model that is interrupted."""
     moments = stop_everywhere(SCENES[name], interrupt_at_every_step)
     with capsys.disabled():
-        print(f"\n{name}: interrupted at {moments} moments")  # noqa: T201  (how far it went is what it is for)
+        print(f"\n{name}: interrupted at {moments} moments")  # noqa: T201

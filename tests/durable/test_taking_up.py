@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -66,16 +67,26 @@ class Delegate:
 
 
 def new(**options: Any) -> Workflow[Step, Any]:
-    options = {"name": "w", "data": Notes, "defaults": TaskConfig(retry=Retry.none())} | options
-    return Workflow(Step, initial=Step.A, exits=[Step.DONE], **options)
+    options.setdefault("data", Notes)
+    return Workflow(
+        Step, initial=Step.A, exits=[Step.DONE], name="w", defaults=TaskConfig(retry=Retry.none()), **options
+    )
 
 
-def leads(work: Any, state: Step, following: Step, act: Callable[[RunContext], Any] = lambda _: None) -> None:
+def leads(
+    work: Any,
+    state: Step,
+    following: Step,
+    act: Callable[[RunContext], object] = lambda _: None,
+    *,
+    seconds: float = 0,
+) -> None:
+    """Add a task that writes a line, acts, and goes on after some seconds."""
+
     async def task(notes: Notes, ctx: RunContext) -> Any:
         notes.lines.append(ctx.state.name)
-        result = act(ctx)
-        if result is not None:
-            await result
+        act(ctx)
+        await trio.sleep(0 if ctx.rerun else seconds)
         return following
 
     task.__annotations__["return"] = Literal[following]
@@ -89,17 +100,14 @@ def books(work: Any, state: Step, following: Step, undo: Callable[[str], object]
     book.__annotations__["return"] = tuple[Literal[following], str]  # type: ignore[valid-type]
     task = work.compensatable(state)(book)
 
-    @task.compensate
     async def compensate(receipt: str) -> None:
         undo(receipt)
+
+    task.compensate(compensate)
 
 
 def fails(_: RunContext) -> None:
     raise OSError("down")
-
-
-def sleeps(_: RunContext) -> Any:
-    return trio.sleep_forever()
 
 
 async def released(work: Workflow[Step, Any], journal: Any, seconds: float = 1, data: Any = None) -> None:
@@ -120,7 +128,7 @@ async def test_a_run_that_is_held_is_left_alone(autojump_clock: MockClock) -> No
     undone: list[str] = []
     work = new()
     books(work, Step.A, Step.B, undone.append)
-    leads(work, Step.B, Step.DONE, lambda _: trio.sleep(10))
+    leads(work, Step.B, Step.DONE, seconds=10)
     async with MemoryJournal() as journal, MemoryJournal(beside=journal) as other, trio.open_nursery() as nursery:
         nursery.start_soon(partial(work.run, Notes(), run_id="r", journal=journal))
         await trio.sleep(1)
@@ -136,7 +144,7 @@ async def test_who_has_lost_a_run_stops_in_place(autojump_clock: MockClock) -> N
     undone: list[str] = []
     work = new()
     books(work, Step.A, Step.B, undone.append)
-    leads(work, Step.B, Step.C, lambda _: trio.sleep(10))
+    leads(work, Step.B, Step.C, seconds=10)
     leads(work, Step.C, Step.DONE)
     async with MemoryJournal() as journal:
         with pytest.RaisesGroup(LeaseLost):
@@ -282,7 +290,7 @@ async def test_receipts_are_brought_up_to_date(autojump_clock: MockClock) -> Non
     undone: list[Any] = []
     old = new()
     books(old, Step.A, Step.B, undone.append)
-    leads(old, Step.B, Step.DONE, sleeps)
+    leads(old, Step.B, Step.DONE, seconds=math.inf)
     today = new(version=2, data=Newer, migrate=lambda _, kind, raw: migrate(1, kind, raw))
 
     @today.compensatable(Step.A)
@@ -310,7 +318,7 @@ async def test_another_version_blocks(autojump_clock: MockClock) -> None:
     old, today = new(), new(version=2)
     for work in (old, today):
         leads(work, Step.A, Step.B)
-    leads(old, Step.B, Step.DONE, lambda _: trio.sleep(5))
+    leads(old, Step.B, Step.DONE, seconds=5)
     leads(today, Step.B, Step.DONE)
     async with MemoryJournal() as journal:
         await released(old, journal)
@@ -324,7 +332,7 @@ async def test_a_renamed_state_goes_by_its_alias(autojump_clock: MockClock) -> N
     """A run in a state that is gone goes on in the one that its alias names; without one it is blocked."""
     old = new()
     leads(old, Step.A, Step.B)
-    leads(old, Step.B, Step.DONE, sleeps)
+    leads(old, Step.B, Step.DONE, seconds=math.inf)
 
     class Today(Enum):
         A = auto()
@@ -355,7 +363,7 @@ async def test_data_that_can_not_be_read_block(autojump_clock: MockClock) -> Non
 
     old, today = new(), new(data=Other)
     leads(old, Step.A, Step.B)
-    leads(old, Step.B, Step.DONE, lambda _: trio.sleep(5))
+    leads(old, Step.B, Step.DONE, seconds=5)
 
     for state, following in ((Step.A, Step.B), (Step.B, Step.DONE)):
 
@@ -461,7 +469,7 @@ async def test_a_run_that_nobody_carries_out_is_cancelled(autojump_clock: MockCl
     undone: list[str] = []
     work = new()
     books(work, Step.A, Step.B, undone.append)
-    leads(work, Step.B, Step.DONE, sleeps)
+    leads(work, Step.B, Step.DONE, seconds=math.inf)
     async with MemoryJournal() as journal:
         await released(work, journal)
         rollback = await work.cancel("r", journal=journal, reason="nobody needs it")
@@ -475,7 +483,7 @@ async def test_a_run_that_has_done_nothing_is_cancelled(autojump_clock: MockCloc
     """`cancel` of a parked run with nothing to undo ends it all the same, and gives an empty rollback."""
     work = new()
     leads(work, Step.A, Step.B)
-    leads(work, Step.B, Step.DONE, sleeps)
+    leads(work, Step.B, Step.DONE, seconds=math.inf)
     async with MemoryJournal() as journal:
         await released(work, journal)
         assert (await work.cancel("r", journal=journal)).undone == ()
@@ -486,13 +494,12 @@ async def test_work_that_may_have_begun_before_knows(autojump_clock: MockClock) 
     """`RunContext.rerun` is true of the state that a run was stopped in, and of none after it."""
     seen: list[tuple[str, bool]] = []
 
-    def act(ctx: RunContext) -> Any:
+    def act(ctx: RunContext) -> None:
         seen.append((ctx.state.name, ctx.rerun))
-        return trio.sleep(5) if ctx.state is Step.B and not ctx.rerun else None
 
     work = new()
     leads(work, Step.A, Step.B, act)
-    leads(work, Step.B, Step.C, act)
+    leads(work, Step.B, Step.C, act, seconds=5)
     leads(work, Step.C, Step.DONE, act)
     async with MemoryJournal() as journal:
         await released(work, journal)
