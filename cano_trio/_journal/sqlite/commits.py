@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, Final, cast
@@ -14,7 +15,18 @@ import apsw
 from ..._errors import LeaseLost
 from ..bounds import Cut, is_too_much, may_be_too_much, size_of
 from ..rows import Commit
-from .packed import KEPT, LOG, indexed, pack_kept, pack_log, pack_position, reading
+from .packed import (
+    CHECK_OF,
+    KEPT,
+    LOG,
+    indexed,
+    pack_kept,
+    pack_log,
+    pack_position,
+    pack_visits,
+    reading,
+    unpack_visits,
+)
 
 INSERT_LOG: Final = (
     f"WITH new({LOG}, id, run, prior) AS (VALUES ",
@@ -28,7 +40,7 @@ NEW: Final = (
     "status, position, position_crc, version, data, data_crc, last_log, log_rows, log_bytes, number, owner, epoch, rev"
 )
 SET: Final = (
-    "UPDATE cano_run SET rev=new.rev+1, crashes=0, status=new.status, position=new.position,"
+    f"UPDATE cano_run SET rev=new.rev+1, crashes=0, epoch_check={CHECK_OF.format(epoch='new.epoch', crashes=0)}, status=new.status, position=new.position,"
     " position_crc=new.position_crc, version=coalesce(new.version,cano_run.version),"
     " version_check=coalesce(~new.version,cano_run.version_check), data=coalesce(new.data,cano_run.data),"
     " data_crc=coalesce(new.data_crc,cano_run.data_crc), last_log=coalesce(new.last_log,cano_run.last_log),"
@@ -68,9 +80,11 @@ WEIGHED: Final = (
     f"{CHAIN} SELECT id, receipt IS NOT NULL, seq, state, kind, part, coalesce(length(receipt),0)"
     "+coalesce(length(messages),0)+coalesce(length(data),0) FROM cano_log JOIN chain USING(id) WHERE run=?1 ORDER BY id DESC"
 )
-COUNT_VISITS: Final = (
-    "INSERT INTO cano_visit(run, state, count) VALUES (?,?,?) ON CONFLICT DO UPDATE SET count=count+excluded.count"
+COUNT_KEPT: Final = (
+    "UPDATE cano_run SET kept=(SELECT count(*) FROM cano_cursor WHERE run=cano_run.number)"
+    "+(SELECT count(*) FROM cano_outcome WHERE run=cano_run.number)+(SELECT count(*) FROM cano_inbox WHERE run=cano_run.number) WHERE number=?"
 )
+"""A row that its index has lost is found out by there being fewer."""
 
 
 def goes_on(one: Commit) -> bool:
@@ -94,7 +108,8 @@ def write(db: apsw.Connection, commits: Sequence[Commit], statement: tuple[str, 
     if db.total_changes() - before != len(commits):
         lost = commits[0]
         raise LeaseLost(lost.run_id, lost.fence.owner, lost.position.seq)
-    for sql, parameters in _kept(commits):
+    touching = [one for one in commits if _touches_kept(one)]
+    for sql, parameters in _kept(touching):
         if parameters:
             db.executemany(sql, parameters)
     for one in large:
@@ -154,6 +169,11 @@ def _parameters(
     return rows, updates, large
 
 
+def _touches_kept(one: Commit) -> bool:
+    kept = one.cursors or one.outcomes or one.consumed
+    return bool(kept) or one.forget_cursors is not None or one.forget_outcomes is not None
+
+
 def _kept(commits: Sequence[Commit]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
     """What is forgotten and kept beside the runs, as statements with their parameters."""
     for table, forget in (("cano_cursor", "forget_cursors"), ("cano_outcome", "forget_outcomes")):
@@ -164,13 +184,16 @@ def _kept(commits: Sequence[Commit]) -> Iterator[tuple[str, list[tuple[Any, ...]
         yield f"INSERT OR REPLACE INTO {table}(run, {KEPT}) VALUES (?,?,?,?,?)", new
     consumed = [(c.fence.run, number) for c in commits for number in c.consumed]
     yield "DELETE FROM cano_inbox WHERE run=? AND number=?", consumed
+    yield COUNT_KEPT, [(c.fence.run,) for c in commits]
 
 
 def trim(db: apsw.Connection, one: Commit) -> None:
     """Cut a run's history, if it is far too long."""
     run = one.fence.run
-    found = db.execute("SELECT log_rows, log_bytes FROM cano_run WHERE number=?", (run,)).fetchone()
-    if found is None or not is_too_much(*found):
+    rows, size, *visits = db.execute(
+        "SELECT log_rows, log_bytes, visits, visits_crc FROM cano_run WHERE number=?", (run,)
+    ).fetchall()[0]
+    if not is_too_much(int(rows or 0), int(size or 0)):
         return
     cut = Cut(one.position.status)
     gone: list[tuple[int]] = []
@@ -186,9 +209,10 @@ def trim(db: apsw.Connection, one: Commit) -> None:
             if last is not None and not is_linked:
                 links.append((number, last))
             last, is_linked = number, True
+        counted = Counter(unpack_visits(*visits)) + Counter(cut.visits)
     if last is not None and not is_linked:
         links.append((None, last))
     db.executemany("DELETE FROM cano_log WHERE id=?", gone)
     db.executemany("UPDATE cano_log SET prior=? WHERE id=?", links)
-    db.executemany(COUNT_VISITS, [(run, *visits) for visits in cut.visits.items()])
-    db.execute("UPDATE cano_run SET log_rows=?, log_bytes=? WHERE number=?", (cut.rows, cut.size, run))
+    changed = "UPDATE cano_run SET log_rows=?, log_bytes=?, visits=?, visits_crc=? WHERE number=?"
+    db.execute(changed, (cut.rows, cut.size, *pack_visits(counted), run))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 import apsw
 import attrs
@@ -14,6 +14,7 @@ from ..._errors import JournalError, RunNotFound
 from ..._observe.status import RunStatus
 from ..rows import RunRecord
 from . import statements
+from .packed import indexed
 
 AT_WORK: Final = frozenset({RunStatus.RUNNING, RunStatus.ROLLING_BACK})
 
@@ -98,8 +99,11 @@ def _read_all(db: apsw.Connection) -> tuple[list[RunRecord], tuple[str, ...]]:
     except apsw.Error as error:
         return records, (str(error),)
     wrong += map(str, unreadable)
+    labels = set(db.execute("SELECT name, value, run FROM cano_label"))
     for record in found:
         records.append(record)
+        if not _is_found(db, record, labels):
+            wrong.append(f"run {record.run_id!r} is not found by what is known of it")
         try:
             statements.load(db, record.run_id)
             statements.history(db, record.run_id)
@@ -108,6 +112,15 @@ def _read_all(db: apsw.Connection) -> tuple[list[RunRecord], tuple[str, ...]]:
         except (JournalError, apsw.Error) as error:
             wrong.append(str(error))
     return records, tuple(wrong)
+
+
+def _is_found(db: apsw.Connection, record: RunRecord, labels: set[Any]) -> bool:
+    """Whether the columns by which runs are found say the same as the run."""
+    said = db.execute(
+        "SELECT workflow, parent, due_at, settled_at, unfinished FROM cano_run WHERE number=?", (record.number,)
+    ).fetchone()
+    wanted = {(name, value, record.number) for name, value in record.labels.items()}
+    return said == (record.workflow, record.parent, *indexed(record.position)) and wanted <= labels
 
 
 def _is_stuck(record: RunRecord, dead: frozenset[str], since: float) -> bool:

@@ -16,12 +16,18 @@ from ..rows import Cursor, Letter, LogRow, Message, NewRun, Outcome, Position, R
 
 K = TypeVar("K", Cursor, Outcome)
 
-RECORD: Final = "number, run_id, fixed, fixed_crc, status, position, position_crc, version, version_check, owner, epoch, rev, crashes"
+RECORD: Final = (
+    "number, run_id, fixed, fixed_crc, status, position, position_crc, version, version_check,"
+    " owner, epoch, crashes, epoch_check, rev"
+)
 LOG: Final = (
     "seq, state, next, kind, part, attempts, entered_at, finished_at, receipt, messages, data, version, error, crc"
 )
 LETTER: Final = "kind, body, key, sent_at, version, crc"
 KEPT: Final = "seq, part, body, crc"
+
+
+CHECK_OF: Final = "~(64*({epoch})+({crashes}))"
 
 
 class Fixed(msgspec.Struct, frozen=True):
@@ -39,6 +45,7 @@ _to_bytes: Final = msgspec.msgpack.Encoder().encode
 _error: Final = msgspec.json.Decoder(StoredError).decode
 _position: Final = msgspec.json.Decoder(Position).decode
 _fixed: Final = msgspec.json.Decoder(Fixed).decode
+_visits: Final = msgspec.json.Decoder(dict[str, int]).decode
 _fields: Final = msgspec.structs.astuple
 
 
@@ -67,16 +74,34 @@ def indexed(position: Position) -> tuple[float | None, float | None, int | None]
     return position.due_at, position.ended_at if status in SETTLED else None, None if status.ended else 1
 
 
+def check_of(epoch: int, crashes: int) -> int:
+    """What is kept beside an epoch and its crashes; `CHECK_OF` is the same in SQL, where they are counted."""
+    return ~(64 * epoch + crashes)
+
+
+def pack_visits(visits: Mapping[str, int]) -> tuple[bytes, int]:
+    """How many rows of each state are gone, and the check sum."""
+    packed = _to_json(visits)
+    return packed, crc32(packed)
+
+
+def unpack_visits(packed: Any, crc: Any) -> dict[str, int]:
+    """How many rows of each state are gone; to be done inside `reading`."""
+    check_that(crc32(packed or b"") == crc)
+    return {} if packed is None else _visits(packed)
+
+
 def unpack_record(row: Sequence[Any]) -> RunRecord:
     """A run, of the columns `RECORD`; to be done inside `reading`."""
     number, run_id, fixed_bytes, fixed_crc, status, position_bytes, position_crc, version, check, *rest = row
-    owner, epoch, rev, crashes = rest
+    owner, epoch, crashes, epoch_check, rev = rest
     fixed = _fixed(fixed_bytes)
     position = _position(position_bytes)
     check_that(
         crc32(fixed_bytes, number) == fixed_crc
         and crc32(position_bytes, number + rev) == position_crc
         and check == ~version
+        and epoch_check == check_of(epoch, crashes)
         and run_id == fixed.run_id
         and status == position.status._value_
     )

@@ -22,8 +22,9 @@ STEPS = (
         number INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL UNIQUE, workflow TEXT NOT NULL, parent TEXT,
         fixed BLOB NOT NULL, fixed_crc INTEGER NOT NULL, status TEXT NOT NULL, position BLOB NOT NULL,
         position_crc INTEGER NOT NULL, due_at REAL, settled_at REAL, unfinished INTEGER, version INTEGER NOT NULL,
-        version_check INTEGER NOT NULL, owner TEXT, epoch INTEGER NOT NULL, rev INTEGER NOT NULL, crashes INTEGER NOT NULL,
-        posted INTEGER NOT NULL, last_log INTEGER, log_rows INTEGER NOT NULL, log_bytes INTEGER NOT NULL,
+        version_check INTEGER NOT NULL, owner TEXT, epoch INTEGER NOT NULL, crashes INTEGER NOT NULL,
+        epoch_check INTEGER NOT NULL, rev INTEGER NOT NULL, posted INTEGER NOT NULL, kept INTEGER NOT NULL,
+        last_log INTEGER, log_rows INTEGER NOT NULL, log_bytes INTEGER NOT NULL, visits BLOB, visits_crc INTEGER NOT NULL,
         data BLOB NOT NULL, data_crc INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE cano_log(
@@ -32,9 +33,6 @@ STEPS = (
         finished_at REAL NOT NULL, receipt BLOB, messages BLOB, data BLOB, version INTEGER NOT NULL, error BLOB,
         crc INTEGER NOT NULL
     ) STRICT;
-    CREATE TABLE cano_visit(
-        run INTEGER NOT NULL, state TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(run, state)
-    ) STRICT, WITHOUT ROWID;
     CREATE TABLE cano_cursor(
         run INTEGER NOT NULL, seq INTEGER NOT NULL, part TEXT NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL,
         PRIMARY KEY(run, seq, part)

@@ -27,6 +27,7 @@ from .packed import (
     LOG,
     RECORD,
     UNREADABLE,
+    check_of,
     check_that,
     indexed,
     pack_fixed,
@@ -37,14 +38,15 @@ from .packed import (
     unpack_log,
     unpack_message,
     unpack_record,
+    unpack_visits,
     unreadable,
 )
 from .user_sql import UserSql
 
 INSERT_RUN: Final = (
     "INSERT INTO cano_run(number, run_id, workflow, parent, fixed, fixed_crc, status, position, position_crc, due_at,"
-    " settled_at, unfinished, version, version_check, data, data_crc, owner, epoch, rev, crashes, posted, log_rows,"
-    " log_bytes) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,0,0,0,0,0)"
+    " settled_at, unfinished, version, version_check, data, data_crc, owner, epoch_check, epoch, crashes, rev,"
+    " posted, kept, log_rows, log_bytes, visits_crc) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,0,0,0,0,0,0,0)"
 )
 NEXT_NUMBER: Final = "SELECT 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name='cano_run'), 0)"
 KEEP_LABEL: Final = "INSERT INTO cano_label(name, value, run) VALUES (?,?,?)"
@@ -63,7 +65,7 @@ SETTLED_RUNS: Final = (
 REMOVED_AT_ONCE: Final = 20
 """How many runs one transaction removes: each may have a thousand rows, and commits wait meanwhile."""
 
-OF_RUNS: Final = ("cano_cursor", "cano_outcome", "cano_inbox", "cano_key", "cano_visit")
+OF_RUNS: Final = ("cano_cursor", "cano_outcome", "cano_inbox", "cano_key")
 """Tables whose rows are found by their run."""
 
 
@@ -120,7 +122,7 @@ def create(db: apsw.Connection, run: NewRun) -> RunRecord:
         *(number, run.run_id, run.workflow, run.parent),
         *pack_fixed(run, number),
         *(position.status.value, *pack_position(position, number, 0), *indexed(position)),
-        *(run.version, ~run.version, run.data, crc32(run.data), run.owner),
+        *(run.version, ~run.version, run.data, crc32(run.data), run.owner, check_of(1, 0)),
     )
     db.execute(INSERT_RUN, values)
     if run.labels:
@@ -163,7 +165,7 @@ def post(db: apsw.Connection, letter: Letter) -> int | None:
         number = int(posted) + 1
     if not takes:
         raise RunAlreadyEnded(letter.run_id, status)
-    db.execute("UPDATE cano_run SET posted=? WHERE number=?", (number, run))
+    db.execute("UPDATE cano_run SET posted=?, kept=kept+1 WHERE number=?", (number, run))
     db.execute(POST, (run, number, *pack_letter(letter, number)))
     return number
 
@@ -174,8 +176,9 @@ def claim(db: apsw.Connection, lease: Lease, run_id: str) -> StoredRun | None:
     died = record.owner is not None and record.owner != lease.owner
     if record.owner is not None and died and not lease.take_over(db, record.owner):
         return None
-    taken = "UPDATE cano_run SET owner=?, epoch=epoch+1, crashes=crashes+? WHERE number=?"
-    db.execute(taken, (lease.owner, int(died), record.number))
+    epoch, crashes = record.epoch + 1, record.crashes + died
+    taken = "UPDATE cano_run SET owner=?, epoch=?, crashes=?, epoch_check=? WHERE number=?"
+    db.execute(taken, (lease.owner, epoch, crashes, check_of(epoch, crashes), record.number))
     return load(db, run_id)
 
 
@@ -228,16 +231,18 @@ def load(db: apsw.Connection, run_id: str) -> StoredRun:
     cursors = db.execute(f"SELECT {KEPT} FROM cano_cursor {order}", (run,))
     outcomes = db.execute(f"SELECT {KEPT} FROM cano_outcome {order}", (run,))
     inbox = db.execute(f"SELECT number, {LETTER} FROM cano_inbox WHERE run=? ORDER BY number", (run,))
-    visits = db.execute("SELECT state, count FROM cano_visit WHERE run=?", (run,))
+    kept, visits, crc = db.execute("SELECT kept, visits, visits_crc FROM cano_run WHERE number=?", (run,)).fetchall()[0]
     with reading(run_id):
-        return StoredRun(
+        stored = StoredRun(
             record=record,
             data=data,
             cursors=tuple(unpack_kept(Cursor, row, run) for row in cursors),
             outcomes=tuple(unpack_kept(Outcome, row, run) for row in outcomes),
             messages=tuple(unpack_message(row, run_id) for row in inbox),
-            visits=dict(visits),
+            visits=unpack_visits(visits, crc),
         )
+        check_that(len(stored.cursors) + len(stored.outcomes) + len(stored.messages) == kept)
+    return stored
 
 
 def history(db: apsw.Connection, run_id: str) -> tuple[LogRow, ...]:
