@@ -313,6 +313,33 @@ async def test_receipts_are_brought_up_to_date(autojump_clock: MockClock) -> Non
     assert undone == [{"at": "r/0"}]
 
 
+async def test_messages_are_brought_up_to_date(autojump_clock: MockClock) -> None:
+    """So are messages that wait in the inbox."""
+
+    def receiving(kind: Any, **options: Any) -> Workflow[Step, Any]:
+        work = new(**options)
+        leads(work, Step.A, Step.B, seconds=5)
+
+        async def take(message: Any, notes: Notes) -> Literal[Step.DONE]:
+            notes.lines.append(repr(message))
+            return Step.DONE
+
+        take.__annotations__["message"] = kind
+        work.receive(Step.B)(take)
+        return work
+
+    def brought_up(version: int, kind: str, raw: Any) -> Any:
+        return {"at": 10 * raw["at"]} if kind == "message" else raw
+
+    async with MemoryJournal() as journal:
+        async with trio.open_nursery() as nursery:
+            run = await nursery.start(partial(receiving(At).run, Notes(), run_id="r", journal=journal))
+            await run.send(At(7))
+            nursery.cancel_scope.cancel()
+        result = await receiving(At, version=2, migrate=brought_up).resume("r", journal=journal)
+    assert result.data == Notes(["A", "At(at=70)"])
+
+
 async def test_another_version_blocks(autojump_clock: MockClock) -> None:
     """A version that is not accepted blocks the run, which is still there and goes on with its own code."""
     old, today = new(), new(version=2)
