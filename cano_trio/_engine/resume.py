@@ -98,6 +98,8 @@ class Revival:
         self.stored = stored
         self.record = stored.record
         self.how: How = how
+        self._claimed: Run | None = None
+        """The child's run that was claimed together with it."""
 
     async def run(
         self, resources: Resources, observers: Sequence[Observer], reason: str | None, parent: Run | None
@@ -142,6 +144,8 @@ class Revival:
         writing = RunJournal(self.journal, run, self.program)
         run.write_down(writing)
         writing.go_on(self.record)
+        if self._claimed is not None:
+            writing.add_release(self._claimed.journal)
         await writing.give_back(told)
 
     # -- where it stands
@@ -324,7 +328,7 @@ class Revival:
             return
         present = await self._child(run, step.child, run.seq, resources, present=True)
         if present is not None and not present.status.ended:
-            run.child = present
+            run.child = self._claimed = present
         if present is not None and present.done and run.undoes:
             self._children[run.seq] = present
 

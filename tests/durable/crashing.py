@@ -13,7 +13,7 @@ import attrs
 import trio
 from trio.testing import MockClock
 
-from cano_trio import JournalError, RunContext, RunStatus
+from cano_trio import JournalError, JournalUnavailable, RunContext, RunStatus
 from cano_trio._engine.kept import read_done, read_place
 from cano_trio._journal.protocol import NO_LABELS, Journal
 from cano_trio._journal.rows import Commit, Fence, Letter, LogRow, NewRun, RunRecord, StoredRun
@@ -21,10 +21,11 @@ from cano_trio.journals import MemoryJournal, SqliteJournal
 
 T = TypeVar("T")
 
-How: TypeAlias = Literal["before", "after", "told failed"]
-"""Whether the process dies before a write, or after it; or lives on, and is told that a write failed which did not."""
+How: TypeAlias = Literal["before", "after", "told failed", "away"]
+"""Whether the process dies before a write, or after it; or lives on, and is told that a write failed which did not, or that
+nothing can be written for now."""
 
-HOWS: tuple[How, ...] = ("before", "after", "told failed")
+HOWS: tuple[How, ...] = ("before", "after", "told failed", "away")
 
 DOWNTIME = 2.0
 """Virtual seconds between the death of a process and the next one."""
@@ -201,6 +202,8 @@ class CrashingJournal:
         how = self._fault.how if self._fault is not None and self._fault.at == self.writes else None
         if how == "before":
             self._crash()
+        if how == "away":
+            raise JournalUnavailable("here", "the disk is full")
         written = await write()
         self.check()  # it may have died meanwhile
         self._world.finished.update(done)
@@ -440,7 +443,7 @@ def cells(scene: Scene, make: Callable[[], Store], *, twice: bool = False) -> An
         for how in HOWS:
             first = Fault(at, how)
             yield (first,)
-            if twice and how != "told failed":
+            if twice and how in {"before", "after"}:
                 once = played(scene, make(), [first])
                 for again in range(1, once.writes[1] + 1):
                     for second in HOWS:

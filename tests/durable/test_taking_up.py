@@ -75,8 +75,8 @@ def new(**options: Any) -> Workflow[Step, Any]:
 
 def leads(
     work: Any,
-    state: Step,
-    following: Step,
+    state: Enum,
+    following: Enum,
     act: Callable[[RunContext], object] = lambda _: None,
     *,
     seconds: float = 0,
@@ -313,6 +313,66 @@ async def test_receipts_are_brought_up_to_date(autojump_clock: MockClock) -> Non
     assert undone == [{"at": "r/0"}]
 
 
+async def test_messages_are_brought_up_to_date(autojump_clock: MockClock) -> None:
+    """So are messages that wait in the inbox."""
+
+    def receiving(kind: Any, **options: Any) -> Workflow[Step, Any]:
+        work = new(**options)
+        leads(work, Step.A, Step.B, seconds=5)
+
+        async def take(message: Any, notes: Notes) -> Literal[Step.DONE]:
+            notes.lines.append(repr(message))
+            return Step.DONE
+
+        take.__annotations__["message"] = kind
+        work.receive(Step.B)(take)
+        return work
+
+    def brought_up(version: int, kind: str, raw: Any) -> Any:
+        return {"at": 10 * raw["at"]} if kind == "message" else raw
+
+    async with MemoryJournal() as journal:
+        async with trio.open_nursery() as nursery:
+            run = await nursery.start(partial(receiving(At).run, Notes(), run_id="r", journal=journal))
+            await run.send(At(7))
+            nursery.cancel_scope.cancel()
+        result = await receiving(At, version=2, migrate=brought_up).resume("r", journal=journal)
+    assert result.data == Notes(["A", "At(at=70)"])
+
+
+async def test_what_is_blocked_lets_its_child_go(autojump_clock: MockClock) -> None:
+    """A run that can't be taken up is given back with the child that was claimed with it: other code goes on with both."""
+
+    class Inner(Enum):
+        A = auto()
+        OUT = auto()
+
+    def parent(*, receives: bool) -> Workflow[Step, Any]:
+        inner = Workflow(Inner, initial=Inner.A, exits=[Inner.OUT], name="inner", data=Notes)
+        leads(inner, Inner.A, Inner.OUT, seconds=5)
+        work = new()
+        work.register_child(Step.A, inner, {Inner.OUT: Step.B})
+        if receives:
+
+            async def take(message: At, notes: Notes) -> Literal[Step.DONE]:
+                return Step.DONE
+
+            work.receive(Step.B)(take)
+        else:
+            leads(work, Step.B, Step.DONE)
+        return work
+
+    async with MemoryJournal() as journal, MemoryJournal(beside=journal) as other:
+        async with trio.open_nursery() as nursery:
+            run = await nursery.start(partial(parent(receives=True).run, Notes(), run_id="r", journal=journal))
+            await trio.sleep(1)
+            await run.send(At(7))
+            nursery.cancel_scope.cancel()
+        with pytest.raises(RunBlocked, match="message of type At"):
+            await parent(receives=False).resume("r", journal=journal)
+        assert (await parent(receives=True).resume("r", journal=other)).data == Notes(["A"])
+
+
 async def test_another_version_blocks(autojump_clock: MockClock) -> None:
     """A version that is not accepted blocks the run, which is still there and goes on with its own code."""
     old, today = new(), new(version=2)
@@ -341,8 +401,8 @@ async def test_a_renamed_state_goes_by_its_alias(autojump_clock: MockClock) -> N
 
     def renamed(**options: Any) -> Workflow[Today, Notes]:
         work = Workflow(Today, initial=Today.A, exits=[Today.DONE], name="w", data=Notes, **options)
-        leads(work, Today.A, Today.BETTER)  # type: ignore[arg-type]
-        leads(work, Today.BETTER, Today.DONE)  # type: ignore[arg-type]
+        leads(work, Today.A, Today.BETTER)
+        leads(work, Today.BETTER, Today.DONE)
         return work
 
     async with MemoryJournal() as journal:
