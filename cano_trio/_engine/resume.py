@@ -394,7 +394,7 @@ class Revival:
 
     def _find_done(self, run: Run, step: Step | None, history: Sequence[LogRow]) -> None:
         """What the run has done that can be undone, first things first."""
-        visits: Counter[str] = Counter()
+        visits = Counter(self.stored.visits)
         standing: dict[tuple[int, str], Entry | Run] = {}
         undone: set[tuple[int, str]] = set()
         for row in history:
