@@ -98,7 +98,7 @@ class Fence(Struct, frozen=True, gc=False):
     rev: int
 
 
-class RunRecord(Struct, frozen=True, kw_only=True):
+class RunRecord(Struct, frozen=True, gc=False, kw_only=True):
     """All that is known of a run but its data.
 
     Args:

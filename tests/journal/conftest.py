@@ -10,12 +10,15 @@ import pytest
 from cano_trio._journal.memory import MemoryJournal
 from cano_trio._journal.protocol import Journal
 from cano_trio._journal.sqlite.journal import SqliteJournal
+from tests.journal.faulty import HastyDisk
+
+HASTY = HastyDisk("hasty")
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Journal]:
     """A fresh, open journal of each kind."""
-    async with MemoryJournal() if request.param == "memory" else SqliteJournal(tmp_path / "runs.db") as opened:
+    async with MemoryJournal() if request.param == "memory" else on_hasty_disk(tmp_path) as opened:
         yield opened
 
 
@@ -28,4 +31,9 @@ async def other(journal: Journal, tmp_path: Path) -> AsyncIterator[Journal]:
 
 def beside(journal: Journal, folder: Path) -> MemoryJournal | SqliteJournal:
     """Another journal of the same runs."""
-    return MemoryJournal(beside=journal) if isinstance(journal, MemoryJournal) else SqliteJournal(folder / "runs.db")
+    return MemoryJournal(beside=journal) if isinstance(journal, MemoryJournal) else on_hasty_disk(folder)
+
+
+def on_hasty_disk(folder: Path) -> SqliteJournal:
+    """A journal that never syncs: what is on the disk after a power failure is another test's matter."""
+    return SqliteJournal(folder / "runs.db", vfs=HASTY.name)

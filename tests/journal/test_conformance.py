@@ -424,3 +424,32 @@ async def test_many_tasks_write_at_once(journal: Journal) -> None:
     for record in await journal.runs():
         assert record.rev == 10
         assert [row.seq for row in await journal.history(record.run_id)] == list(range(10))
+
+
+async def test_due_runs_are_found(journal: Journal) -> None:
+    """`due` gives those that have something to do at an instant or before it, in the order of their creation."""
+    for run_id, due in (("late", 9.0), ("none", None), ("now", 5.0), ("past", 1.0)):
+        await journal.create(replace(new(run_id, journal.owner), position=replace(at(0), due_at=due)))
+    found = await journal.runs(due=5.0)
+    assert [run.run_id for run in found] == ["now", "past"]
+    assert [run.run_id for run in await journal.runs(due=5.0, after=found[0].number)] == ["past"]
+    await journal.commit(Commit(run_id="past", fence=found[1].fence, position=at(1)))
+    await journal.commit(Commit(run_id="now", fence=found[0].fence, position=replace(at(1), due_at=6.0)))
+    assert [run.run_id for run in await journal.runs(due=6.0, limit=5)] == ["now"]
+
+
+async def test_a_run_that_was_over_can_go_on(journal: Journal) -> None:
+    """A failed run that is retried is listed as unfinished again, alone or beside others in one batch."""
+    fences = {}
+    for run_id in ("a", "b", "c"):
+        failed = replace(new(run_id, journal.owner), position=at(0, RunStatus.FAILED))
+        fences[run_id] = (await journal.create(failed)).fence
+    assert await journal.runs(status=[RunStatus.RUNNING]) == ()
+    async with trio.open_nursery() as nursery:
+        for run_id, fence in fences.items():
+            nursery.start_soon(journal.commit, step(run_id, fence))
+    assert [run.run_id for run in await journal.runs(status=[RunStatus.RUNNING])] == ["a", "b", "c"]
+    await journal.commit(
+        Commit(run_id="a", fence=replace(fences["a"], rev=1), position=at(2, RunStatus.COMPLETED), release=True)
+    )
+    assert [run.run_id for run in await journal.runs(status=[RunStatus.RUNNING])] == ["b", "c"]

@@ -26,7 +26,7 @@ from tests.journal.rows import at, finished, letter, new, step
 NAMES = ("a", "b", "c", "d")
 
 
-@pytest.mark.parametrize("lasts", range(0, 48, 4))
+@pytest.mark.parametrize("lasts", range(0, 48, 6))
 async def test_the_nth_write_that_fails(tmp_path: Path, lasts: int) -> None:
     """From whichever write or sync on a disk fails, a `JournalError` tells it; all that was acknowledged is there later."""
     path = tmp_path / "runs.db"
@@ -213,7 +213,7 @@ async def test_many_bits_that_turned_over(tmp_path: Path, seed: int) -> None:
     assert sum((await turn_over(tmp_path, 100, seed)).values()) == 100
 
 
-HUGE = 100_000_000
+HUGE = 100_000_000  # bytes
 DEEP = b"[" * 100_000
 
 EDITS = {

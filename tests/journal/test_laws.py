@@ -1,13 +1,18 @@
-"""The journal in SQLite does what the one in memory does, whatever is asked of them."""
+"""The journal in SQLite does what the one in memory does, whatever is asked of them.
+
+A longer search: ``python -m pytest -m slow -o faulthandler_timeout=0 tests/journal/test_laws.py``.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 import trio
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -18,7 +23,7 @@ from cano_trio import CanoError, RunStatus
 from cano_trio._journal.memory import MemoryJournal
 from cano_trio._journal.protocol import Journal
 from cano_trio._journal.rows import Commit, Cursor, Fence, Outcome, RunRecord, StoredRun
-from cano_trio._journal.sqlite.journal import SqliteJournal
+from tests.journal.conftest import on_hasty_disk
 from tests.journal.rows import at, finished, letter, new
 
 IDS = ("a", "b", "c", "it's")
@@ -222,10 +227,10 @@ async def processes_of(*journals: Journal) -> AsyncIterator[Processes]:
 async def compare(script: list[Ask], seen: set[tuple[str, bool]]) -> None:
     """Ask both the same, and compare every answer and all that they hold after it."""
     async with AsyncExitStack() as stack:
-        path = f"{stack.enter_context(tempfile.TemporaryDirectory())}/runs.db"
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         first = MemoryJournal()
         memory = await stack.enter_async_context(processes_of(first, MemoryJournal(beside=first)))
-        sqlite = await stack.enter_async_context(processes_of(SqliteJournal(path), SqliteJournal(path)))
+        sqlite = await stack.enter_async_context(processes_of(on_hasty_disk(folder), on_hasty_disk(folder)))
         for asked in script:
             expected = await carry_out(memory, asked)
             assert await carry_out(sqlite, asked) == expected, asked
@@ -233,11 +238,12 @@ async def compare(script: list[Ask], seen: set[tuple[str, bool]]) -> None:
             seen.add((asked.name, not (isinstance(expected, tuple) and isinstance(expected[0], str))))
 
 
-def test_sqlite_does_what_memory_does() -> None:
+@pytest.mark.parametrize("examples", [25, pytest.param(1000, marks=pytest.mark.slow)])
+def test_sqlite_does_what_memory_does(examples: int) -> None:
     """For any script of calls, right and wrong, both journals answer and hold the same; each call was granted and refused."""
     seen: set[tuple[str, bool]] = set()
 
-    @settings(max_examples=50)
+    @settings(max_examples=examples)
     @example(TOUR)
     @given(st.lists(asks, max_size=25))
     def search(script: list[Ask]) -> None:

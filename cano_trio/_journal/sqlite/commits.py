@@ -116,16 +116,14 @@ def write(db: apsw.Connection, commits: Sequence[Commit], statement: tuple[str, 
         trim(db, one)
 
 
-def _write_rows(db: apsw.Connection, statement: tuple[str, str, str], rows: Sequence[tuple[Any, ...]]) -> None:
+def _write_rows(db: apsw.Connection, statement: tuple[str, str, str], parameters: Sequence[Any]) -> None:
     """Write rows in large chunks first, so that there are few statements, and few different ones."""
+    width = statement[1].count("?")
     begun = 0
     for size in CHUNKS:
-        while begun + size <= len(rows):
-            parameters: list[Any] = []
-            for row in rows[begun : begun + size]:
-                parameters += row
-            db.execute(_of_rows(statement, size), parameters)
-            begun += size
+        while (end := begun + size * width) <= len(parameters):
+            db.execute(_of_rows(statement, size), parameters[begun:end])
+            begun = end
 
 
 @cache
@@ -135,35 +133,31 @@ def _of_rows(statement: tuple[str, str, str], count: int) -> str:
     return f"{head}{','.join([row] * count)}{tail}"
 
 
-def _parameters(
-    commits: Sequence[Commit], first: int, *, turn: bool
-) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], list[Commit]]:
-    """The parameters of the log rows and of the runs, and which histories may be too long.
+def _parameters(commits: Sequence[Commit], first: int, *, turn: bool) -> tuple[list[Any], list[Any], list[Commit]]:
+    """The parameters of the log rows and of the runs, one after the other, and whose history may be too long.
 
     Each row of the log knows the one before it of its run: an index by run would halve the speed of writing.
     """
-    rows: list[tuple[Any, ...]] = []
-    updates: list[tuple[Any, ...]] = []
+    rows: list[Any] = []
+    updates: list[Any] = []
     large = []
+    this = first
     for one in commits:
         fence, position, data = one.fence, one.position, one.data
-        number = fence.run
+        number, rev = fence.run, fence.rev
         last = None
         size = 0
         for row in one.log:
-            this = first + len(rows)
-            rows.append((*pack_log(row, number), this, number, last))
-            last = this
+            rows += pack_log(row, number)
+            rows += (this, number, last)
             size += size_of(row)
-        data_crc = None if data is None else crc32(data)
-        packed, crc = pack_position(position, number, fence.rev + 1)
-        update: tuple[Any, ...] = (
-            *(position.status._value_, packed, crc, one.version, data, data_crc, last, len(one.log), size),
-            *(number, fence.owner, fence.epoch, fence.rev),
-        )
+            last = this
+            this += 1
+        updates += (position.status._value_, *pack_position(position, number, rev + 1))
+        updates += (one.version, data, None if data is None else crc32(data), last, len(one.log), size)
+        updates += (number, fence.owner, fence.epoch, rev)
         if turn:
-            update += (*indexed(position), one.release)
-        updates.append(update)
+            updates += (*indexed(position), one.release)
         if may_be_too_much(one, size):
             large.append(one)
     return rows, updates, large

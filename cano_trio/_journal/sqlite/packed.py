@@ -30,7 +30,7 @@ KEPT: Final = "seq, part, body, crc"
 CHECK_OF: Final = "~(64*({epoch})+({crashes}))"
 
 
-class Fixed(msgspec.Struct, frozen=True):
+class Fixed(msgspec.Struct, frozen=True, gc=False):
     """What never changes of a run."""
 
     run_id: str
@@ -93,15 +93,15 @@ def unpack_visits(packed: Any, crc: Any) -> dict[str, int]:
 
 def unpack_record(row: Sequence[Any]) -> RunRecord:
     """A run, of the columns `RECORD`; to be done inside `reading`."""
-    number, run_id, fixed_bytes, fixed_crc, status, position_bytes, position_crc, version, check, *rest = row
-    owner, epoch, crashes, epoch_check, rev = rest
+    number, run_id, fixed_bytes, fixed_crc, status, position_bytes, position_crc = row[:7]
+    version, version_check, owner, epoch, crashes, epoch_check, rev = row[7:14]
     fixed = _fixed(fixed_bytes)
     position = _position(position_bytes)
     check_that(
         crc32(fixed_bytes, number) == fixed_crc
         and crc32(position_bytes, number + rev) == position_crc
-        and check == ~version
-        and epoch_check == check_of(epoch, crashes)
+        and version_check == ~version
+        and epoch_check == ~(64 * epoch + crashes)
         and run_id == fixed.run_id
         and status == position.status._value_
     )

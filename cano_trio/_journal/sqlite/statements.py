@@ -88,10 +88,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         """The statement that finds them in order, and its parameters."""
         terms = dict(self._terms())
         values = tuple(value for parameters in terms.values() for value in parameters)
-        return f"SELECT {columns} FROM cano_run WHERE {' AND '.join(terms)} ORDER BY number", values
+        return f"SELECT {columns} FROM cano_run WHERE {' AND '.join(terms)} ORDER BY {self._number()}", values
+
+    def _number(self) -> str:
+        """A run's number; not to be gone through in its own order, where there is an index of those that are due."""
+        return "number" if self.due is None else "+number"
 
     def _terms(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        yield "number>?", (self.after,)
+        yield f"{self._number()}>?", (self.after,)
         if self.workflow is not None:
             yield "workflow=?", (self.workflow,)
         if self.status is not None:
