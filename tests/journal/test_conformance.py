@@ -433,8 +433,12 @@ async def test_due_runs_are_found(journal: Journal) -> None:
     found = await journal.runs(due=5.0)
     assert [run.run_id for run in found] == ["now", "past"]
     assert [run.run_id for run in await journal.runs(due=5.0, after=found[0].number)] == ["past"]
-    await journal.commit(Commit(run_id="past", fence=found[1].fence, position=at(1)))
-    await journal.commit(Commit(run_id="now", fence=found[0].fence, position=replace(at(1), due_at=6.0)))
+    async with trio.open_nursery() as nursery:  # together
+        nursery.start_soon(journal.commit, Commit(run_id="past", fence=found[1].fence, position=at(1)))
+        now = Commit(run_id="now", fence=found[0].fence, position=replace(at(1), due_at=6.0))
+        nursery.start_soon(journal.commit, now)
+        none = next(run for run in await journal.runs() if run.run_id == "none")
+        nursery.start_soon(journal.commit, Commit(run_id="none", fence=none.fence, position=at(1)))
     assert [run.run_id for run in await journal.runs(due=6.0, limit=5)] == ["now"]
 
 
