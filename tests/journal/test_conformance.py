@@ -433,9 +433,14 @@ async def test_due_runs_are_found(journal: Journal) -> None:
     found = await journal.runs(due=5.0)
     assert [run.run_id for run in found] == ["now", "past"]
     assert [run.run_id for run in await journal.runs(due=5.0, after=found[0].number)] == ["past"]
-    await journal.commit(Commit(run_id="past", fence=found[1].fence, position=at(1)))
-    await journal.commit(Commit(run_id="now", fence=found[0].fence, position=replace(at(1), due_at=6.0)))
-    assert [run.run_id for run in await journal.runs(due=6.0, limit=5)] == ["now"]
+    for index in range(5):
+        await journal.create(replace(new(f"r{index}", journal.owner), position=replace(at(0), due_at=2.0)))
+    async with trio.open_nursery() as nursery:  # so that some are written together
+        for run in await journal.runs(due=5.0):
+            due = 6.0 if run.run_id == "now" else None
+            commit = Commit(run_id=run.run_id, fence=run.fence, position=replace(at(1), due_at=due))
+            nursery.start_soon(journal.commit, commit)
+    assert [run.run_id for run in await journal.runs(due=6.0)] == ["now"]
 
 
 async def test_a_run_that_was_over_can_go_on(journal: Journal) -> None:

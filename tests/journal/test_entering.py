@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,7 @@ from tests.journal.rows import fence_of, new, step
 @pytest.fixture(params=["memory", "sqlite"])
 def closed(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
     """A journal of each kind that nobody has entered."""
-    return MemoryJournal() if request.param == "memory" else SqliteJournal(tmp_path / "runs.db")
-
-
-def crash(of: Callable[[], Awaitable[object]]) -> None:
-    """Run something in a trio run that ends without a word to whatever is open."""
-    trio.run(of)
+    return MemoryJournal() if request.param == "memory" else SqliteJournal(tmp_path / "runs.db", retention=None)
 
 
 def test_a_run_that_crashed_leaves_its_journal_to_the_next(closed: Journal) -> None:
@@ -46,7 +40,7 @@ def test_a_run_that_crashed_leaves_its_journal_to_the_next(closed: Journal) -> N
                 await closed.commit(step("a", record.fence))
             await closed.commit(step("a", fence_of(taken)))
 
-    crash(first)
+    trio.run(first)
     trio.run(second)
 
 

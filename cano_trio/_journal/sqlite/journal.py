@@ -159,7 +159,17 @@ class SqliteJournal:
         """
         since = now().timestamp() - stuck_after
         lease = self._open.lease
-        return await self._read(lambda db: examine(db, self._path, lease.dead(db), since))
+
+        def look() -> Examination:
+            db = open_reader(
+                self._path, self._patience, vfs=self._vfs
+            )  # its own: it takes long, and others read meanwhile
+            try:
+                return _at_one_moment(db, lambda db: examine(db, self._path, lease.dead(db), since))
+            finally:
+                db.close()
+
+        return await self._in_thread(look, trio.to_thread.current_default_thread_limiter())
 
     @property
     def _open(self) -> _Opened:
@@ -183,17 +193,11 @@ class SqliteJournal:
     async def _read(self, read: Callable[[apsw.Connection], T]) -> T:
         """Read in one transaction, in a thread."""
         opened = self._open
-        db = opened.reader
+        return await self._in_thread(lambda: _at_one_moment(opened.reader, read), opened.one_reader)
 
-        def at_one_moment() -> T:
-            db.execute("BEGIN")
-            try:
-                return read(db)
-            finally:
-                db.execute("ROLLBACK")
-
+    async def _in_thread(self, read: Callable[[], T], limiter: trio.CapacityLimiter) -> T:
         try:
-            return await trio.to_thread.run_sync(at_one_moment, limiter=opened.one_reader)
+            return await trio.to_thread.run_sync(read, limiter=limiter)
         except PASSING as error:
             raise refusal(self._path, error) from error
         except apsw.Error as error:
@@ -216,6 +220,15 @@ class SqliteJournal:
             except apsw.Error as error:
                 raise refusal(self._path, error) from error
             return db, reader, stack.pop_all().close
+
+
+def _at_one_moment(db: apsw.Connection, read: Callable[[apsw.Connection], T]) -> T:
+    """Read in one transaction."""
+    db.execute("BEGIN")
+    try:
+        return read(db)
+    finally:
+        db.execute("ROLLBACK")
 
 
 @attrs.frozen(kw_only=True)

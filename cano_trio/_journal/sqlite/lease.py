@@ -97,8 +97,9 @@ class Lease:
         db.execute("DELETE FROM cano_owner WHERE owner=?", (self.owner,))
 
     def drop(self) -> None:
-        """Let its lock go."""
+        """Let its lock go, and what is left of those before it."""
         self._forget(self.owner)
+        self._locks.drop_all()
 
     def take_over(self, db: apsw.Connection, owner: str) -> bool:
         """Whether an owner is dead, or let its lease lapse; if so, it can't renew it any more."""

@@ -53,6 +53,11 @@ class OwnerLocks:
             self._file(owner).unlink(missing_ok=True)
             os.close(descriptor)
 
+    def drop_all(self) -> None:
+        """Let all locks go that are held."""
+        for owner in list(self._held):
+            self.drop(owner)
+
     def write(self, owner: str, batches: int) -> None:
         """Write down how many batches an owner has on disk. It need not be synced: it is compared after a crash of ours."""
         with suppress(OSError):  # no room: so much less is known

@@ -183,7 +183,7 @@ class Writer:
                     change(self._db)
         except JournalError as error:
             _log.warning("journal %s: %s", self._path, error)
-        except apsw.Error as error:
+        except Exception as error:
             self._note(error)
         else:
             return True
@@ -198,6 +198,8 @@ class Writer:
                     self._apply(jobs)
             except _Undone as undone:
                 jobs.remove(undone.job)
+                for job in jobs:
+                    job.result = None
             except BaseException as error:  # the thread goes on: somebody waits for every answer
                 self._refuse(jobs, self._note(error))
                 return
