@@ -28,6 +28,7 @@ from ._journal.rows import Letter as Letter
 from ._journal.rows import LogRow as LogRow
 from ._journal.rows import Message as Message
 from ._journal.rows import NewRun as NewRun
+from ._journal.rows import News as News
 from ._journal.rows import Outcome as Outcome
 from ._journal.rows import Position as Position
 from ._journal.rows import RunRecord as RunRecord
@@ -46,6 +47,7 @@ __all__ = [
     "MemoryJournal",
     "Message",
     "NewRun",
+    "News",
     "Outcome",
     "Position",
     "RunRecord",

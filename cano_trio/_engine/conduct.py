@@ -44,7 +44,7 @@ async def conduct(run: Run, workflow: Definition[Any, Any], begun: Callable[[Run
     try:
         try:
             if begun is not None:
-                run.scope = trio.CancelScope()
+                run.scope = run.scope or trio.CancelScope()
                 begun(run)
             if failure is None:
                 await _bounded(run, workflow.timeout)

@@ -48,6 +48,8 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
             if durable:
                 await run.journal.finish(step, following)
                 pass_at = clock() + FAIR_SECONDS  # others have run meanwhile
+                if run.leaving is not None and following.advance is not None:
+                    run.leaving.cancel()
         except Exception as failure:
             if not _diverted(run, step, failure):
                 raise

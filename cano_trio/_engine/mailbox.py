@@ -57,7 +57,7 @@ class Mailbox:
         kinds: all that the states of its workflow take.
     """
 
-    __slots__ = ("_coming", "_keys", "_kinds", "_letters", "_run_id", "_senders", "_takers", "_vacated")
+    __slots__ = ("_coming", "_heard", "_keys", "_kinds", "_letters", "_run_id", "_senders", "_takers", "_vacated")
 
     def __init__(self, run_id: str, kinds: Kinds) -> None:
         self._run_id = run_id
@@ -66,6 +66,7 @@ class Mailbox:
         self._keys: dict[str, None] = {}
         self._senders: dict[Task, Letter] = {}
         self._takers: dict[Task, Kinds] = {}
+        self._heard = 0
         self._coming = 0
         """How many places are reserved."""
         self._vacated = trio.Event()
@@ -122,6 +123,11 @@ class Mailbox:
         self._coming -= 1
         self._admit(letter)
 
+    @property
+    def heard(self) -> int:
+        """Up to which number all messages have come in, of those that are written down."""
+        return self._heard
+
     def holds(self, number: int) -> bool:
         """Whether the message of that number is in it."""
         return any(letter.number == number for letter in self._letters)
@@ -154,6 +160,8 @@ class Mailbox:
     def _admit(self, letter: Letter) -> None:
         """Take a letter in, and hand it to who waits for it."""
         self._letters.append(letter)
+        if letter.number == self._heard + 1:  # else one before it is still to come
+            self._heard = letter.number
         if letter.key is not None:
             self._keys[letter.key] = None
             if len(self._keys) > KEYS:
@@ -174,6 +182,7 @@ class Mailbox:
     def restore(self, letters: Sequence[Letter]) -> None:
         """Take in what was in the inbox when the run's process ended."""
         self._letters = [*letters]
+        self._heard = max((letter.number or 0 for letter in letters), default=0)
 
     # -- taking
 

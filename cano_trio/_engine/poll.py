@@ -29,7 +29,9 @@ def bind_poll(step: Any, plan: Plan[Any], binder: Binder) -> None:
     limit = math.inf if config.limit is None else config.limit
 
     async def cycle(run: Run, number: int) -> Any:
-        looks = Looks(run, look, knobs["backoff"], knobs["max_errors"], knobs["error_backoff"])
+        looks = Looks(
+            run, look, knobs["backoff"], knobs["max_errors"], knobs["error_backoff"], parks=config.limit is None
+        )
         with trio.move_on_after(limit):
             return await looks.until_there(number)
         raise PollTimeout(look.label, limit, looks.made) from looks.failure
@@ -43,10 +45,14 @@ def bind_poll(step: Any, plan: Plan[Any], binder: Binder) -> None:
 class Looks:
     """The looks of one attempt."""
 
-    __slots__ = ("backoff", "error_backoff", "errors", "failure", "look", "made", "max_errors", "run", "turn")
+    __slots__ = ("backoff", "error_backoff", "errors", "failure", "look", "made", "max_errors", "parks", "run", "turn")
 
-    def __init__(self, run: Run, look: Unit, backoff: Backoff, max_errors: int, error_backoff: Backoff) -> None:
+    def __init__(
+        self, run: Run, look: Unit, backoff: Backoff, max_errors: int, error_backoff: Backoff, *, parks: bool
+    ) -> None:
         self.run = run
+        self.parks = parks
+        """It may be gone on with by another process: no attempt timeout would begin anew then."""
         self.look = look
         self.backoff = backoff
         self.max_errors = max_errors
@@ -74,7 +80,10 @@ class Looks:
                     return result
                 delay = self._after_pending(result)
             # Outside `except`, so that a cancel during the wait does not carry the failure as its context.
-            await trio.sleep(delay)
+            try:
+                await trio.sleep(delay)
+            finally:
+                self.run.wait_is_over()
 
     def _after_pending(self, pending: Pending) -> float:
         if self.look.takes_draft:
@@ -86,7 +95,7 @@ class Looks:
         if delay is None:
             self.turn += 1
             delay = self.backoff.delay(self.turn)
-        self.run.wait_for("poll", delay)
+        self.run.wait_for("poll", delay, parks=self.parks)
         return delay
 
     def _tolerates(self, failure: Exception) -> bool:

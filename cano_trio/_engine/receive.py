@@ -56,9 +56,12 @@ async def _awaited(run: Run, kinds: Kinds, reason: str, seconds: float) -> Lette
     mailbox = run.mailbox()
     if letter := mailbox.take_nowait(kinds):
         return letter
-    run.wait_for(reason, None if math.isinf(seconds) else seconds)
-    with trio.CancelScope(deadline=run.clock() + seconds):
-        return await mailbox.take(kinds)
+    run.wait_for(reason, None if math.isinf(seconds) else seconds, parks=True)
+    try:
+        with trio.CancelScope(deadline=run.clock() + seconds):
+            return await mailbox.take(kinds)
+    finally:
+        run.wait_is_over()
     # Whoever sends at this very instant may run after the deadline in the same pass, and the message is to win.
     await trio.lowlevel.checkpoint()
     return mailbox.take_nowait(kinds)

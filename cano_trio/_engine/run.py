@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from enum import Enum
 from typing import Any, final
@@ -36,6 +36,26 @@ _numbers = itertools.count(1)
 
 
 @final
+class Wait:
+    """What a run waits for.
+
+    Args:
+        reason: what for, in words.
+        since: when it began, by trio's clock.
+        until: when it is over at the latest, if that is known.
+        parks: it can go on without the process.
+    """
+
+    __slots__ = ("parks", "reason", "since", "until")
+
+    def __init__(self, reason: str, since: float, until: float | None, parks: bool) -> None:  # noqa: FBT001
+        self.reason = reason
+        self.since = since
+        self.until = until
+        self.parks = parks
+
+
+@final
 class Run:
     """The state of one run. The drive loop moves it; tasks see it only through their `RunContext`."""
 
@@ -56,14 +76,17 @@ class Run:
         "joined",
         "journal",
         "key",
+        "leaving",
         "letter",
         "limit",
         "lineage",
         "mistake",
         "observers",
+        "on_parked",
         "outbox",
         "packed",
         "parent",
+        "parked",
         "path",
         "reason",
         "released",
@@ -78,6 +101,7 @@ class Run:
         "takes",
         "undoes",
         "visits",
+        "wait",
         "workflow",
     )  # fmt: skip
 
@@ -121,6 +145,14 @@ class Run:
         """It goes on elsewhere."""
         self.rerun = False
         """The present state's work may have begun before, in a process that is gone."""
+        self.leaving: trio.CancelScope | None = None if parent is None else parent.leaving
+        """What is cancelled as soon as a state is finished, for the run to go on elsewhere."""
+        self.wait: Wait | None = None
+        """What it waits for at the moment."""
+        self.on_parked: Callable[[Wait], object] | None = None
+        """Is told when it begins to wait for what needs no process."""
+        self.parked: Wait | None = None
+        """For what it waits that needs no process, and is released therefore."""
         self.scope: trio.CancelScope | None = None
         """What a cancel or a timeout ends; None where neither can come."""
         self.cancelled = False
@@ -206,10 +238,55 @@ class Run:
         if self.observers:
             self.tell(Progress, done, total)
 
-    def wait_for(self, reason: str, seconds: float | None = None) -> None:
-        """Tell the observers what the run waits for, and how long if that is known."""
+    def wait_for(self, reason: str, seconds: float | None = None, *, parks: bool = False) -> None:
+        """Take note of what the run waits for, and how long if that is known; `wait_is_over` ends it.
+
+        Args:
+            reason: what it waits for.
+            seconds: how long at most.
+            parks: the wait can go on without the process.
+        """
+        now = self.clock()
+        self.wait = Wait(reason, now, None if seconds is None else now + seconds, parks)
         if self.observers:
             self.tell(Waiting, reason, seconds)
+        root = self.root
+        if parks and root.on_parked is not None:
+            root.on_parked(self.wait)
+
+    def wait_is_over(self) -> None:
+        """It waits for nothing any more."""
+        self.wait = None
+
+    @property
+    def root(self) -> Run:
+        """The outermost of the runs whose state's work it does; itself, if it is no child's."""
+        run = self
+        while run.parent is not None:
+            run = run.parent
+        return run
+
+    @property
+    def innermost(self) -> Run:
+        """The run of a child workflow that does the present state's work, or that of its child; else itself."""
+        run = self
+        while run.child is not None:
+            run = run.child
+        return run
+
+    def park(self, scope: trio.CancelScope) -> None:
+        """Cancel a scope for the run to be released, if it still waits for what needs no process."""
+        wait = self.innermost.wait
+        if wait is not None and wait.parks:
+            self.parked = wait
+            scope.cancel()
+
+    def leave_when_finished(self, scope: trio.CancelScope) -> None:
+        """Cancel a scope as soon as the present state is finished, or at once if that is only waited for."""
+        run: Run | None = self
+        while run is not None:
+            run.leaving, run = scope, run.child
+        self.park(scope)
 
     def mailbox(self) -> Mailbox:
         """Its mailbox, made when it is first needed.

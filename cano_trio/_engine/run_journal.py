@@ -32,7 +32,7 @@ from .kept import Verdict, encode, read_chosen, stored_error
 from .mailbox import Letter, Mailbox
 from .program import Program
 from .rollback import Entry
-from .run import Run
+from .run import Run, Wait
 from .step import Step
 from .unwritten import Unwritten
 
@@ -350,7 +350,20 @@ class RunJournal(Unwritten):
     @override
     async def release(self) -> None:
         self._forget_attempt()
-        await self._commit(self.position, release=True)
+        await self._commit(self._parked(self.run.parked), release=True)
+
+    def _parked(self, wait: Wait | None) -> Position:
+        """The state in which the run is released, with what it is claimed for again."""
+        if wait is None:
+            return self.position
+        left = None if wait.until is None else wait.until - self.run.clock()
+        return replace(
+            self.position,
+            status=RunStatus.WAITING,
+            due_at=None if left is None else _clock.timestamp() + left,
+            reason=wait.reason,
+            heard=self.run.mailbox().heard,
+        )
 
     @override
     def release_inside(self) -> Sequence[Commit]:
@@ -613,6 +626,7 @@ class RunJournal(Unwritten):
             delay = _BACKOFF.delay(turn)
             run.wait_for("store", delay)
             await trio.sleep(delay)
+            run.wait_is_over()
 
     def _break(self, error: JournalError) -> JournalError:
         """Write nothing any more, in this run and in those whose child it is."""

@@ -295,6 +295,10 @@ class Stream:
             if item is not NOTHING or source.over or self.cancelled:
                 return item
             run.wait_for("item", None if until == math.inf else until - run.clock())
+            try:
+                return await source.next(until)
+            finally:
+                run.wait_is_over()
         return await source.next(until)
 
     async def _take_the_last(self) -> None:

@@ -24,21 +24,23 @@ def bind_timer(step: Any, plan: Plan[Any], binder: Binder) -> None:
     ask = binder.unit(plan.methods["wait"])
     go_on = binder.unit(plan.methods["after_wait"], writes=True)
 
+    parks = plan.node.config.limit is None  # else the attempt's timeout would begin anew with each process
+
     async def cycle(run: Run, number: int) -> Any:
         due_at = run.journal.due_at
         if due_at is not None and number == 1:
-            await _sleep_until(run, datetime.fromtimestamp(due_at, UTC))
+            await _sleep_until(run, datetime.fromtimestamp(due_at, UTC), parks=parks)
             return await go_on.once(run, number)
         due = await ask.once(run, number, part="/wait")
         # Here the due time becomes a fact: from now on the run waits for nothing else.
         if _is_instant(due):
             await run.journal.wait_until(due.timestamp(), "timer")
-            await _sleep_until(run, due)
+            await _sleep_until(run, due, parks=parks)
         elif _is_seconds(due):
             due_at = run.clock() + max(due, 0)
             if run.durable:
                 await run.journal.wait_until(_clock.timestamp() + max(due, 0), "timer")
-            await _sleep(run, due_at)
+            await _sleep(run, due_at, parks=parks)
         else:
             raise TypeError(
                 f"{ask.label} returned {due!r}. Return a finite number of seconds, or a timezone-aware datetime, such as "
@@ -58,17 +60,23 @@ def _is_seconds(due: object) -> bool:
     return isinstance(due, (int, float)) and not isinstance(due, bool) and -LARGEST <= due <= LARGEST
 
 
-async def _sleep(run: Run, until: float) -> None:
-    run.wait_for("timer", max(until - run.clock(), 0))
-    await trio.sleep_until(until)
+async def _sleep(run: Run, until: float, *, parks: bool) -> None:
+    run.wait_for("timer", max(until - run.clock(), 0), parks=parks)
+    try:
+        await trio.sleep_until(until)
+    finally:
+        run.wait_is_over()
 
 
-async def _sleep_until(run: Run, due: datetime) -> None:
+async def _sleep_until(run: Run, due: datetime, *, parks: bool) -> None:
     """Sleep until the wall clock shows an instant; a checkpoint even if it has passed."""
     left = _clock.seconds_until(due)
-    run.wait_for("timer", max(left, 0))
+    run.wait_for("timer", max(left, 0), parks=parks)
     at_most = math.inf if _clock.is_virtual() else LOOK_AGAIN
-    while left > 0:
-        await trio.sleep(min(left, at_most))
-        left = _clock.seconds_until(due)
+    try:
+        while left > 0:
+            await trio.sleep(min(left, at_most))
+            left = _clock.seconds_until(due)
+    finally:
+        run.wait_is_over()
     await trio.lowlevel.checkpoint()

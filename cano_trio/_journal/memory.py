@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from itertools import compress, count, islice
 from typing import Self, TypeAlias, TypeVar, final
 from uuid import uuid4
@@ -11,14 +11,16 @@ from uuid import uuid4
 import attrs
 from msgspec import Struct, field
 from msgspec.structs import replace
+import trio
 from trio.lowlevel import TrioToken, checkpoint, current_trio_token
 
 from .._errors import DuplicateRun, LeaseLost, RunAlreadyEnded, RunNotFound, StatementFailed
 from .._observe.status import RunStatus
 from .bounds import Cut, is_too_much, may_be_too_much, size_of
+from .claiming import TAKEN_UP, due_of, first_first, has_work
 from .inbox import KEYS_KEPT, takes_messages
 from .protocol import NO_LABELS
-from .rows import Commit, Cursor, Fence, Letter, LogRow, Message, NewRun, Outcome, RunRecord, StoredRun
+from .rows import Commit, Cursor, Fence, Letter, LogRow, Message, NewRun, News, Outcome, RunRecord, StoredRun
 from .shared import Shared, is_over
 
 Place: TypeAlias = tuple[int, str]
@@ -61,6 +63,14 @@ class _Shelf:
     keys: dict[int, dict[str, None]] = attrs.Factory(dict)
     removed: dict[str, str] = attrs.Factory(dict)
     owners: dict[str, TrioToken] = attrs.Factory(dict)
+    journals: list[MemoryJournal] = attrs.Factory(list)
+    posts: list[str] = attrs.Factory(list)
+
+    def tell(self, writer: MemoryJournal, *, itself: bool) -> None:
+        """Tell those that are open that something has changed; the one that wrote it only if it is of interest to `itself`."""
+        for journal in self.journals:
+            if journal is not writer or itself:
+                journal.change()
 
 
 @attrs.define
@@ -72,6 +82,9 @@ class _Transaction:
     log: list[tuple[int, LogRow]] = attrs.Factory(list)
     large: list[int] = attrs.Factory(list)
     keys: dict[tuple[int, str], None] = attrs.Factory(dict)
+    posts: list[str] = attrs.Factory(list)
+    calls: bool = False
+    """Somebody may have something to do because of it."""
 
 
 @final
@@ -95,6 +108,8 @@ class MemoryJournal:
         self._shelf: _Shelf = _Shelf() if beside is None else beside._shelf  # noqa: SLF001 -- one of us
         self._shared = Shared("this MemoryJournal", self._take_up, self._lay_down)
         self._owner = ""
+        self._changes = 0
+        self._changed = trio.Event()
 
     @property
     def owner(self) -> str:
@@ -171,7 +186,62 @@ class MemoryJournal:
             return None
         record = replace(record, owner=self._owner, epoch=record.epoch + 1, crashes=record.crashes + died)
         self._shelf.runs[record.number] = kept = replace(kept, record=record)
+        self._shelf.tell(self, itself=False)
         return kept.stored()
+
+    async def claimable(
+        self, *, workflows: Collection[str] | None = None, now: float, limit: int = 1000
+    ) -> tuple[RunRecord, ...]:
+        """Runs that have something to do, and that no living process holds: first things first."""
+        await self._checkpoint()
+        return first_first(
+            (
+                kept.record
+                for kept in self._unheld(workflows)
+                if has_work(kept.record, now, max(kept.messages, default=0))
+            ),
+            limit,
+        )
+
+    async def next_due(self, *, workflows: Collection[str] | None = None, now: float) -> float | None:
+        """When after `now` the first run that nobody holds will have something to do."""
+        await self._checkpoint()
+        instants = (due_of(kept.record) for kept in self._unheld(workflows) if kept.record.position.status in TAKEN_UP)
+        return min((instant for instant in instants if instant is not None and instant > now), default=None)
+
+    def _unheld(self, workflows: Collection[str] | None) -> Iterator[_Kept]:
+        for kept in self._shelf.runs.values():
+            record = kept.record
+            if (workflows is None or record.workflow in workflows) and not (record.owner and self._lives(record.owner)):
+                yield kept
+
+    async def inbox(self, run_id: str, /, *, after: int = 0) -> tuple[Message, ...]:
+        """The messages in a run's inbox, in the order in which they came."""
+        messages = (await self._found(run_id)).messages
+        return tuple(message for number, message in sorted(messages.items()) if number > after)
+
+    async def news(self, seen: int = 0, /) -> News:
+        """Which runs have got messages since."""
+        await self._checkpoint()
+        posts = self._shelf.posts
+        return News(len(posts), frozenset(posts[seen:]))
+
+    @property
+    def changes(self) -> int:
+        """A number that grows whenever a run may have become claimable, or got a message, or another process has written."""
+        return self._changes
+
+    async def wait_changed(self, seen: int, /) -> None:
+        """Wait until `changes` is another number than this."""
+        await self._checkpoint()
+        while self._changes == seen:
+            await self._changed.wait()
+
+    def change(self) -> None:
+        """Something has changed."""
+        self._changes += 1
+        self._changed.set()
+        self._changed = trio.Event()
 
     async def post(self, letter: Letter, /) -> int | None:
         """Put a message into a run's inbox."""
@@ -186,10 +256,16 @@ class MemoryJournal:
         del shelf.runs[fence.run], shelf.numbers[run_id]
         shelf.logs.pop(fence.run, None)
         shelf.keys.pop(fence.run, None)
+        shelf.tell(self, itself=False)
 
     async def _take_up(self) -> None:
         self._owner = uuid4().hex
-        self._shelf.owners[self._owner] = current_trio_token()
+        shelf, here = self._shelf, current_trio_token()
+        shelf.owners[self._owner] = here
+        self._changed = trio.Event()
+        # Those of a trio run that is over would have nobody to wake.
+        shelf.journals[:] = [journal for journal in shelf.journals if shelf.owners.get(journal._owner) is here]  # noqa: SLF001
+        shelf.journals.append(self)
 
     async def _lay_down(self) -> None:
         runs = self._shelf.runs
@@ -197,6 +273,8 @@ class MemoryJournal:
             if kept.record.owner == self._owner:
                 runs[number] = replace(kept, record=replace(kept.record, owner=None))
         del self._shelf.owners[self._owner]
+        self._shelf.journals.remove(self)
+        self._shelf.tell(self, itself=False)
 
     def _lives(self, owner: str) -> bool:
         token = self._shelf.owners.get(owner)
@@ -226,6 +304,8 @@ class MemoryJournal:
             self._trim(number)
         for number, key in transaction.keys:
             _remember(shelf.keys.setdefault(number, {}), key)
+        shelf.posts += transaction.posts
+        shelf.tell(self, itself=transaction.calls or bool(transaction.posts))
         return result
 
     def _create(self, transaction: _Transaction, run: NewRun) -> RunRecord:
@@ -235,6 +315,7 @@ class MemoryJournal:
         if (status := self._shelf.removed.get(run.run_id)) is not None:
             raise DuplicateRun(run.run_id, status)
         record = created(run, next(self._shelf.count))
+        transaction.calls = transaction.calls or run.owner is None
         transaction.runs[record.number] = _Kept(
             record=record, data=run.data, cursors={}, outcomes={}, messages={}, posted=0
         )
@@ -246,6 +327,7 @@ class MemoryJournal:
         if commit.statements:
             raise StatementFailed(commit.statements[0].text, "this journal knows no SQL. Use SqliteJournal")
         transaction.runs[commit.fence.run] = _after(kept, commit)
+        transaction.calls = transaction.calls or (commit.release and not commit.position.status.ended)
         transaction.log += [(commit.fence.run, row) for row in commit.log]
         if may_be_too_much(commit, sum(map(size_of, commit.log))):
             transaction.large.append(commit.fence.run)
@@ -279,6 +361,7 @@ class MemoryJournal:
         if letter.key is not None:
             transaction.keys[run, letter.key] = None
         number = kept.posted + 1
+        transaction.posts.append(letter.run_id)
         messages = {**kept.messages, number: Message(number=number, letter=letter)}
         transaction.runs[run] = replace(kept, messages=messages, posted=number)
         return number

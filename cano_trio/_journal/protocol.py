@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, Protocol, Self
 
 from .._observe.status import RunStatus
-from .rows import Commit, Fence, Letter, LogRow, NewRun, RunRecord, StoredRun
+from .rows import Commit, Fence, Letter, LogRow, Message, NewRun, News, RunRecord, StoredRun
 
 NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -112,6 +112,54 @@ class Journal(Protocol):
         Raises:
             RunNotFound: there is none.
         """
+        ...
+
+    async def claimable(
+        self, *, workflows: Collection[str] | None = None, now: float, limit: int = 1000
+    ) -> tuple[RunRecord, ...]:
+        """Runs that have something to do, and that no living process holds: first things first, a page at a time.
+
+        These are those that are queued, run or are rolled back, those that wait for an instant that has come, and those
+        that have got a message since they began to wait; but no run that does a state's work of another.
+
+        Args:
+            workflows: only those of these workflows.
+            now: what instant it is.
+            limit: how many at most: those with the highest `priority`, and of these those that are due for longest.
+        """
+        ...
+
+    async def next_due(self, *, workflows: Collection[str] | None = None, now: float) -> float | None:
+        """When after `now` the first run that nobody holds will have something to do, as far as it is known."""
+        ...
+
+    async def inbox(self, run_id: str, /, *, after: int = 0) -> tuple[Message, ...]:
+        """The messages in a run's inbox, in the order in which they came.
+
+        Args:
+            run_id: the run.
+            after: only those whose `number` is greater.
+
+        Raises:
+            RunNotFound: there is no such run.
+        """
+        ...
+
+    async def news(self, seen: int = 0, /) -> News:
+        """Which runs have got messages since.
+
+        Args:
+            seen: what the last answer told.
+        """
+        ...
+
+    @property
+    def changes(self) -> int:
+        """A number that grows whenever a run may have become claimable, or got a message, or another process has written."""
+        ...
+
+    async def wait_changed(self, seen: int, /) -> None:
+        """Wait until `changes` is another number than this."""
         ...
 
     async def post(self, letter: Letter, /) -> int | None:

@@ -43,6 +43,7 @@ class Position(Struct, frozen=True, gc=False, kw_only=True):
         ended_at: when it was over.
         reason: why it waits, is blocked, or was cancelled.
         error: what it failed with, or what led to its state by an ``on_error``.
+        heard: the number of the last message in its inbox that it has looked at, if it waits for one that comes later.
     """
 
     state: str
@@ -54,6 +55,7 @@ class Position(Struct, frozen=True, gc=False, kw_only=True):
     ended_at: float | None = None
     reason: str | None = None
     error: StoredError | None = None
+    heard: int = 0
 
 
 class NewRun(Struct, frozen=True, kw_only=True):
@@ -233,6 +235,18 @@ class Message(Struct, frozen=True, gc=False, kw_only=True):
 
     number: int
     letter: Letter
+
+
+class News(Struct, frozen=True):
+    """Which runs have got messages.
+
+    Args:
+        seen: what to ask the journal with next.
+        runs: the ids of the runs.
+    """
+
+    seen: int
+    runs: frozenset[str]
 
 
 class Statement(Struct, frozen=True):
