@@ -57,7 +57,18 @@ class Mailbox:
         kinds: all that the states of its workflow take.
     """
 
-    __slots__ = ("_coming", "_heard", "_keys", "_kinds", "_letters", "_run_id", "_senders", "_takers", "_vacated")
+    __slots__ = (
+        "_ahead",
+        "_coming",
+        "_heard",
+        "_keys",
+        "_kinds",
+        "_letters",
+        "_run_id",
+        "_senders",
+        "_takers",
+        "_vacated",
+    )
 
     def __init__(self, run_id: str, kinds: Kinds) -> None:
         self._run_id = run_id
@@ -67,6 +78,8 @@ class Mailbox:
         self._senders: dict[Task, Letter] = {}
         self._takers: dict[Task, Kinds] = {}
         self._heard = 0
+        self._ahead: set[int] = set()
+        """The numbers of those that have come in before one that was written down earlier."""
         self._coming = 0
         """How many places are reserved."""
         self._vacated = trio.Event()
@@ -159,9 +172,9 @@ class Mailbox:
 
     def _admit(self, letter: Letter) -> None:
         """Take a letter in, and hand it to who waits for it."""
+        if letter.number is not None and not self._is_news(letter.number):
+            return  # it has come by another way already
         self._letters.append(letter)
-        if letter.number == self._heard + 1:  # else one before it is still to come
-            self._heard = letter.number
         if letter.key is not None:
             self._keys[letter.key] = None
             if len(self._keys) > KEYS:
@@ -169,6 +182,20 @@ class Mailbox:
         if self._is_awaited(letter):
             task, _ = self._takers.popitem()
             reschedule(task, outcome.Value(letter))
+
+    def _is_news(self, number: int) -> bool:
+        """Take note of the number of a message that comes in; tells whether it has not come before."""
+        if number <= self._heard or number in self._ahead:
+            return False
+        self._ahead.add(number)
+        while self._heard + 1 in self._ahead:
+            self._heard += 1
+            self._ahead.remove(self._heard)
+        return True
+
+    def deliver(self, letter: Letter) -> None:
+        """Put in a message that was written down by another, whether or not there is room."""
+        self._admit(letter)
 
     def _admit_sender(self, task: Task) -> bool:
         """Take in the letter of one who waits for room; tells whether it was not known yet, as it tells the sender."""
@@ -179,10 +206,10 @@ class Mailbox:
         reschedule(task, outcome.Value(fresh))
         return fresh
 
-    def restore(self, letters: Sequence[Letter]) -> None:
-        """Take in what was in the inbox when the run's process ended."""
+    def restore(self, letters: Sequence[Letter], posted: int) -> None:
+        """Take in what was in the inbox when the run's process ended, to which that many messages were posted."""
         self._letters = [*letters]
-        self._heard = max((letter.number or 0 for letter in letters), default=0)
+        self._heard = posted
 
     # -- taking
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from .. import _clock
 from .._errors import RunBlocked, RunCancelled, RunNotFound, VersionMismatch
 from .._journal.protocol import Journal
+from .._journal.requests import is_request
 from .._journal.rows import LogRow, Message, StoredRun
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
@@ -433,8 +434,9 @@ class Revival:
 
     def _take_messages(self, run: Run) -> None:
         """What is in its inbox."""
-        if self.stored.messages:
-            run.mailbox().restore([self._letter(run, message) for message in self.stored.messages])
+        if self.stored.posted and not run.undoes:
+            letters = [message for message in self.stored.messages if not is_request(message.letter)]
+            run.mailbox().restore([self._letter(run, message) for message in letters], self.stored.posted)
 
     def _letter(self, run: Run, message: Message) -> Letter:
         letter = message.letter

@@ -56,6 +56,22 @@ class Wait:
 
 
 @final
+class Pause:
+    """That an operator holds a run.
+
+    Args:
+        reason: why.
+        number: that of the message which asks for it, if another process does.
+    """
+
+    __slots__ = ("number", "reason")
+
+    def __init__(self, reason: str | None, number: int | None = None) -> None:
+        self.reason = reason
+        self.number = number
+
+
+@final
 class Run:
     """The state of one run. The drive loop moves it; tasks see it only through their `RunContext`."""
 
@@ -88,6 +104,7 @@ class Run:
         "parent",
         "parked",
         "path",
+        "paused",
         "reason",
         "released",
         "rerun",
@@ -151,6 +168,8 @@ class Run:
         """What it waits for at the moment."""
         self.on_parked: Callable[[Wait], object] | None = None
         """Is told when it begins to wait for what needs no process."""
+        self.paused: Pause | None = None
+        """By whom it is to be held, when it is released."""
         self.parked: Wait | None = None
         """For what it waits that needs no process, and is released therefore."""
         self.scope: trio.CancelScope | None = None

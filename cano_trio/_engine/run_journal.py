@@ -32,7 +32,7 @@ from .kept import Verdict, encode, read_chosen, stored_error
 from .mailbox import Letter, Mailbox
 from .program import Program
 from .rollback import Entry
-from .run import Run, Wait
+from .run import Run
 from .step import Step
 from .unwritten import Unwritten
 
@@ -350,10 +350,15 @@ class RunJournal(Unwritten):
     @override
     async def release(self) -> None:
         self._forget_attempt()
-        await self._commit(self._parked(self.run.parked), release=True)
+        await self._commit(self._left(), release=True)
 
-    def _parked(self, wait: Wait | None) -> Position:
+    def _left(self) -> Position:
         """The state in which the run is released, with what it is claimed for again."""
+        pause, wait = self.run.paused, self.run.parked
+        if pause is not None:
+            if pause.number is not None:
+                self._consumed.append(pause.number)
+            return replace(self.position, status=RunStatus.PAUSED, reason=pause.reason)
         if wait is None:
             return self.position
         left = None if wait.until is None else wait.until - self.run.clock()

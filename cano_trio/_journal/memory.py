@@ -9,9 +9,9 @@ from typing import Self, TypeAlias, TypeVar, final
 from uuid import uuid4
 
 import attrs
+import trio
 from msgspec import Struct, field
 from msgspec.structs import replace
-import trio
 from trio.lowlevel import TrioToken, checkpoint, current_trio_token
 
 from .._errors import DuplicateRun, LeaseLost, RunAlreadyEnded, RunNotFound, StatementFailed
@@ -49,6 +49,7 @@ class _Kept(Struct, frozen=True, kw_only=True):
             outcomes=_in_order(self.outcomes),
             messages=_in_order(self.messages),
             visits=self.visits,
+            posted=self.posted,
         )
 
 

@@ -311,6 +311,7 @@ class StoredRun(Struct, frozen=True, kw_only=True):
         outcomes: what branches and chunks came to, by visit and part.
         messages: what is in its inbox, in the order in which it came.
         visits: how many finished rows of each whole state its history no longer has.
+        posted: how many messages it was ever sent.
     """
 
     record: RunRecord
@@ -319,3 +320,4 @@ class StoredRun(Struct, frozen=True, kw_only=True):
     outcomes: tuple[Outcome, ...] = ()
     messages: tuple[Message, ...] = ()
     visits: Mapping[str, int] = field(default_factory=dict)
+    posted: int = 0

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Generic, Literal, TypeAlias, cast, final, overload
+from typing import Any, Literal, TypeAlias, cast, final, overload
 
-import attrs
 import trio
 from typing_extensions import TypeVar
 
@@ -18,44 +15,20 @@ from .._engine.execute import execute, take_up
 from .._engine.failure import failure_context
 from .._engine.lifecycle import Resources
 from .._engine.resume import How
-from .._engine.rollback import in_doubt
 from .._engine.run import Run as EngineRun
 from .._errors import RecordedFailure, RunCancelled
 from .._journal.protocol import Journal
 from .._observe.observer import Observer
 from .._observe.rollback import Rollback
 from .handle import Run
+from .result import RunResult as RunResult
+from .result import result_of
+from .run_id import checked, made_up
 
 S = TypeVar("S", bound=Enum)
 D = TypeVar("D", default=None)
 OnDuplicate: TypeAlias = Literal["raise", "attach"]
 """What follows when a run of that id is there already."""
-
-S_co = TypeVar("S_co", bound=Enum, covariant=True)
-D_co = TypeVar("D_co", covariant=True, default=None)
-
-
-@final
-@attrs.frozen(kw_only=True)
-class RunResult(Generic[S_co, D_co]):
-    """What a run came to.
-
-    Args:
-        run_id: the run.
-        state: the exit state it reached.
-        data: its data, as the last state left them; None for a workflow without data.
-        path: the states it entered, the exit last; the latest 1,000.
-        elapsed: seconds from its start to its end.
-        in_doubt: the states whose `CompensatableTask` failed, and was led on by an ``on_error``: nobody knows whether they
-            had an effect.
-    """
-
-    run_id: str
-    state: S_co
-    data: D_co
-    path: tuple[S_co, ...]
-    elapsed: float
-    in_doubt: tuple[S_co, ...] = ()
 
 
 @final
@@ -214,7 +187,7 @@ class Workflow(Definition[S, D]):
         """
         ignored = task_status is trio.TASK_STATUS_IGNORED
         begun = None if ignored else lambda run: task_status.started(Run(run))
-        return _result(await self._executed(data, start, run_id, journal, on_duplicate, resources, observers, begun))
+        return result_of(await self._executed(data, start, run_id, journal, on_duplicate, resources, observers, begun))
 
     @overload
     async def orchestrate(
@@ -276,7 +249,7 @@ class Workflow(Definition[S, D]):
             self,
             start=self.initial if start is None else start,
             data=data,
-            run_id=f"{self.name}-{_process}-{next(_count)}" if run_id is None else _checked(run_id),
+            run_id=made_up(self.name) if run_id is None else checked(run_id),
             resources=self._own_resources if resources is None else resources,
             observers=observers,
             begun=begun,
@@ -340,7 +313,7 @@ class Workflow(Definition[S, D]):
         """
         ignored = task_status is trio.TASK_STATUS_IGNORED
         begun = None if ignored else lambda run: task_status.started(Run(run))
-        return _result(await self._taken_up(run_id, "resume", journal, resources, observers, None, begun))
+        return result_of(await self._taken_up(run_id, "resume", journal, resources, observers, None, begun))
 
     async def retry(
         self,
@@ -362,7 +335,7 @@ class Workflow(Definition[S, D]):
         """
         ignored = task_status is trio.TASK_STATUS_IGNORED
         begun = None if ignored else lambda run: task_status.started(Run(run))
-        return _result(await self._taken_up(run_id, "retry", journal, resources, observers, None, begun))
+        return result_of(await self._taken_up(run_id, "retry", journal, resources, observers, None, begun))
 
     async def retry_rollback(
         self,
@@ -452,7 +425,7 @@ class Workflow(Definition[S, D]):
         check_resources(resources)
         return take_up(
             self,
-            _checked(run_id),
+            checked(run_id),
             journal=journal,
             resources=self._own_resources if resources is None else resources,
             observers=observers,
@@ -460,34 +433,3 @@ class Workflow(Definition[S, D]):
             reason=reason,
             begun=begun,
         )
-
-
-def _result(run: EngineRun) -> RunResult[Any, Any]:
-    return RunResult(
-        run_id=run.run_id,
-        state=run.step.state,
-        data=run.data(),
-        path=run.trail(),
-        elapsed=run.elapsed,
-        in_doubt=in_doubt(run) if run.done else (),
-    )
-
-
-_process = os.urandom(4).hex()
-_count = itertools.count(1)
-
-
-def _forget_process() -> None:
-    """A forked child must not go on with the parent's numbers."""
-    global _process  # noqa: PLW0603
-    _process = os.urandom(4).hex()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_process)
-
-
-def _checked(run_id: object) -> str:
-    if not isinstance(run_id, str) or not run_id:
-        raise ValueError(f"run_id is {run_id!r}: it takes a string that is not empty")
-    return run_id
