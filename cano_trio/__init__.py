@@ -61,6 +61,7 @@ from ._errors import KeyNotFound as KeyNotFound
 from ._errors import LeaseLost as LeaseLost
 from ._errors import MailboxFull as MailboxFull
 from ._errors import MessageError as MessageError
+from ._errors import MessageNotAwaited as MessageNotAwaited
 from ._errors import MessageRejected as MessageRejected
 from ._errors import NotOwner as NotOwner
 from ._errors import PollTimeout as PollTimeout
@@ -82,6 +83,8 @@ from ._errors import RunError as RunError
 from ._errors import RunFailed as RunFailed
 from ._errors import RunNotFound as RunNotFound
 from ._errors import RunReleased as RunReleased
+from ._errors import RuntimeClosed as RuntimeClosed
+from ._errors import RuntimeNeeded as RuntimeNeeded
 from ._errors import RunTimeout as RunTimeout
 from ._errors import SourceNotClosed as SourceNotClosed
 from ._errors import SplitFailed as SplitFailed
@@ -92,6 +95,7 @@ from ._errors import TaskError as TaskError
 from ._errors import TeardownTimeout as TeardownTimeout
 from ._errors import TooManyTransitions as TooManyTransitions
 from ._errors import VersionMismatch as VersionMismatch
+from ._errors import WorkflowNotFound as WorkflowNotFound
 from ._observe.events import AttemptFailed as AttemptFailed
 from ._observe.events import AttemptStarted as AttemptStarted
 from ._observe.events import BranchEnded as BranchEnded
@@ -102,6 +106,7 @@ from ._observe.events import CompensationFinished as CompensationFinished
 from ._observe.events import CompensationSkipped as CompensationSkipped
 from ._observe.events import CompensationStarted as CompensationStarted
 from ._observe.events import Event as Event
+from ._observe.events import EventsLost as EventsLost
 from ._observe.events import Progress as Progress
 from ._observe.events import Released as Released
 from ._observe.events import RetryScheduled as RetryScheduled
@@ -110,6 +115,7 @@ from ._observe.events import RunResumed as RunResumed
 from ._observe.events import RunStarted as RunStarted
 from ._observe.events import StateEntered as StateEntered
 from ._observe.events import StepFinished as StepFinished
+from ._observe.events import Stuck as Stuck
 from ._observe.events import TaskFailed as TaskFailed
 from ._observe.events import TaskSucceeded as TaskSucceeded
 from ._observe.events import Waiting as Waiting
@@ -135,6 +141,7 @@ from ._resilience import RetryOn as RetryOn
 from ._resilience import Tier as Tier
 from ._resilience import WindowedRateLimiter as WindowedRateLimiter
 from ._resilience import is_transient as is_transient
+from ._runtime.event_stream import EventStream as EventStream
 from ._runtime.handle import Run as Run
 from ._runtime.result import RunResult as RunResult
 from ._runtime.workflow import Workflow as Workflow
@@ -178,6 +185,8 @@ __all__ = [
     "DrainTimeout",
     "DuplicateRun",
     "Event",
+    "EventStream",
+    "EventsLost",
     "FailureContext",
     "HealthLevel",
     "HealthStatus",
@@ -193,6 +202,7 @@ __all__ = [
     "MailboxFull",
     "MemoryStore",
     "MessageError",
+    "MessageNotAwaited",
     "MessageRejected",
     "More",
     "MultiRateLimiter",
@@ -245,6 +255,8 @@ __all__ = [
     "RunStarted",
     "RunStatus",
     "RunTimeout",
+    "RuntimeClosed",
+    "RuntimeNeeded",
     "Shared",
     "SourceNotClosed",
     "Split",
@@ -259,6 +271,7 @@ __all__ = [
     "StoreTypeMismatch",
     "StreamOptions",
     "StreamTask",
+    "Stuck",
     "Task",
     "TaskConfig",
     "TaskError",
@@ -275,6 +288,7 @@ __all__ = [
     "WindowFlushed",
     "WindowedRateLimiter",
     "Workflow",
+    "WorkflowNotFound",
     "failure_context",
     "is_transient",
 ]

@@ -29,10 +29,14 @@
     |   |-- RunFailed
     |   |-- RunReleased
     |   |-- RunTimeout (TimeoutError)
+    |   |-- RuntimeClosed (trio.ClosedResourceError)
+    |   |-- RuntimeNeeded
+    |   |-- WorkflowNotFound (LookupError)
     |   |-- RollbackFailed (ExceptionGroup)
     |   `-- TooManyTransitions
     |-- MessageError                      a message that a run did not take
     |   |-- MailboxFull (trio.WouldBlock)
+    |   |-- MessageNotAwaited
     |   `-- MessageRejected (TypeError)
     |-- ResourceError
     |   |-- ResourceNotFound (LookupError)
@@ -568,15 +572,16 @@ class TooManyTransitions(RunError):
 
 @final
 class RunAlreadyEnded(RunError):
-    """A run is over, or undoes what it did, and nothing more can be sent to it.
+    """A run is over, or undoes what it did: it takes no more messages, and enters no more states.
 
     Args:
         run_id: the run.
         status: where it stands, such as ``completed``.
+        what: what it does not do any more.
     """
 
-    def __init__(self, run_id: str, status: str) -> None:
-        super().__init__(f"run {run_id!r} takes no more messages: it is {status}")
+    def __init__(self, run_id: str, status: str, what: str = "takes no more messages") -> None:
+        super().__init__(f"run {run_id!r} {what}: it is {status}")
         self.run_id = run_id
         self.status = status
 
@@ -655,6 +660,55 @@ class VersionMismatch(RunBlocked):
         self.expected = expected
 
 
+@final
+class RuntimeNeeded(RunError):
+    """Something was asked of a run that only a runtime can do.
+
+    Args:
+        run_id: the run.
+        verb: what was to be done with it, such as ``paused``.
+    """
+
+    def __init__(self, run_id: str, verb: str) -> None:
+        super().__init__(
+            f"run {run_id!r} can't be {verb}: it is carried out by one task, and not written down by a runtime. Start it "
+            "with `async with open_runtime(journal=...) as runtime: run = await runtime.start(...)`."
+        )
+        self.run_id = run_id
+        self.verb = verb
+
+
+@final
+class RuntimeClosed(RunError, trio.ClosedResourceError):
+    """Something was asked of a runtime whose block was left, or is being left.
+
+    Args:
+        what: what was asked.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: the runtime is closed. Do it inside `async with open_runtime(...)`.")
+        self.what = what
+
+
+@final
+class WorkflowNotFound(RunError, LookupError):
+    """A runtime was asked for a run of a workflow that it does not know.
+
+    Args:
+        name: the workflow's name.
+        known: the names of those that it knows.
+    """
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"this runtime knows no workflow {name!r}, but {', '.join(map(repr, known)) or 'none'}. "
+            "Name it when the runtime is opened, so that its runs are found after a crash: open_runtime(workflows=[...])."
+        )
+        self.name = name
+        self.known = tuple(known)
+
+
 class MessageError(CanoError):
     """A run did not take a message."""
 
@@ -693,6 +747,21 @@ class MessageRejected(MessageError, TypeError):
         self.run_id = run_id
         self.found = found
         self.wanted: tuple[str, ...] = tuple(wanted)
+
+
+@final
+class MessageNotAwaited(MessageError):
+    """A message was sent on the condition that the run waits for it, and it does not.
+
+    Args:
+        run_id: the run.
+        kind: the message's type.
+    """
+
+    def __init__(self, run_id: str, kind: str) -> None:
+        super().__init__(f"run {run_id!r} does not wait for a {kind} at the moment, and it was not sent")
+        self.run_id = run_id
+        self.kind = kind
 
 
 class ResourceError(CanoError):

@@ -70,6 +70,13 @@ def failure_context(error: BaseException) -> FailureContext | None:
     return context if isinstance(context, FailureContext) else None
 
 
+def share_context(error: BaseException, failure: BaseException) -> None:
+    """Have an exception tell where in a run another one came from."""
+    context = failure_context(failure)
+    if context is not None:
+        setattr(error, _CONTEXT, context)
+
+
 def add_context(error: Exception, run: Run) -> None:
     """Have an exception tell where it came from: from this run, or from one inside it (cano ERR-5).
 

@@ -168,7 +168,7 @@ class Mailbox:
         return letter.key in self._keys
 
     def _is_awaited(self, letter: Letter) -> bool:
-        return any(isinstance(letter.message, kinds) for kinds in self._takers.values())
+        return self.is_awaited(letter.message)
 
     def _admit(self, letter: Letter) -> None:
         """Take a letter in, and hand it to who waits for it."""
@@ -210,6 +210,10 @@ class Mailbox:
         """Take in what was in the inbox when the run's process ended, to which that many messages were posted."""
         self._letters = [*letters]
         self._heard = posted
+
+    def is_awaited(self, message: object) -> bool:
+        """Whether a state waits for a message of this kind."""
+        return any(isinstance(message, kinds) for kinds in self._takers.values())
 
     # -- taking
 

@@ -32,6 +32,8 @@ at_work: ContextVar[tuple[int, ...]] = ContextVar("cano_trio.at_work", default=(
 NO_OUTBOX = Outbox(durable=False)
 """That of all runs without a journal: it takes nothing."""
 
+_TAKES_MESSAGES = (RunStatus.RUNNING, RunStatus.QUEUED)
+
 _numbers = itertools.count(1)
 
 
@@ -317,7 +319,7 @@ class Run:
             return self.parent.mailbox()
         if self.released:
             raise RunReleased(self.run_id)
-        if self.status is not RunStatus.RUNNING:
+        if self.status not in _TAKES_MESSAGES:
             raise RunAlreadyEnded(self.run_id, self.status.value)
         if self._mailbox is None:
             self._mailbox = Mailbox(self.run_id, self.takes)

@@ -204,6 +204,11 @@ class RunJournal(Unwritten):
 
     @property
     @override
+    def last(self) -> Position:
+        return self.position
+
+    @property
+    @override
     def due_at(self) -> float | None:
         return self.position.due_at
 

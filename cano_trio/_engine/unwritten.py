@@ -27,6 +27,11 @@ class Unwritten:
     """What branches and chunks of the present visit have come to, by part."""
 
     @property
+    def last(self) -> Any:
+        """Where the run stood when that was last written down."""
+        return None
+
+    @property
     def due_at(self) -> float | None:
         """When the present visit's wait is over, if that was written down."""
         return None

@@ -267,6 +267,28 @@ class WindowFlushed(Event, frozen=True, gc=False):
     outputs: int
 
 
+class EventsLost(Event, frozen=True, gc=False):
+    """A reader of a run's events was too slow, and has lost some: those before this one's `time`.
+
+    Args:
+        lost: how many.
+    """
+
+    lost: int
+
+
+class Stuck(Event, frozen=True, gc=False):
+    """A run has been at work in one state for longer than the runtime's ``stuck_after``.
+
+    Args:
+        seconds: for how long.
+        stack: where its task is, as text.
+    """
+
+    seconds: float
+    stack: str
+
+
 class RunEnded(Event, frozen=True):
     """The run is over.
 

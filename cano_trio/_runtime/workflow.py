@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, TypeAlias, cast, final, overload
 
@@ -20,6 +20,7 @@ from .._errors import RecordedFailure, RunCancelled
 from .._journal.protocol import Journal
 from .._observe.observer import Observer
 from .._observe.rollback import Rollback
+from .handing import Begun, handed
 from .handle import Run
 from .result import RunResult as RunResult
 from .result import result_of
@@ -185,9 +186,11 @@ class Workflow(Definition[S, D]):
             RetryExhausted: a task has failed at every attempt; from its last failure.
             Exception: what a task raised that is not retried, as it was; see `failure_context`.
         """
-        ignored = task_status is trio.TASK_STATUS_IGNORED
-        begun = None if ignored else lambda run: task_status.started(Run(run))
-        return result_of(await self._executed(data, start, run_id, journal, on_duplicate, resources, observers, begun))
+
+        def executed(begun: Begun | None) -> Coroutine[Any, Any, EngineRun]:
+            return self._executed(data, start, run_id, journal, on_duplicate, resources, observers, begun)
+
+        return result_of(await handed(self, task_status, executed))
 
     @overload
     async def orchestrate(
@@ -240,7 +243,7 @@ class Workflow(Definition[S, D]):
         on_duplicate: OnDuplicate,
         resources: Resources | None,
         observers: Sequence[Observer],
-        begun: Callable[[EngineRun], object] | None = None,
+        begun: Begun | None = None,
     ) -> Coroutine[Any, Any, EngineRun]:
         check_resources(resources)
         if on_duplicate not in ("raise", "attach"):
@@ -311,9 +314,11 @@ class Workflow(Definition[S, D]):
         >>> trio.run(main).state
         <Step.DONE: 2>
         """
-        ignored = task_status is trio.TASK_STATUS_IGNORED
-        begun = None if ignored else lambda run: task_status.started(Run(run))
-        return result_of(await self._taken_up(run_id, "resume", journal, resources, observers, None, begun))
+
+        def executed(begun: Begun | None) -> Coroutine[Any, Any, EngineRun]:
+            return self._taken_up(run_id, "resume", journal, resources, observers, None, begun)
+
+        return result_of(await handed(self, task_status, executed))
 
     async def retry(
         self,
@@ -333,9 +338,11 @@ class Workflow(Definition[S, D]):
             RunFailed: it is in no state in which it can be tried again.
             Exception: as `resume`.
         """
-        ignored = task_status is trio.TASK_STATUS_IGNORED
-        begun = None if ignored else lambda run: task_status.started(Run(run))
-        return result_of(await self._taken_up(run_id, "retry", journal, resources, observers, None, begun))
+
+        def executed(begun: Begun | None) -> Coroutine[Any, Any, EngineRun]:
+            return self._taken_up(run_id, "retry", journal, resources, observers, None, begun)
+
+        return result_of(await handed(self, task_status, executed))
 
     async def retry_rollback(
         self,
@@ -420,7 +427,7 @@ class Workflow(Definition[S, D]):
         resources: Resources | None,
         observers: Sequence[Observer],
         reason: str | None,
-        begun: Callable[[EngineRun], object] | None,
+        begun: Begun | None,
     ) -> Coroutine[Any, Any, EngineRun]:
         check_resources(resources)
         return take_up(
