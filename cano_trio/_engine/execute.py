@@ -62,7 +62,7 @@ async def execute(
         workflow.validate()
     else:
         program = Program.of(workflow, resources)
-    _check_start(workflow, start)
+    check_start(workflow, start)
     check_data(workflow.name, workflow.data, data)
     if observers:
         check_observers(observers)
@@ -227,7 +227,12 @@ def _check_status(record: RunRecord, how: How) -> None:
     raise RunFailed(record.run_id, position.status.value, why or position.reason, hint.format(record.run_id))
 
 
-def _check_start(workflow: Definition[Any, Any], start: Enum) -> None:
+def check_start(workflow: Definition[Any, Any], start: Enum) -> None:
+    """See that a run can begin in a state.
+
+    Raises:
+        DefinitionError: it is none, or has no task.
+    """
     known = is_state(start, workflow.states)
     if known and (start in workflow.exits or start in workflow.blueprint()):
         return

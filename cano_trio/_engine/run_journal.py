@@ -129,7 +129,7 @@ class RunJournal(Unwritten):
     # -- beginning
 
     @override
-    async def begin(self, labels: Mapping[str, str]) -> None:
+    async def begin(self, labels: Mapping[str, str], priority: int = 0) -> None:
         run = self.run
         self.position = self._entered(run.step, 0, None)
         new = NewRun(
@@ -141,6 +141,7 @@ class RunJournal(Unwritten):
             # A child's is claimed behind that: else who is interrupted in between could not release it.
             owner=None if self._inside or self.position.status.ended else self.journal.owner,
             labels=labels,
+            priority=priority,
             parent=None if run.parent is None else run.parent.key,
         )
         starter = None if run.parent is None else run.parent.journal

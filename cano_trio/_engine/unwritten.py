@@ -40,7 +40,7 @@ class Unwritten:
         """What is left of some seconds that began with the present visit, or since an instant in it; less if its process changed."""
         return seconds
 
-    async def begin(self, labels: Mapping[str, str]) -> None:
+    async def begin(self, labels: Mapping[str, str], priority: int = 0) -> None:
         """The run begins."""
 
     async def begin_child(self, run: Any, program: Any) -> None:

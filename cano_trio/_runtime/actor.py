@@ -234,8 +234,7 @@ class Actor:
         Raises:
             RunError: it has not reached an exit.
         """
-        if self.failure is None and not self.released:
-            assert self.engine is not None  # noqa: S101  (it has reached an exit)
+        if self.engine is not None and self.engine.status is RunStatus.COMPLETED:
             return result_of(self.engine)
         raise self._error() from self.failure
 

@@ -1,0 +1,448 @@
+"""The runs that a runtime carries out: each in a task of its own, from its start or claim to its end or release."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
+from enum import Enum
+from typing import Any, Literal, TypeAlias, final
+from weakref import WeakValueDictionary
+
+import trio
+from msgspec.structs import replace
+
+from .. import _clock
+from .._define.data import check_data
+from .._define.definition import Definition
+from .._engine.conduct import conduct
+from .._engine.execute import check_start
+from .._engine.lifecycle import Resources
+from .._engine.program import Program
+from .._engine.resume import How, revive
+from .._engine.run import Run as EngineRun
+from .._engine.run import Wait
+from .._engine.run_journal import RunJournal, claimed
+from .._errors import DuplicateRun, JournalError, LeaseLost, RunBlocked, RuntimeClosed
+from .._journal.protocol import Journal
+from .._journal.requests import PAUSE, reason_of, requested
+from .._journal.rows import Commit, NewRun, Position, StoredRun
+from .._observe.observer import Observer
+from .._observe.status import RunStatus
+from .actor import Actor, Host
+from .counts import Counts
+from .slots import Slots
+
+OnUnhandled: TypeAlias = Literal["log", "raise"]
+"""What follows when a run fails for whose end nobody waits."""
+
+Taking: TypeAlias = Callable[[Resources], Awaitable[EngineRun | None]]
+
+_log = logging.getLogger("cano_trio")
+
+
+@final
+class Actors:
+    """The runs of a runtime.
+
+    Args:
+        host: the runtime.
+        journal: where they are written down.
+        resources: what their tasks work with.
+        observers: who is told of the events of all of them.
+        slots: of those at work.
+        context: that in which their tasks run.
+        on_unhandled: what follows when one fails for whose end nobody waits.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        journal: Journal | None,
+        resources: Resources,
+        observers: Sequence[Observer],
+        slots: Slots,
+        context: Context,
+        on_unhandled: OnUnhandled,
+    ) -> None:
+        self._host = host
+        self.journal = journal
+        self.resources = resources
+        self.observers = observers
+        self.slots = slots
+        self.counts = Counts()
+        self.at_work: dict[str, Actor] = {}
+        """Those that hold a slot, or will when their time has come, by id."""
+        self._known: WeakValueDictionary[str, Actor] = WeakValueDictionary()
+        self._context = context
+        self._on_unhandled = on_unhandled
+        self.nursery: trio.Nursery
+        self.closed = False
+        """No more are started or taken up."""
+        self.on_change: Callable[[], object] = _nothing
+        """Is called when a slot may be free."""
+        self.on_parked: Callable[[Actor, Wait], object] = _nothing
+        """Is told when a run begins to wait for what needs no process."""
+        self.on_failure: Callable[[BaseException], object] = _nothing
+        """Is told of what ends the whole runtime."""
+        self.left = trio.Event()
+
+    # -- finding
+
+    def find(self, run_id: str) -> Actor | None:
+        """The run of an id, if it is known here."""
+        return self._known.get(run_id)
+
+    def known(self, run_id: str, workflow: Definition[Any, Any]) -> Actor:
+        """The run of an id, made if it is not known yet."""
+        actor = self._known.get(run_id)
+        if actor is None or actor.over:
+            actor = self._known[run_id] = Actor(run_id, workflow, self._host)
+        return actor
+
+    def watched(self) -> list[Actor]:
+        """Those that somebody wants to hear of, and that are not at work here."""
+        return [
+            actor for actor in [*self._known.values()] if actor.watchers and actor.engine is None and not actor.over
+        ]
+
+    def all_known(self) -> list[Actor]:
+        """All that are known here."""
+        return [*self._known.values()]
+
+    # -- starting
+
+    async def start(
+        self,
+        workflow: Definition[Any, Any],
+        data: Any,
+        *,
+        start: Enum,
+        run_id: str,
+        labels: Mapping[str, str],
+        priority: int,
+        delay: float,
+    ) -> Actor:
+        """Start a run; one with a journal is written down when this returns, and begins when there is a slot.
+
+        Raises:
+            DuplicateRun: there is or was a run of that id.
+            Exception: what is wrong with the call.
+        """
+        program = Program.of(workflow, self.resources)
+        check_start(workflow, start)
+        check_data(workflow.name, workflow.data, data)
+        if run_id in self.at_work:
+            raise DuplicateRun(run_id, self.at_work[run_id].status.value)
+        actor = Actor(run_id, workflow, self._host)
+        actor.labels, actor.priority = labels, priority
+        packed = program.pack(data)
+        if self.journal is None:
+            await self._start_in_memory(actor, program, start, packed, delay)
+        else:
+            program.check_recordable(self.resources)
+            await self._start_written(actor, program, self.journal, start, packed, delay)
+        self._known[run_id] = actor
+        self.counts.started += 1
+        return actor
+
+    async def _start_in_memory(self, actor: Actor, program: Program, start: Enum, packed: Any, delay: float) -> None:
+        run = self._run(actor, program, start, packed)
+        run.status = RunStatus.QUEUED
+        actor.attach(run)
+        self.at_work[actor.run_id] = actor
+        if delay > 0:
+            actor.hurry = trio.Event()
+            self._spawn(self._carry_later, actor, run, delay)
+            await trio.lowlevel.checkpoint()
+            return
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            await self.slots.take(actor.priority)
+        except BaseException:
+            del self.at_work[actor.run_id]
+            raise
+        if self.closed:
+            del self.at_work[actor.run_id]
+            self.slots.give_back()
+            raise RuntimeClosed(f"run {actor.run_id!r} was not started")
+        self._spawn(self._carry, actor, run)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _start_written(
+        self, actor: Actor, program: Program, journal: Journal, start: Enum, packed: Any, delay: float
+    ) -> None:
+        if delay > 0 or not self.slots.take_nowait():
+            await self._queue(actor, program, journal, start, packed, delay)
+            return
+        run = self._run(actor, program, start, packed)
+        writing = RunJournal(journal, run, program)
+        run.write_down(writing)
+        self.at_work[actor.run_id] = actor
+        try:
+            await writing.begin(actor.labels, actor.priority)
+        except BaseException:
+            del self.at_work[actor.run_id]
+            self.slots.give_back()
+            raise
+        actor.attach(run)
+        self._spawn(self._carry, actor, run)
+
+    async def _queue(
+        self, actor: Actor, program: Program, journal: Journal, start: Enum, packed: Any, delay: float
+    ) -> None:
+        now = _clock.timestamp()
+        position = Position(
+            state=start.name,
+            status=RunStatus.QUEUED,
+            seq=0,
+            entered_at=now,
+            due_at=now + delay if delay > 0 else None,
+        )
+        new = NewRun(
+            run_id=actor.run_id,
+            workflow=program.name,
+            version=program.workflow.version,
+            position=position,
+            data=packed or b"",
+            labels=actor.labels,
+            priority=actor.priority,
+        )
+        await journal.create(new)
+        actor.place(position, packed, program.codec)
+
+    def _run(self, actor: Actor, program: Program, start: Enum, packed: Any) -> EngineRun:
+        run = program.run(start, packed, run_id=actor.run_id, observers=self.observers, resources=self.resources)
+        run.scope = trio.CancelScope()
+        return run
+
+    # -- taking up
+
+    def take_up(
+        self, actor: Actor, how: How = "resume", reason: str | None = None, done: Callable[[], object] | None = None
+    ) -> None:
+        """Claim a run of the journal and go on with it; its slot is taken already.
+
+        Args:
+            actor: the run.
+            how: what for.
+            reason: why it is cancelled.
+            done: is called when it is claimed, or can't be.
+        """
+        self.at_work[actor.run_id] = actor
+        self._known[actor.run_id] = actor
+        self._spawn(self._carry_claimed, actor, how, reason, done or _nothing)
+
+    async def _carry_claimed(self, actor: Actor, how: How, reason: str | None, done: Callable[[], object]) -> None:
+        async def take(own: Resources) -> EngineRun | None:
+            try:
+                return await self._claimed(actor, how, reason, own)
+            finally:
+                done()
+
+        await self._carry(actor, take)
+
+    async def _claimed(self, actor: Actor, how: How, reason: str | None, own: Resources) -> EngineRun | None:
+        journal = self.journal
+        assert journal is not None  # noqa: S101  (else there would be nothing to claim)
+        program = Program.of(actor.workflow, own)
+        stored = await claimed(journal, actor.run_id)
+        if stored is None:
+            actor.ring()
+            return None
+        actor.labels, actor.priority = stored.record.labels, stored.record.priority
+        actor.crashes = stored.record.crashes
+        actor.place(stored.record.position, stored.data, program.codec)
+        if not await self._goes_on(journal, stored, how, actor):
+            return None
+        asked = requested(stored.messages)
+        if asked is not None and how == "resume":  # a pause has been seen to
+            how, reason = "cancel", reason_of(asked)
+        try:
+            run = await revive(
+                program, journal, stored, how=how, resources=own, observers=self.observers, reason=reason
+            )
+        except RunBlocked as error:
+            actor.place(
+                replace_status(stored.record.position, RunStatus.BLOCKED, f"{error.reason}: {error.message}"),
+                stored.data,
+                program.codec,
+            )
+            raise
+        run.scope = trio.CancelScope()
+        run.on_parked = lambda wait: self.on_parked(actor, wait)
+        self.counts.claimed += 1
+        actor.attach(run)
+        return run
+
+    async def _goes_on(self, journal: Journal, stored: StoredRun, how: How, actor: Actor) -> bool:
+        """Whether a claimed run is to be gone on with; if not, it is given back."""
+        record = stored.record
+        asked = requested(stored.messages)
+        if how == "resume" and asked is not None and asked.letter.kind == PAUSE:
+            position = replace_status(record.position, RunStatus.PAUSED, reason_of(asked))
+            consumed: tuple[int, ...] = (asked.number,)
+        elif record.position.status.ended and how in {"resume", "cancel"}:
+            position, consumed = record.position, ()
+        else:
+            return True
+        await journal.commit(
+            Commit(run_id=record.run_id, fence=record.fence, position=position, consumed=consumed, release=True)
+        )
+        actor.place(position, stored.data, actor.codec)
+        return False
+
+    # -- carrying
+
+    def _spawn(self, carry: Callable[..., Awaitable[None]], *args: Any) -> None:
+        # The context is that of the runtime: whoever starts a run is not to leave traces of its own in it.
+        self._context.run(self.nursery.start_soon, carry, *args)
+
+    async def _carry_later(self, actor: Actor, run: EngineRun, delay: float) -> None:
+        assert actor.hurry is not None  # noqa: S101  (set by who starts this)
+        try:
+            with actor.scope:
+                with trio.move_on_after(delay):
+                    await actor.hurry.wait()
+                await self.slots.take(actor.priority)
+        except BaseException:
+            self._drop(actor)
+            raise
+        if actor.scope.cancelled_caught:
+            self._drop(actor)
+            return
+        await self._carry(actor, run)
+
+    def _drop(self, actor: Actor) -> None:
+        """Forget a run that has not begun."""
+        del self.at_work[actor.run_id]
+        assert actor.engine is not None  # noqa: S101  (it is in memory, or nobody would wait for its time)
+        actor.engine.stop(RunStatus.CANCELLED)
+        actor.end(None)
+        self._tell_left()
+
+    async def _carry(self, actor: Actor, what: EngineRun | Taking) -> None:
+        """Carry a run out, or take it up and do so, to its end or its release."""
+        actor.task = trio.lowlevel.current_task()
+        failure: Exception | None = None
+        try:
+            with actor.scope:
+                try:
+                    if self.resources.per_run:
+                        async with self.resources.for_run() as own:
+                            await self._conduct(actor, what, own)
+                    else:
+                        await self._conduct(actor, what, self.resources)
+                except Exception as error:
+                    failure = error
+        finally:
+            self._put_down(actor, failure)
+            del failure, what  # they hold this frame by their tracebacks
+
+    async def _conduct(self, actor: Actor, what: EngineRun | Taking, own: Resources) -> None:
+        if isinstance(what, EngineRun):
+            run: EngineRun | None = what
+            what.resources = own
+            what.status = RunStatus.RUNNING
+            if what.durable:
+                what.on_parked = lambda wait: self.on_parked(actor, wait)
+        else:
+            run = await what(own)
+        if run is not None:
+            await conduct(run, actor.workflow)
+
+    def _put_down(self, actor: Actor, failure: Exception | None) -> None:
+        """Take note that a run's task is over."""
+        del self.at_work[actor.run_id]
+        self.slots.give_back()
+        run = actor.engine
+        if run is None:
+            self._not_taken_up(actor, failure)
+        elif run.released:
+            self._released(actor, run, failure)
+        else:
+            self._ended(actor, run, failure)
+        self.on_change()
+        self._tell_left()
+
+    def _tell_left(self) -> None:
+        if not self.at_work:
+            self.left.set()
+            self.left = trio.Event()
+
+    def _not_taken_up(self, actor: Actor, failure: Exception | None) -> None:
+        actor.detach()
+        if isinstance(failure, RunBlocked):
+            _log.warning("%s", failure)
+        elif isinstance(failure, JournalError):
+            self._report_journal(actor, failure)
+        elif failure is not None:
+            _log.error("run %r could not be taken up", actor.run_id, exc_info=failure)
+
+    def _report_journal(self, actor: Actor, failure: JournalError) -> None:
+        if type(failure) is JournalError:
+            self.on_failure(failure)
+        else:
+            _log.error("run %r stops here: %s", actor.run_id, failure)
+
+    def _released(self, actor: Actor, run: EngineRun, failure: Exception | None) -> None:
+        if run.parked is not None:
+            self.counts.unloaded += 1
+        else:
+            self.counts.released += 1
+        actor.detach()
+        if isinstance(failure, JournalError):
+            self._report_journal(actor, failure)
+        if self.closed or (failure is not None and not isinstance(failure, LeaseLost)):
+            actor.let_go(failure)
+
+    def _ended(self, actor: Actor, run: EngineRun, failure: Exception | None) -> None:
+        unhandled = failure is not None and not actor.waiters
+        if run.status is RunStatus.COMPLETED:
+            self.counts.completed += 1
+        else:
+            self.counts.failed += 1
+        actor.end(failure)
+        if unhandled and run.status is not RunStatus.CANCELLED:
+            self._report(actor, failure)
+
+    def _report(self, actor: Actor, failure: Exception | None) -> None:
+        if self._on_unhandled == "log":
+            _log.error("run %r is %s, and nobody waits for it", actor.run_id, actor.status.value, exc_info=failure)
+            return
+        try:
+            actor.result()
+        except Exception as error:
+            self.on_failure(error)
+
+    # -- leaving
+
+    def release_all(self) -> None:
+        """Have all that are at work stop at once: those with a journal are released, others undone."""
+        for actor in [*self.at_work.values()]:
+            actor.scope.cancel()
+
+    def release_when_finished(self) -> None:
+        """Have those with a journal released as soon as their present state is finished."""
+        for actor in [*self.at_work.values()]:
+            if actor.engine is None:
+                actor.scope.cancel()  # it is only just taken up, or to begin later
+            elif actor.engine.durable:
+                actor.engine.leave_when_finished(actor.scope)
+            elif actor.engine.status is RunStatus.QUEUED:
+                actor.scope.cancel()
+
+    async def wait_left(self) -> None:
+        """Wait until none is at work."""
+        while self.at_work:
+            await self.left.wait()
+
+
+def replace_status(position: Position, status: RunStatus, reason: str | None) -> Position:
+    """A position in which a run stands otherwise."""
+    return replace(position, status=status, reason=reason)
+
+
+def _nothing(*_: object) -> None:
+    """What nobody wants to know."""
