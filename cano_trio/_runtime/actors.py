@@ -22,7 +22,8 @@ from .._engine.program import Program
 from .._engine.resume import How, revive
 from .._engine.run import Run as EngineRun
 from .._engine.run import Wait
-from .._engine.run_journal import RunJournal, claimed
+from .._engine.run_journal import RunJournal
+from .._engine.writing import claimed
 from .._errors import DuplicateRun, JournalError, LeaseLost, RunBlocked, RuntimeClosed
 from .._journal.protocol import Journal
 from .._journal.requests import PAUSE, reason_of, requested
