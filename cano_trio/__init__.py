@@ -143,7 +143,11 @@ from ._resilience import WindowedRateLimiter as WindowedRateLimiter
 from ._resilience import is_transient as is_transient
 from ._runtime.event_stream import EventStream as EventStream
 from ._runtime.handle import Run as Run
+from ._runtime.info import RunInfo as RunInfo
+from ._runtime.info import RuntimeStatistics as RuntimeStatistics
 from ._runtime.result import RunResult as RunResult
+from ._runtime.runtime import Runtime as Runtime
+from ._runtime.runtime import open_runtime as open_runtime
 from ._runtime.workflow import Workflow as Workflow
 
 __version__ = "0.1.0"
@@ -248,6 +252,7 @@ __all__ = [
     "RunEnded",
     "RunError",
     "RunFailed",
+    "RunInfo",
     "RunNotFound",
     "RunReleased",
     "RunResult",
@@ -255,8 +260,10 @@ __all__ = [
     "RunStarted",
     "RunStatus",
     "RunTimeout",
+    "Runtime",
     "RuntimeClosed",
     "RuntimeNeeded",
+    "RuntimeStatistics",
     "Shared",
     "SourceNotClosed",
     "Split",
@@ -291,6 +298,7 @@ __all__ = [
     "WorkflowNotFound",
     "failure_context",
     "is_transient",
+    "open_runtime",
 ]
 
 

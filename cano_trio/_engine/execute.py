@@ -158,7 +158,7 @@ async def _taken_up(
     begun: Begun | None,
 ) -> Run:
     found = await journal.load(run_id)
-    _check_workflow(program.workflow, found.record)
+    check_workflow(program.workflow, found.record)
     if found.record.position.status is RunStatus.COMPLETED and how == "resume":
         run = await Revival(program, journal, found, how).over(resources)
         if begun is not None:
@@ -179,7 +179,12 @@ async def _claimed(journal: Journal, found: StoredRun) -> StoredRun:
     return stored
 
 
-def _check_workflow(workflow: Definition[Any, Any], record: RunRecord) -> None:
+def check_workflow(workflow: Definition[Any, Any], record: RunRecord) -> None:
+    """See that a run is one of a workflow, and no child's.
+
+    Raises:
+        DefinitionError: it is not.
+    """
     if record.workflow != workflow.name:
         raise DefinitionError.one(
             "E29",

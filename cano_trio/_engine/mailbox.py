@@ -172,7 +172,7 @@ class Mailbox:
 
     def _admit(self, letter: Letter) -> None:
         """Take a letter in, and hand it to who waits for it."""
-        if letter.number is not None and not self._is_news(letter.number):
+        if letter.number is not None and not self.is_news(letter.number):
             return  # it has come by another way already
         self._letters.append(letter)
         if letter.key is not None:
@@ -183,7 +183,7 @@ class Mailbox:
             task, _ = self._takers.popitem()
             reschedule(task, outcome.Value(letter))
 
-    def _is_news(self, number: int) -> bool:
+    def is_news(self, number: int) -> bool:
         """Take note of the number of a message that comes in; tells whether it has not come before."""
         if number <= self._heard or number in self._ahead:
             return False

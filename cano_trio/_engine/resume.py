@@ -230,11 +230,13 @@ class Revival:
         position, step, now = self.record.position, run.step, _clock.timestamp()
         if self.how == "retry" or position.status is RunStatus.QUEUED:
             timeout = self.program.workflow.timeout
+            # When a queued run is to begin is no concern of its first state.
+            due_at = None if position.status is RunStatus.QUEUED else position.due_at
             position = replace(
                 position,
                 status=step.status,
                 entered_at=now,
-                due_at=position.due_at if step.patience is None else now + step.patience,
+                due_at=due_at if step.patience is None else now + step.patience,
                 deadline_at=None if timeout is None else now + timeout,
                 ended_at=None,
                 reason=step.reason,

@@ -302,6 +302,13 @@ class Run:
             self.parked = wait
             scope.cancel()
 
+    def stay(self) -> None:
+        """Neither be paused nor leave, if it has not done so yet."""
+        self.paused = None
+        run: Run | None = self
+        while run is not None:
+            run.leaving, run = None, run.child
+
     def leave_when_finished(self, scope: trio.CancelScope) -> None:
         """Cancel a scope as soon as the present state is finished, or at once if that is only waited for."""
         run: Run | None = self

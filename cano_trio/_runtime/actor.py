@@ -73,6 +73,7 @@ class Actor:
         "hurry",
         "labels",
         "observers",
+        "obstacle",
         "over",
         "packed",
         "position",
@@ -110,6 +111,8 @@ class Actor:
         """How many of its owners had died in a row when it was taken up."""
         self.failure: BaseException | None = None
         """Why it has not reached an exit."""
+        self.obstacle: Exception | None = None
+        """Why it could not be taken up."""
         self.over = False
         """Nothing more of it will be heard here."""
         self.released = False
@@ -163,6 +166,7 @@ class Actor:
         run.observers += self.observers
         self.engine = run
         self.released = False
+        self.obstacle = None
         self.ring()
 
     def detach(self) -> None:
@@ -190,6 +194,12 @@ class Actor:
         self.ring()
         for told in self.endings:
             told()
+
+    def reopen(self) -> None:
+        """Be heard of again."""
+        self.over = self.released = False
+        self.engine = self.failure = self.obstacle = None
+        self.scope = trio.CancelScope()
 
     def let_go(self, cause: BaseException | None) -> None:
         """Nothing more of it will be heard here, though it is not over."""

@@ -49,7 +49,7 @@ class Actors:
     Args:
         host: the runtime.
         journal: where they are written down.
-        resources: what their tasks work with.
+        resources: what their tasks work with, by the names of their workflows.
         observers: who is told of the events of all of them.
         slots: of those at work.
         context: that in which their tasks run.
@@ -61,7 +61,7 @@ class Actors:
         host: Host,
         *,
         journal: Journal | None,
-        resources: Resources,
+        resources: Mapping[str, Resources],
         observers: Sequence[Observer],
         slots: Slots,
         context: Context,
@@ -69,7 +69,7 @@ class Actors:
     ) -> None:
         self._host = host
         self.journal = journal
-        self.resources = resources
+        self._resources = resources
         self.observers = observers
         self.slots = slots
         self.counts = Counts()
@@ -83,6 +83,8 @@ class Actors:
         """No more are started or taken up."""
         self.on_change: Callable[[], object] = _nothing
         """Is called when a slot may be free."""
+        self.on_attached: Callable[[Actor], object] = _nothing
+        """Is told of a run that is at work from now on."""
         self.on_parked: Callable[[Actor, Wait], object] = _nothing
         """Is told when a run begins to wait for what needs no process."""
         self.on_failure: Callable[[BaseException], object] = _nothing
@@ -98,9 +100,15 @@ class Actors:
     def known(self, run_id: str, workflow: Definition[Any, Any]) -> Actor:
         """The run of an id, made if it is not known yet."""
         actor = self._known.get(run_id)
-        if actor is None or actor.over:
+        if actor is None:
             actor = self._known[run_id] = Actor(run_id, workflow, self._host)
+        elif actor.over:
+            actor.reopen()
         return actor
+
+    def resources_of(self, workflow: Definition[Any, Any]) -> Resources:
+        """What the tasks of a workflow work with."""
+        return self._resources[workflow.name]
 
     def watched(self) -> list[Actor]:
         """Those that somebody wants to hear of, and that are not at work here."""
@@ -131,7 +139,7 @@ class Actors:
             DuplicateRun: there is or was a run of that id.
             Exception: what is wrong with the call.
         """
-        program = Program.of(workflow, self.resources)
+        program = Program.of(workflow, self.resources_of(workflow))
         check_start(workflow, start)
         check_data(workflow.name, workflow.data, data)
         if run_id in self.at_work:
@@ -142,7 +150,7 @@ class Actors:
         if self.journal is None:
             await self._start_in_memory(actor, program, start, packed, delay)
         else:
-            program.check_recordable(self.resources)
+            program.check_recordable(self.resources_of(workflow))
             await self._start_written(actor, program, self.journal, start, packed, delay)
         self._known[run_id] = actor
         self.counts.started += 1
@@ -188,6 +196,7 @@ class Actors:
             self.slots.give_back()
             raise
         actor.attach(run)
+        self.on_attached(actor)
         self._spawn(self._carry, actor, run)
 
     async def _queue(
@@ -214,7 +223,9 @@ class Actors:
         actor.place(position, packed, program.codec)
 
     def _run(self, actor: Actor, program: Program, start: Enum, packed: Any) -> EngineRun:
-        run = program.run(start, packed, run_id=actor.run_id, observers=self.observers, resources=self.resources)
+        run = program.run(
+            start, packed, run_id=actor.run_id, observers=self.observers, resources=self.resources_of(actor.workflow)
+        )
         run.scope = trio.CancelScope()
         return run
 
@@ -237,12 +248,19 @@ class Actors:
 
     async def _carry_claimed(self, actor: Actor, how: How, reason: str | None, done: Callable[[], object]) -> None:
         async def take(own: Resources) -> EngineRun | None:
-            try:
-                return await self._claimed(actor, how, reason, own)
-            finally:
-                done()
+            run = await self._claimed(actor, how, reason, own)
+            tell()
+            return run
 
-        await self._carry(actor, take)
+        def tell() -> None:
+            if pending:
+                pending.pop()()
+
+        pending = [done]
+        try:
+            await self._carry(actor, take)
+        finally:
+            tell()
 
     async def _claimed(self, actor: Actor, how: How, reason: str | None, own: Resources) -> EngineRun | None:
         journal = self.journal
@@ -275,6 +293,7 @@ class Actors:
         run.on_parked = lambda wait: self.on_parked(actor, wait)
         self.counts.claimed += 1
         actor.attach(run)
+        self.on_attached(actor)
         return run
 
     async def _goes_on(self, journal: Journal, stored: StoredRun, how: How, actor: Actor) -> bool:
@@ -313,6 +332,7 @@ class Actors:
         if actor.scope.cancelled_caught:
             self._drop(actor)
             return
+        actor.scope = trio.CancelScope()
         await self._carry(actor, run)
 
     def _drop(self, actor: Actor) -> None:
@@ -330,11 +350,12 @@ class Actors:
         try:
             with actor.scope:
                 try:
-                    if self.resources.per_run:
-                        async with self.resources.for_run() as own:
+                    resources = self.resources_of(actor.workflow)
+                    if resources.per_run:
+                        async with resources.for_run() as own:
                             await self._conduct(actor, what, own)
                     else:
-                        await self._conduct(actor, what, self.resources)
+                        await self._conduct(actor, what, resources)
                 except Exception as error:
                     failure = error
         finally:
@@ -373,6 +394,7 @@ class Actors:
             self.left = trio.Event()
 
     def _not_taken_up(self, actor: Actor, failure: Exception | None) -> None:
+        actor.obstacle = failure
         actor.detach()
         if isinstance(failure, RunBlocked):
             _log.warning("%s", failure)

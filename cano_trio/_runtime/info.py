@@ -167,7 +167,8 @@ def told_here(actor: Actor) -> RunInfo:
     wait = run.innermost.wait
     now = run.clock()
     wall = _clock.timestamp()
-    waits_for, unblocked_by = (None, None) if wait is None else (wait.reason, None)
+    waits_for: str | None = None if wait is None else wait.reason
+    unblocked_by: str | None = None
     if wait is not None and wait.until is not None:
         unblocked_by = _at(wall + wait.until - now)
     if actor.status is RunStatus.ROLLING_BACK:

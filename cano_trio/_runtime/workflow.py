@@ -112,7 +112,8 @@ class Workflow(Definition[S, D]):
             defaults=defaults, timeout=timeout, compensation_timeout=compensation_timeout, on_failure=on_failure,
             max_transitions=max_transitions, accepts=accepts, migrate=migrate, aliases=aliases,
         )  # fmt: skip
-        self._own_resources = Resources() if resources is None else resources
+        self.own_resources: Resources = Resources() if resources is None else resources
+        """What its tasks work with, where a run is not given others."""
 
     @overload
     async def run(
@@ -253,7 +254,7 @@ class Workflow(Definition[S, D]):
             start=self.initial if start is None else start,
             data=data,
             run_id=made_up(self.name) if run_id is None else checked(run_id),
-            resources=self._own_resources if resources is None else resources,
+            resources=self.own_resources if resources is None else resources,
             observers=observers,
             begun=begun,
             journal=journal,
@@ -434,7 +435,7 @@ class Workflow(Definition[S, D]):
             self,
             checked(run_id),
             journal=journal,
-            resources=self._own_resources if resources is None else resources,
+            resources=self.own_resources if resources is None else resources,
             observers=observers,
             how=how,
             reason=reason,

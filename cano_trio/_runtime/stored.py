@@ -1,0 +1,217 @@
+"""Runs of a journal that are not at work in this runtime: what is known of them, and what can be done with them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, final
+
+from msgspec.structs import replace
+
+from .. import _clock
+from .._define.definition import Definition
+from .._engine.execute import check_workflow
+from .._engine.kept import recorded_failure
+from .._engine.program import Program
+from .._engine.reading import Reading
+from .._engine.resume import Revival
+from .._engine.writing import claimed
+from .._errors import MessageNotAwaited, MessageRejected, RunAlreadyEnded, WorkflowNotFound
+from .._journal import rows
+from .._journal.protocol import Journal
+from .._journal.requests import CANCEL, PAUSE, request
+from .._journal.rows import Commit, RunRecord, StoredRun
+from .._observe.status import RunStatus
+from .actor import Actor
+from .actors import Actors, replace_status
+from .info import RunInfo, told_by
+
+
+@final
+class Stored:
+    """The journal's side of a runtime.
+
+    Args:
+        journal: the journal.
+        actors: the runs that are at work here.
+        workflows: those that are known here, by name.
+    """
+
+    def __init__(self, journal: Journal, actors: Actors, workflows: Mapping[str, Definition[Any, Any]]) -> None:
+        self.journal = journal
+        self._actors = actors
+        self._workflows = workflows
+
+    # -- what is known
+
+    async def find(self, workflow: Definition[Any, Any], run_id: str) -> Actor:
+        """The run of an id.
+
+        Raises:
+            RunNotFound: there is none.
+            DefinitionError: it is one of another workflow.
+        """
+        stored = await self.journal.load(run_id)
+        check_workflow(workflow, stored.record)
+        actor = self._actors.known(run_id, workflow)
+        if actor.engine is None:
+            await self._note(actor, stored)
+        return actor
+
+    async def refresh(self, actor: Actor) -> None:
+        """Look at what has become of a run."""
+        stored = await self.journal.load(actor.run_id)
+        if actor.engine is None and not actor.over:
+            await self._note(actor, stored)
+
+    async def _note(self, actor: Actor, stored: StoredRun) -> None:
+        record = stored.record
+        program = Program.of(actor.workflow, self._actors.resources_of(actor.workflow))
+        actor.labels, actor.priority, actor.crashes = record.labels, record.priority, record.crashes
+        status = record.position.status
+        if status is RunStatus.COMPLETED:
+            run = await Revival(program, self.journal, stored, "resume").over(self._actors.resources_of(actor.workflow))
+            if actor.engine is None and not actor.over:
+                actor.engine = run
+                actor.end(None)
+            return
+        actor.place(record.position, stored.data, program.codec)
+        if status.ended:
+            error = record.position.error
+            actor.end(None if error is None else recorded_failure(error))
+
+    async def entered(self, actor: Actor) -> tuple[Enum, ...]:
+        """The states that a run has entered."""
+        history = await self.journal.history(actor.run_id)
+        record = (await self.journal.load(actor.run_id)).record
+        names = [row.state for row in history if row.kind == "finished" and not row.part]
+        states = (actor.workflow.state_named(name) for name in (*names, record.position.state))
+        return tuple(state for state in states if state is not None)
+
+    async def info(self, run_id: str) -> RunInfo:
+        """Where a run stands."""
+        return self.told(await self._record(run_id))
+
+    def told(self, record: RunRecord) -> RunInfo:
+        """What a record tells."""
+        workflow = self._workflows.get(record.workflow)
+        return told_by(record, known=workflow is not None and workflow.accepts_version(record.version))
+
+    async def data(self, run_id: str) -> Any:
+        """A run's last committed data."""
+        stored = await self.journal.load(run_id)
+        workflow = self._workflows.get(stored.record.workflow)
+        if workflow is None:
+            raise WorkflowNotFound(stored.record.workflow, sorted(self._workflows))
+        program = Program.of(workflow, self._actors.resources_of(workflow))
+        reading = Reading(program, stored.record)
+        reading.check_version()
+        packed = reading.data(stored.data)
+        return None if program.codec is None else reading.read("data", lambda: program.codec.unpack(packed))
+
+    async def _record(self, run_id: str) -> RunRecord:
+        return (await self.journal.load(run_id)).record
+
+    # -- what can be done
+
+    async def send(self, actor: Actor, message: object, key: str | None, *, require_waiting: bool) -> bool:
+        """Put a message into a run's inbox."""
+        program = Program.of(actor.workflow, self._actors.resources_of(actor.workflow))
+        kind = next((kind for kind in program.takes if isinstance(message, kind)), None)
+        if kind is None:
+            raise MessageRejected(actor.run_id, type(message).__name__, [kind.__name__ for kind in program.takes])
+        if require_waiting and not _awaits(await self._record(actor.run_id), kind.__name__):
+            raise MessageNotAwaited(actor.run_id, type(message).__name__)
+        letter = rows.Letter(
+            run_id=actor.run_id,
+            kind=kind.__name__,
+            body=program.message_codec(kind).pack(message),
+            key=key,
+            sent_at=_clock.timestamp(),
+            version=actor.workflow.version,
+        )
+        return await self.journal.post(letter) is not None
+
+    async def cancel(self, actor: Actor, reason: str | None) -> None:
+        """Have a run cancelled: here, if nobody holds it; else by who does."""
+        record = await self._record(actor.run_id)
+        await self.settled(actor)
+        if actor.engine is not None:
+            actor.engine.cancel(reason)
+        if record.position.status.ended or actor.engine is not None:
+            return
+        if self._is_held(record):
+            await self._ask(actor, CANCEL, reason)
+            return
+        await self._actors.slots.take(actor.priority)
+        self._actors.take_up(actor, "cancel", reason)
+
+    async def pause(self, actor: Actor, reason: str | None) -> None:
+        """Have a run held."""
+        record = await self._record(actor.run_id)
+        if self._is_held(record):
+            await self._ask(actor, PAUSE, reason)
+            with actor.host.watching(actor):
+                while actor.status is not RunStatus.PAUSED and not actor.over:
+                    await actor.rung()
+            _check_paused(actor)
+            return
+        stored = await claimed(self.journal, actor.run_id)
+        if stored is None:  # somebody was quicker
+            await self.pause(actor, reason)
+            return
+        position = stored.record.position
+        ended = position.status.ended
+        if not ended:
+            if position.status is RunStatus.QUEUED:
+                position = replace(position, due_at=None)
+            position = replace_status(position, RunStatus.PAUSED, reason)
+        await self._give_back(stored, position)
+        await self._note(actor, replace(stored, record=replace(stored.record, position=position)))
+        if ended:
+            _check_paused(actor)
+
+    async def go_on(self, actor: Actor, *, retry: bool) -> None:
+        """Have a run go on that is paused, blocked or has failed."""
+        status = (await self._record(actor.run_id)).position.status
+        if retry and status not in {RunStatus.FAILED, RunStatus.BLOCKED}:
+            raise RunAlreadyEnded(actor.run_id, status.value, "can't be tried again")
+        if not retry and status.ended:
+            raise RunAlreadyEnded(actor.run_id, status.value, "can't be resumed")
+        if not retry and status not in {RunStatus.PAUSED, RunStatus.BLOCKED}:
+            return
+        await self._actors.slots.take(actor.priority)
+        if actor.over:
+            actor.reopen()
+        self._actors.take_up(actor, "retry" if retry else "resume")
+        await self.settled(actor)
+        if actor.obstacle is not None:
+            raise copy.copy(actor.obstacle)
+
+    async def settled(self, actor: Actor) -> None:
+        """Wait until a run that is being taken up is at work, or is not."""
+        while actor.engine is None and self._actors.at_work.get(actor.run_id) is actor:
+            await actor.rung()
+
+    async def _give_back(self, stored: StoredRun, position: rows.Position) -> None:
+        record = stored.record
+        await self.journal.commit(Commit(run_id=record.run_id, fence=record.fence, position=position, release=True))
+
+    def _is_held(self, record: RunRecord) -> bool:
+        """Whether another process holds it."""
+        return record.owner is not None and record.owner != self.journal.owner
+
+    async def _ask(self, actor: Actor, kind: str, reason: str | None) -> None:
+        await self.journal.post(request(actor.run_id, kind, reason, sent_at=_clock.timestamp()))
+
+
+def _awaits(record: RunRecord, kind: str) -> bool:
+    position = record.position
+    reason = position.reason or ""
+    return position.status is RunStatus.WAITING and kind in reason.removeprefix("message ").split(" | ")
+
+
+def _check_paused(actor: Actor) -> None:
+    if actor.over:
+        raise RunAlreadyEnded(actor.run_id, actor.status.value, "can't be paused")
