@@ -94,13 +94,21 @@ class ForwardingJournal:
         parent: str | None = None,
         due: float | None = None,
         after: int = 0,
+        before: int | None = None,
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
         """Runs in the order of their creation, a page at a time."""
         return await self.forward(
             "runs",
             lambda: self.inner.runs(
-                workflow=workflow, status=status, labels=labels, parent=parent, due=due, after=after, limit=limit
+                workflow=workflow,
+                status=status,
+                labels=labels,
+                parent=parent,
+                due=due,
+                after=after,
+                before=before,
+                limit=limit,
             ),
         )
 
