@@ -136,7 +136,7 @@ from ._resilience import Tier as Tier
 from ._resilience import WindowedRateLimiter as WindowedRateLimiter
 from ._resilience import is_transient as is_transient
 from ._runtime.handle import Run as Run
-from ._runtime.workflow import RunResult as RunResult
+from ._runtime.result import RunResult as RunResult
 from ._runtime.workflow import Workflow as Workflow
 
 __version__ = "0.1.0"

@@ -4,62 +4,33 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Generic, Literal, TypeAlias, cast, final, overload
+from typing import Any, Literal, TypeAlias, cast, final, overload
 
-import attrs
 import trio
 from typing_extensions import TypeVar
 
 from .._define.config import TaskConfig
-from .._define.definition import Definition, Migrate, OnFailure, check_resources
-from .._engine.execute import execute, take_up
-from .._engine.failure import failure_context
+from .._define.definition import Migrate, OnFailure
+from .._engine.execute import execute
 from .._engine.lifecycle import Resources
-from .._engine.resume import How
-from .._engine.rollback import in_doubt
 from .._engine.run import Run as EngineRun
-from .._errors import RecordedFailure, RunCancelled
 from .._journal.protocol import Journal
 from .._observe.observer import Observer
-from .._observe.rollback import Rollback
+from .call import Call, checked_id
 from .handle import Run
+from .result import RunResult, result_of
+from .resumable import Resumable
 
 S = TypeVar("S", bound=Enum)
 D = TypeVar("D", default=None)
 OnDuplicate: TypeAlias = Literal["raise", "attach"]
 """What follows when a run of that id is there already."""
 
-S_co = TypeVar("S_co", bound=Enum, covariant=True)
-D_co = TypeVar("D_co", covariant=True, default=None)
-
 
 @final
-@attrs.frozen(kw_only=True)
-class RunResult(Generic[S_co, D_co]):
-    """What a run came to.
-
-    Args:
-        run_id: the run.
-        state: the exit state it reached.
-        data: its data, as the last state left them; None for a workflow without data.
-        path: the states it entered, the exit last; the latest 1,000.
-        elapsed: seconds from its start to its end.
-        in_doubt: the states whose `CompensatableTask` failed, and was led on by an ``on_error``: nobody knows whether they
-            had an effect.
-    """
-
-    run_id: str
-    state: S_co
-    data: D_co
-    path: tuple[S_co, ...]
-    elapsed: float
-    in_doubt: tuple[S_co, ...] = ()
-
-
-@final
-class Workflow(Definition[S, D]):
+class Workflow(Resumable[S, D]):
     """States, the tasks that do their work, and how they follow each other.
 
     A task returns the next state, and its return annotation says which ones it may return. That is where the edges come
@@ -212,9 +183,8 @@ class Workflow(Definition[S, D]):
             RetryExhausted: a task has failed at every attempt; from its last failure.
             Exception: what a task raised that is not retried, as it was; see `failure_context`.
         """
-        ignored = task_status is trio.TASK_STATUS_IGNORED
-        begun = None if ignored else lambda run: task_status.started(Run(run))
-        return _result(await self._executed(data, start, run_id, journal, on_duplicate, resources, observers, begun))
+        call = self._call(resources, observers, task_status)
+        return result_of(await self._executed(data, start, run_id, journal, on_duplicate, call))
 
     @overload
     async def orchestrate(
@@ -255,7 +225,8 @@ class Workflow(Definition[S, D]):
 
         Arguments and errors are `run`'s.
         """
-        run = await self._executed(data, start, run_id, journal, on_duplicate, resources, observers)
+        call = self._call(resources, observers)
+        run = await self._executed(data, start, run_id, journal, on_duplicate, call)
         return cast("S", run.step.state)
 
     def _executed(
@@ -265,212 +236,19 @@ class Workflow(Definition[S, D]):
         run_id: str | None,
         journal: Journal | None,
         on_duplicate: OnDuplicate,
-        resources: Resources | None,
-        observers: Sequence[Observer],
-        begun: Callable[[EngineRun], object] | None = None,
+        call: Call,
     ) -> Coroutine[Any, Any, EngineRun]:
-        check_resources(resources)
         if on_duplicate not in ("raise", "attach"):
             raise ValueError(f"on_duplicate is {on_duplicate!r}: it takes 'raise' or 'attach'")
         return execute(
             self,
             start=self.initial if start is None else start,
             data=data,
-            run_id=f"{self.name}-{_process}-{next(_count)}" if run_id is None else _checked(run_id),
-            resources=self._own_resources if resources is None else resources,
-            observers=observers,
-            begun=begun,
+            run_id=f"{self.name}-{_process}-{next(_count)}" if run_id is None else checked_id(run_id),
             journal=journal,
             attach=on_duplicate == "attach",
+            **call,
         )
-
-    async def resume(
-        self,
-        run_id: str,
-        /,
-        *,
-        journal: Journal,
-        resources: Resources | None = None,
-        observers: Sequence[Observer] = (),
-        task_status: trio.TaskStatus[Run[S, D]] = trio.TASK_STATUS_IGNORED,
-    ) -> RunResult[S, D]:
-        """Go on with a run of the journal where its last process left it, to its end.
-
-        The states that it has finished do not run again. The one it was in does, under the same idempotency key: a split
-        only with the branches that have not finished, a batch with the items that are not written down, stepped work and a
-        stream from their cursors, a timer until the instant it was to go off. One that was being undone goes on with that.
-
-        Args:
-            run_id: the run.
-            journal: where it is written down.
-            resources: what tasks work with, instead of the workflow's own.
-            observers: who is told of its events.
-            task_status: as in `run`.
-
-        Returns:
-            As `run`; of a run that is completed, what it came to.
-
-        Raises:
-            RunNotFound: the journal has no such run.
-            NotOwner: another process, which is alive, holds it.
-            VersionMismatch: another version of the workflow wrote it, and this one does not accept it.
-            RunBlocked: this code can't go on with it, which is now written down, too.
-            RunFailed: it has failed; `retry` goes on with it all the same.
-            RunCancelled: it was cancelled.
-            Exception: as `run`.
-
-        >>> import tempfile
-        >>> from enum import Enum
-        >>> from typing import Literal
-        >>> import trio
-        >>> from cano_trio import Workflow
-        >>> from cano_trio.journals import SqliteJournal
-        >>> Step = Enum("Step", "WORK DONE")
-        >>> workflow = Workflow(Step, initial=Step.WORK, exits=[Step.DONE])
-        >>> @workflow.task(Step.WORK)
-        ... async def work() -> Literal[Step.DONE]:
-        ...     return Step.DONE
-        >>> async def main():
-        ...     with tempfile.TemporaryDirectory() as folder:
-        ...         async with SqliteJournal(f"{folder}/runs.db") as journal:
-        ...             await workflow.run(run_id="r1", journal=journal)
-        ...             return await workflow.resume("r1", journal=journal)
-        >>> trio.run(main).state
-        <Step.DONE: 2>
-        """
-        ignored = task_status is trio.TASK_STATUS_IGNORED
-        begun = None if ignored else lambda run: task_status.started(Run(run))
-        return _result(await self._taken_up(run_id, "resume", journal, resources, observers, None, begun))
-
-    async def retry(
-        self,
-        run_id: str,
-        /,
-        *,
-        journal: Journal,
-        resources: Resources | None = None,
-        observers: Sequence[Observer] = (),
-        task_status: trio.TaskStatus[Run[S, D]] = trio.TASK_STATUS_IGNORED,
-    ) -> RunResult[S, D]:
-        """Go on with a run that is ``failed``, in the state it failed in, as if its attempts had only begun.
-
-        It takes a run that is ``blocked``, too, such as one with which several processes have died. Arguments are `resume`'s.
-
-        Raises:
-            RunFailed: it is in no state in which it can be tried again.
-            Exception: as `resume`.
-        """
-        ignored = task_status is trio.TASK_STATUS_IGNORED
-        begun = None if ignored else lambda run: task_status.started(Run(run))
-        return _result(await self._taken_up(run_id, "retry", journal, resources, observers, None, begun))
-
-    async def retry_rollback(
-        self,
-        run_id: str,
-        /,
-        *,
-        journal: Journal,
-        resources: Resources | None = None,
-        observers: Sequence[Observer] = (),
-    ) -> Rollback:
-        """Undo what is left of a run that is ``rollback_failed``; or of one that has ``failed`` and was held as it was.
-
-        Arguments are `resume`'s.
-
-        Returns:
-            What was undone.
-
-        Raises:
-            RollbackFailed: something could not be undone again.
-            RunFailed: there is nothing to be undone.
-            Exception: as `resume`.
-        """
-        return await self._rolled_back(run_id, "roll_back", journal, resources, observers, None)
-
-    async def cancel(
-        self,
-        run_id: str,
-        /,
-        *,
-        journal: Journal,
-        reason: str | None = None,
-        resources: Resources | None = None,
-        observers: Sequence[Observer] = (),
-    ) -> Rollback:
-        """Cancel a run of the journal that nobody carries out at the moment: undo what it has done.
-
-        A run that goes on in this process is cancelled by its `Run`.
-
-        Args:
-            run_id: the run.
-            journal: where it is written down.
-            reason: why, for people.
-            resources: as in `resume`.
-            observers: as in `resume`.
-
-        Returns:
-            What was undone.
-
-        Raises:
-            RollbackFailed: something could not be undone.
-            RunFailed: it is over.
-            Exception: as `resume`.
-        """
-        return await self._rolled_back(run_id, "cancel", journal, resources, observers, reason)
-
-    async def _rolled_back(
-        self,
-        run_id: str,
-        how: How,
-        journal: Journal,
-        resources: Resources | None,
-        observers: Sequence[Observer],
-        reason: str | None,
-    ) -> Rollback:
-        cause: BaseException
-        try:
-            await self._taken_up(run_id, how, journal, resources, observers, reason, None)
-        except (RunCancelled, RecordedFailure) as error:
-            cause = error
-        else:
-            raise AssertionError("unreachable: a run that is undone ends with an error")
-        context = failure_context(cause)
-        if context is None or context.rollback is None:
-            raise cause
-        return context.rollback
-
-    def _taken_up(
-        self,
-        run_id: str,
-        how: How,
-        journal: Journal,
-        resources: Resources | None,
-        observers: Sequence[Observer],
-        reason: str | None,
-        begun: Callable[[EngineRun], object] | None,
-    ) -> Coroutine[Any, Any, EngineRun]:
-        check_resources(resources)
-        return take_up(
-            self,
-            _checked(run_id),
-            journal=journal,
-            resources=self._own_resources if resources is None else resources,
-            observers=observers,
-            how=how,
-            reason=reason,
-            begun=begun,
-        )
-
-
-def _result(run: EngineRun) -> RunResult[Any, Any]:
-    return RunResult(
-        run_id=run.run_id,
-        state=run.step.state,
-        data=run.data(),
-        path=run.trail(),
-        elapsed=run.elapsed,
-        in_doubt=in_doubt(run) if run.done else (),
-    )
 
 
 _process = os.urandom(4).hex()
@@ -485,9 +263,3 @@ def _forget_process() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_process)
-
-
-def _checked(run_id: object) -> str:
-    if not isinstance(run_id, str) or not run_id:
-        raise ValueError(f"run_id is {run_id!r}: it takes a string that is not empty")
-    return run_id
