@@ -20,7 +20,8 @@ from .lifecycle import Resources
 from .program import Program
 from .resume import How, Revival, revive
 from .run import Run
-from .run_journal import RunJournal, claimed
+from .run_journal import RunJournal
+from .writing import claimed
 
 Begun = Callable[[Run], object]
 

@@ -72,6 +72,9 @@ class Unwritten:
     async def release(self) -> None:
         """The run stops here, and goes on where it is claimed next."""
 
+    def break_off(self, error: JournalError) -> None:
+        """Nothing can be written any more."""
+
     def release_inside(self) -> Sequence[Any]:
         """What the run that has started this one is to write down when it releases both."""
         return ()

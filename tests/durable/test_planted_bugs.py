@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from cano_trio import CanoError, RunContext
-from cano_trio._engine import conduct, run_journal, unwritten
+from cano_trio._engine import commits, conduct, facts, placing, unwritten, writing
+from cano_trio._engine.commits import Commits
 from cano_trio._engine.resume import Revival
 from cano_trio._engine.run import Run
 from cano_trio._engine.run_journal import RunJournal
@@ -34,12 +35,12 @@ def changed(**changes: Any) -> Plant:
     """All commits are made without a part."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
-        made = RunJournal._made
+        made = Commits.made
 
-        def wrongly_made(self: RunJournal, *args: Any, **parts: Any) -> Any:
+        def wrongly_made(self: Commits, *args: Any, **parts: Any) -> Any:
             return replace(made(self, *args, **parts), **changes)
 
-        patch.setattr(RunJournal, "_made", wrongly_made)
+        patch.setattr(Commits, "made", wrongly_made)
 
     return plant
 
@@ -53,26 +54,26 @@ def in_rows(**changes: Any) -> Plant:
         def wrong_row(**fields: Any) -> Any:
             return row(**{**fields, **{name: wrong(fields) for name, wrong in changes.items()}})
 
-        patch.setattr(run_journal, "LogRow", wrong_row)
+        patch.setattr(facts, "LogRow", wrong_row)
 
     return plant
 
 
 def acknowledged_early(patch: pytest.MonkeyPatch) -> None:
     """A commit counts before it is written: what comes between is lost."""
-    written = RunJournal._written
-    late: dict[RunJournal, Any] = {}
+    written = writing.committed
+    late: dict[str, Any] = {}
 
-    async def write_later(self: RunJournal, commit: Any) -> None:
-        before = late.pop(self, None)
+    async def write_later(journal: Any, commit: Any) -> None:
+        before = late.pop(commit.run_id, None)
         if before is not None:
-            await written(self, before)
+            await written(journal, before)
         if commit.position.status.ended:
-            await written(self, commit)
+            await written(journal, commit)
         else:
-            late[self] = commit
+            late[commit.run_id] = commit
 
-    patch.setattr(RunJournal, "_written", write_later)
+    patch.setattr(commits, "committed", write_later)
 
 
 def a_router_leaves_no_pointer(patch: pytest.MonkeyPatch) -> None:
@@ -116,7 +117,7 @@ def nothing_is_read_back(patch: pytest.MonkeyPatch) -> None:
     async def never(*_: object) -> bool:
         return False
 
-    patch.setattr(RunJournal, "_is_written", never)
+    patch.setattr(writing, "is_written", never)
 
 
 def a_timer_begins_anew(patch: pytest.MonkeyPatch) -> None:
@@ -133,18 +134,15 @@ def keys_have_a_random_part(patch: pytest.MonkeyPatch) -> None:
 def cursors_of_the_last_visit_are_taken(patch: pytest.MonkeyPatch) -> None:
     """What a visit leaves behind is not forgotten, and the next visit begins there."""
     changed(forget_cursors=None, forget_outcomes=None)(patch)
-    place = Revival._hold_places
+    hold = placing._hold_places
 
-    def hold(self: Revival, run: Run, step: Any) -> None:
-        seq = self.record.position.seq
-        self.stored = replace(
-            self.stored,
-            cursors=tuple(replace(row, seq=seq) for row in self.stored.cursors),
-            outcomes=tuple(replace(row, seq=seq) for row in self.stored.outcomes),
-        )
-        place(self, run, step)
+    def hold_all(reading: Any, run: Run, stored: Any, journal: Any) -> None:
+        seq = stored.record.position.seq
+        cursors = tuple(replace(row, seq=seq) for row in stored.cursors)
+        outcomes = tuple(replace(row, seq=seq) for row in stored.outcomes)
+        hold(reading, run, replace(stored, cursors=cursors, outcomes=outcomes), journal)
 
-    patch.setattr(Revival, "_hold_places", hold)
+    patch.setattr(placing, "_hold_places", hold_all)
 
 
 PLANTS: dict[str, Plant] = {

@@ -1,0 +1,80 @@
+"""What a run that is taken up has done that can be undone, and what it may have done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from .._journal.rows import LogRow
+from .reading import Reading, is_transition
+from .rollback import Entry
+from .run import Run
+from .step import Step
+
+Place: TypeAlias = tuple[int, str]
+"""A visit, and the part of its work."""
+
+
+def done_by(
+    reading: Reading,
+    run: Run,
+    visits: Mapping[str, int],
+    history: Sequence[LogRow],
+    children: Mapping[int, Run],
+    *,
+    at_work: bool,
+) -> list[Entry | Run]:
+    """What is to be undone if the run is, first things first.
+
+    Args:
+        reading: how its rows are read.
+        run: the run.
+        visits: how often it was in each state before that history.
+        history: the states that it has finished.
+        children: the runs of child workflows that have done something, by visit.
+        at_work: work of the present state may have begun, and left nothing that tells of it.
+
+    Raises:
+        RunBlocked: nothing in this code can undo some of it.
+    """
+    count = Counter(visits)
+    standing: dict[Place, Entry | Run] = {}
+    undone: set[Place] = set()
+    for row in history:
+        place = (row.seq, row.part)
+        known = reading.known(row.state)
+        if row.kind == "undone":
+            standing.pop(place, None)
+            undone.add(place)
+        elif row.receipt is not None or row.kind == "in doubt":
+            standing.pop(place, None)
+            standing[place] = _entry(reading, row, count[row.state] + 1)
+        elif row.seq in children and known is not None and known.child is not None:
+            standing[place] = children[row.seq]
+        count[row.state] += is_transition(row)
+    if at_work:
+        known_places = standing.keys() | undone | {(run.seq, part) for part in run.journal.outcomes}
+        standing |= _begun(run, run.step, count[run.step.name] + 1, known_places)
+    if run.seq in children and run.undoes:
+        standing[run.seq, ""] = children[run.seq]
+    return [*standing.values()]
+
+
+def _begun(run: Run, step: Step, visit: int, known: set[Place]) -> dict[Place, Entry]:
+    """Work of the present state of which nothing is known."""
+    places = {(run.seq, part): undo for part, undo in step.undos.items()}
+    return {place: Entry(undo, place[1], run.seq, visit) for place, undo in places.items() if place not in known}
+
+
+def _entry(reading: Reading, row: LogRow, visit: int) -> Entry:
+    undo = reading.step(row.state).undos.get(row.part)
+    if undo is None:
+        raise reading.blocked("state", f"what {row.state}{row.part} has done can be undone by nothing in this code.")
+    entry = Entry(undo, row.part, row.seq, visit)
+    entry.written = True
+    if row.receipt is not None:
+        receipt = reading.brought_up("receipt", row.receipt, row.version)
+        reading.read("receipt", lambda: undo.codec.unpack(receipt))
+        entry.receipt = receipt
+    return entry

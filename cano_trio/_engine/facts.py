@@ -1,0 +1,110 @@
+"""What is written down of a run's moments: where it stands, and what of it is finished, begun or undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from .._define.branch_results import BranchResults
+from .._journal.rows import LogRow, Position
+from .._observe.status import RunStatus
+from .commits import Commits
+from .kept import Verdict, read_chosen, stored_error
+from .rollback import Entry
+from .step import Step
+
+
+def entered(step: Step, seq: int, now: float, deadline_at: float | None, failure: Exception | None) -> Position:
+    """The entry of a state.
+
+    Args:
+        step: that of the state.
+        seq: how many states came before it.
+        now: when the run came into it.
+        deadline_at: when the whole run is to be over.
+        failure: what led to it by an `on_error`.
+    """
+    ends = step.advance is None
+    return Position(
+        state=step.name,
+        status=RunStatus.COMPLETED if ends else step.status,
+        seq=seq,
+        entered_at=now,
+        due_at=None if step.patience is None else now + step.patience,
+        deadline_at=deadline_at,
+        ended_at=now if ends else None,
+        reason=step.reason,
+        error=None if failure is None else stored_error(failure),
+    )
+
+
+def stopped(last: Commits, status: RunStatus, error: BaseException | None) -> Position:
+    """The state in which the run has stopped, and why."""
+    position = last.position
+    known = position.error if error is None else stored_error(error)
+    return replace(position, status=status, reason=last.run.reason, error=known)
+
+
+def finished(
+    last: Commits, step: Step, following: Step, now: float, failure: Exception | None, begun: Iterable[Entry]
+) -> tuple[LogRow, ...]:
+    """The rows of a finished state.
+
+    Args:
+        last: the run's commits so far.
+        step: that of the state.
+        following: that of the next one.
+        now: when it was finished.
+        failure: what led on by an `on_error`.
+        begun: what was begun in it and is not written down yet.
+    """
+    run = last.run
+    rows = [row_of(last, entry, now) for entry in begun]
+    # What the state itself has done stands in its own row.
+    own = next((row for row in rows if not row.part and row.receipt is not None), None)
+    row = LogRow(
+        seq=run.seq,
+        state=step.name,
+        next=following.name,
+        attempts=run.attempts,
+        entered_at=last.position.entered_at,
+        finished_at=now,
+        receipt=None if own is None else own.receipt,
+        messages=None if run.letter is None else run.letter.body,
+        data=last.new_data(),
+        version=last.version,
+        error=None if failure is None else stored_error(failure),
+    )
+    return (*(other for other in rows if other is not own), row)
+
+
+def row_of(last: Commits, entry: Entry, now: float, *, undone: bool = False) -> LogRow:
+    """The row of a piece of work that was begun, or undone."""
+    return LogRow(
+        seq=entry.seq,
+        state=entry.undo.step.state.name,
+        next=None,
+        kind="undone" if undone else "finished" if entry.settled else "in doubt",
+        part=entry.part,
+        attempts=last.run.attempts,
+        entered_at=last.position.entered_at,
+        finished_at=now,
+        receipt=entry.receipt if entry.settled and not undone else None,
+        data=last.new_data() if undone else None,
+        version=last.version,
+    )
+
+
+def verdict(step: Step, joined: BranchResults[Any], chosen: bytes | None) -> Verdict:
+    """That a split is over.
+
+    Args:
+        step: that of its state.
+        joined: what its branches came to.
+        chosen: the branches that it decided on, as they were written down.
+    """
+    return Verdict(
+        state=step.state.name, names=joined.names, over=None if chosen is None else read_chosen(chosen).branch
+    )

@@ -1,0 +1,162 @@
+"""How something is written down: with patience while the journal can't, and until it is known whether it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import trio
+
+from .._errors import (
+    DuplicateRun,
+    JournalError,
+    JournalUnavailable,
+    LeaseLost,
+    RunAlreadyEnded,
+    RunNotFound,
+    StatementFailed,
+)
+from .._journal.protocol import Journal
+from .._journal.rows import Commit, Letter, NewRun, RunRecord, StoredRun
+from .._resilience import Backoff
+from .run import Run
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+STORE_PATIENCE: Final = 30.0
+"""Seconds for which a run waits for a journal that can't write for now."""
+
+_BACKOFF = Backoff(base=0.05, maximum=2.0)
+
+REFUSALS: Final = (StatementFailed, DuplicateRun, RunNotFound, RunAlreadyEnded)
+"""What is wrong with what a task asked to happen together with its transition: a failure of the state, not of the journal."""
+
+
+async def patiently(run: Run, write: Callable[[V], Awaitable[T]], what: V) -> T:
+    """Write, as often as it takes while the journal can't for now; nothing but a wait between two tries is cancelled.
+
+    Args:
+        run: the run that waits for it.
+        write: writes it.
+        what: what is written.
+
+    Raises:
+        JournalError: it can't, or can't for too long: the run stops in place.
+    """
+    patience = run.clock() + STORE_PATIENCE
+    turn = 0
+    cancelled = False
+    while True:
+        try:
+            # A scope around every write would cost as much as all else that is done here for it.
+            if not cancelled:
+                return await write(what)
+            with trio.CancelScope(shield=True):
+                return await write(what)
+        except trio.Cancelled:
+            cancelled = True  # before it had begun, as a journal promises: nothing was written
+            continue
+        except JournalUnavailable as error:
+            if run.clock() >= patience:
+                raise broken(run, error) from None
+        except REFUSALS:
+            raise
+        except JournalError as error:
+            raise broken(run, error) from None
+        turn += 1
+        delay = _BACKOFF.delay(turn)
+        run.wait_for("store", delay)
+        await trio.sleep(delay)
+
+
+def broken(run: Run, error: JournalError) -> JournalError:
+    """Nothing is written any more, of this run and of those whose child it is."""
+    one: Run | None = run
+    while one is not None:
+        one.mistake = error
+        one.journal.break_off(error)
+        one = one.parent
+    return error
+
+
+async def committed(journal: Journal, commit: Commit) -> None:
+    """Commit; where nobody has told whether it was written, the run's row does.
+
+    Raises:
+        JournalError: it was not.
+    """
+    try:
+        await journal.commit(commit)
+    except (JournalUnavailable, LeaseLost, *REFUSALS):
+        raise
+    except JournalError as error:
+        failure = error
+    else:
+        return
+    if not await is_written(journal, commit, failure):
+        raise failure
+
+
+async def is_written(journal: Journal, commit: Commit, error: JournalError) -> bool:
+    """Whether a commit was written that was said to have failed.
+
+    Raises:
+        LeaseLost: another process has the run.
+        JournalError: that can't be found out.
+    """
+    try:
+        with trio.CancelScope(shield=True):
+            record = (await journal.load(commit.run_id)).record
+    except JournalError:
+        raise error from None
+    fence = commit.fence
+    if (record.epoch, record.rev) == (fence.epoch, fence.rev + 1):
+        return True
+    if record.owner != fence.owner or record.epoch != fence.epoch:
+        raise LeaseLost(commit.run_id, fence.owner, commit.position.seq) from error
+    return False
+
+
+async def created(journal: Journal, new: NewRun) -> RunRecord:
+    """Create a run. It may have been written though it was said to have failed: then it is there, and ours."""
+    try:
+        return await journal.create(new)
+    except (JournalUnavailable, DuplicateRun):
+        raise
+    except JournalError:
+        with trio.CancelScope(shield=True):
+            record = (await journal.load(new.run_id)).record
+        if record.owner == new.owner and record.rev == 0 and record.position == new.position:
+            return record
+        raise
+
+
+async def claimed(journal: Journal, run_id: str) -> StoredRun | None:
+    """Claim a run; where nobody has told whether that was written, it is claimed once more, which does no harm."""
+    try:
+        return await journal.claim(run_id)
+    except (JournalUnavailable, *REFUSALS):
+        raise
+    except JournalError:
+        return await journal.claim(run_id)
+
+
+async def posted(journal: Journal, letter: Letter, holds: Callable[[int], bool]) -> int | None:
+    """Post a message. It may have been written though it was said to have failed: then it is there, and nobody holds it.
+
+    Args:
+        journal: the journal.
+        letter: the message.
+        holds: whether the message of that number is known already, and so another one.
+    """
+    try:
+        return await journal.post(letter)
+    except (JournalUnavailable, *REFUSALS):
+        raise
+    except JournalError as error:
+        failure = error
+    for message in (await journal.load(letter.run_id)).messages:
+        if message.letter == letter and not holds(message.number):
+            return message.number
+    raise failure
