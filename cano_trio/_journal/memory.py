@@ -162,21 +162,24 @@ class MemoryJournal:
         parent: str | None = None,
         due: float | None = None,
         after: int = 0,
+        before: int | None = None,
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
         """Runs in the order of their creation, a page at a time."""
         await self._checkpoint()
         found = (
             kept.record
-            for number, kept in sorted(self._shelf.runs.items())
+            for number, kept in sorted(self._shelf.runs.items(), reverse=before is not None)
             if number > after
+            and (before is None or number < before)
             and workflow in {None, kept.record.workflow}
             and (status is None or kept.record.position.status in status)
             and labels.items() <= kept.record.labels.items()
             and parent in {None, kept.record.parent}
             and (due is None or ((at := kept.record.position.due_at) is not None and at <= due))
         )
-        return tuple(islice(found, limit))
+        page = tuple(islice(found, limit))
+        return page if before is None else page[::-1]
 
     async def claim(self, run_id: str, /) -> StoredRun | None:
         """Take a run over for `owner`, unless another living process holds it."""

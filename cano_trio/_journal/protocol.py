@@ -83,6 +83,7 @@ class Journal(Protocol):
         parent: str | None = None,
         due: float | None = None,
         after: int = 0,
+        before: int | None = None,
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
         """Runs in the order of their creation, a page at a time.
@@ -94,6 +95,7 @@ class Journal(Protocol):
             parent: only those that this run started.
             due: only those that have something to do at this instant or before it.
             after: only those whose ``number`` is greater.
+            before: only those whose ``number`` is less; the page is then the last of them, and no longer the first.
             limit: how many at most.
         """
         ...

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, final
 
 import trio
 
@@ -13,44 +13,42 @@ from .actor import Actor
 from .alone import ALONE
 from .handle import Run
 
-Begun = Callable[[EngineRun], object]
 
-
-async def handed(
-    workflow: Definition[Any, Any],
-    task_status: trio.TaskStatus[Run[Any, Any]],
-    execute: Callable[[Begun | None], Awaitable[EngineRun]],
-) -> EngineRun:
-    """Carry a run out, and give its handle to whoever waits for that.
+@final
+class Handing:
+    """Gives a nursery the handle of a run that it starts.
 
     Args:
-        workflow: its workflow.
-        task_status: who waits, if anybody does.
-        execute: carries it out, and calls what it is given when it begins.
+        workflow: the run's workflow.
+        task_status: what is given the handle.
     """
-    if task_status is trio.TASK_STATUS_IGNORED:
-        return await execute(None)
-    actors: list[Actor] = []
 
-    def begun(run: EngineRun) -> None:
-        actor = Actor(run.run_id, workflow, ALONE)
-        actors.append(actor)
-        actor.attach(run)
-        task_status.started(Run(actor))
+    def __init__(self, workflow: Definition[Any, Any], task_status: trio.TaskStatus[Run[Any, Any]]) -> None:
+        self._workflow = workflow
+        self._task_status = task_status
+        self._actor: Actor | None = None
 
-    try:
-        run = await execute(begun)
-    except BaseException as error:
-        for actor in actors:
-            _end(actor, error)
-        raise
-    for actor in actors:
-        _end(actor, None)
-    return run
+    def __call__(self, run: EngineRun) -> None:
+        """The run begins."""
+        self._actor = Actor(run.run_id, self._workflow, ALONE)
+        self._actor.attach(run)
+        self._task_status.started(Run(self._actor))
 
+    async def concluded(self, execution: Awaitable[EngineRun]) -> EngineRun:
+        """Carry the run out, and tell its handle of the end."""
+        try:
+            run = await execution
+        except BaseException as error:
+            self._end(error)
+            raise
+        self._end(None)
+        return run
 
-def _end(actor: Actor, error: BaseException | None) -> None:
-    if actor.engine is not None and actor.engine.released:
-        actor.let_go(error)
-    else:
-        actor.end(error)
+    def _end(self, error: BaseException | None) -> None:
+        actor = self._actor
+        if actor is None:
+            return
+        if actor.engine is not None and actor.engine.released:
+            actor.let_go(error)
+        else:
+            actor.end(error)

@@ -9,7 +9,7 @@ import attrs
 from typing_extensions import TypeVar
 
 from .._engine.rollback import in_doubt
-from .._engine.run import Run as EngineRun
+from .._engine.run import Run
 
 S_co = TypeVar("S_co", bound=Enum, covariant=True)
 D_co = TypeVar("D_co", covariant=True, default=None)
@@ -38,8 +38,8 @@ class RunResult(Generic[S_co, D_co]):
     in_doubt: tuple[S_co, ...] = ()
 
 
-def result_of(run: EngineRun) -> RunResult[Any, Any]:
-    """What a run came to that has reached an exit."""
+def result_of(run: Run) -> RunResult[Any, Any]:
+    """What a run of the engine came to."""
     return RunResult(
         run_id=run.run_id,
         state=run.step.state,

@@ -10,20 +10,16 @@ import trio
 from typing_extensions import TypeVar
 
 from .._define.config import TaskConfig
-from .._define.definition import Definition, Migrate, OnFailure, check_resources
-from .._engine.execute import execute, take_up
-from .._engine.failure import failure_context
+from .._define.definition import Migrate, OnFailure
+from .._engine.execute import execute
 from .._engine.lifecycle import Resources
-from .._engine.resume import How
 from .._engine.run import Run as EngineRun
-from .._errors import RecordedFailure, RunCancelled
 from .._journal.protocol import Journal
 from .._observe.observer import Observer
-from .._observe.rollback import Rollback
-from .handing import Begun, handed
+from .call import Call, concluded
 from .handle import Run
-from .result import RunResult as RunResult
-from .result import result_of
+from .result import RunResult, result_of
+from .resumable import Resumable
 from .run_id import checked, made_up
 
 S = TypeVar("S", bound=Enum)
@@ -33,7 +29,7 @@ OnDuplicate: TypeAlias = Literal["raise", "attach"]
 
 
 @final
-class Workflow(Definition[S, D]):
+class Workflow(Resumable[S, D]):
     """States, the tasks that do their work, and how they follow each other.
 
     A task returns the next state, and its return annotation says which ones it may return. That is where the edges come
@@ -112,8 +108,7 @@ class Workflow(Definition[S, D]):
             defaults=defaults, timeout=timeout, compensation_timeout=compensation_timeout, on_failure=on_failure,
             max_transitions=max_transitions, accepts=accepts, migrate=migrate, aliases=aliases,
         )  # fmt: skip
-        self.own_resources: Resources = Resources() if resources is None else resources
-        """What its tasks work with, where a run is not given others."""
+        self.own_resources = Resources() if resources is None else resources
 
     @overload
     async def run(
@@ -187,11 +182,8 @@ class Workflow(Definition[S, D]):
             RetryExhausted: a task has failed at every attempt; from its last failure.
             Exception: what a task raised that is not retried, as it was; see `failure_context`.
         """
-
-        def executed(begun: Begun | None) -> Coroutine[Any, Any, EngineRun]:
-            return self._executed(data, start, run_id, journal, on_duplicate, resources, observers, begun)
-
-        return result_of(await handed(self, task_status, executed))
+        call = self._call(resources, observers, task_status)
+        return result_of(await concluded(self._executed(data, start, run_id, journal, on_duplicate, call), call))
 
     @overload
     async def orchestrate(
@@ -232,7 +224,8 @@ class Workflow(Definition[S, D]):
 
         Arguments and errors are `run`'s.
         """
-        run = await self._executed(data, start, run_id, journal, on_duplicate, resources, observers)
+        call = self._call(resources, observers)
+        run = await self._executed(data, start, run_id, journal, on_duplicate, call)
         return cast("S", run.step.state)
 
     def _executed(
@@ -242,11 +235,8 @@ class Workflow(Definition[S, D]):
         run_id: str | None,
         journal: Journal | None,
         on_duplicate: OnDuplicate,
-        resources: Resources | None,
-        observers: Sequence[Observer],
-        begun: Begun | None = None,
+        call: Call,
     ) -> Coroutine[Any, Any, EngineRun]:
-        check_resources(resources)
         if on_duplicate not in ("raise", "attach"):
             raise ValueError(f"on_duplicate is {on_duplicate!r}: it takes 'raise' or 'attach'")
         return execute(
@@ -254,190 +244,7 @@ class Workflow(Definition[S, D]):
             start=self.initial if start is None else start,
             data=data,
             run_id=made_up(self.name) if run_id is None else checked(run_id),
-            resources=self.own_resources if resources is None else resources,
-            observers=observers,
-            begun=begun,
             journal=journal,
             attach=on_duplicate == "attach",
-        )
-
-    async def resume(
-        self,
-        run_id: str,
-        /,
-        *,
-        journal: Journal,
-        resources: Resources | None = None,
-        observers: Sequence[Observer] = (),
-        task_status: trio.TaskStatus[Run[S, D]] = trio.TASK_STATUS_IGNORED,
-    ) -> RunResult[S, D]:
-        """Go on with a run of the journal where its last process left it, to its end.
-
-        The states that it has finished do not run again. The one it was in does, under the same idempotency key: a split
-        only with the branches that have not finished, a batch with the items that are not written down, stepped work and a
-        stream from their cursors, a timer until the instant it was to go off. One that was being undone goes on with that.
-
-        Args:
-            run_id: the run.
-            journal: where it is written down.
-            resources: what tasks work with, instead of the workflow's own.
-            observers: who is told of its events.
-            task_status: as in `run`.
-
-        Returns:
-            As `run`; of a run that is completed, what it came to.
-
-        Raises:
-            RunNotFound: the journal has no such run.
-            NotOwner: another process, which is alive, holds it.
-            VersionMismatch: another version of the workflow wrote it, and this one does not accept it.
-            RunBlocked: this code can't go on with it, which is now written down, too.
-            RunFailed: it has failed; `retry` goes on with it all the same.
-            RunCancelled: it was cancelled.
-            Exception: as `run`.
-
-        >>> import tempfile
-        >>> from enum import Enum
-        >>> from typing import Literal
-        >>> import trio
-        >>> from cano_trio import Workflow
-        >>> from cano_trio.journals import SqliteJournal
-        >>> Step = Enum("Step", "WORK DONE")
-        >>> workflow = Workflow(Step, initial=Step.WORK, exits=[Step.DONE])
-        >>> @workflow.task(Step.WORK)
-        ... async def work() -> Literal[Step.DONE]:
-        ...     return Step.DONE
-        >>> async def main():
-        ...     with tempfile.TemporaryDirectory() as folder:
-        ...         async with SqliteJournal(f"{folder}/runs.db") as journal:
-        ...             await workflow.run(run_id="r1", journal=journal)
-        ...             return await workflow.resume("r1", journal=journal)
-        >>> trio.run(main).state
-        <Step.DONE: 2>
-        """
-
-        def executed(begun: Begun | None) -> Coroutine[Any, Any, EngineRun]:
-            return self._taken_up(run_id, "resume", journal, resources, observers, None, begun)
-
-        return result_of(await handed(self, task_status, executed))
-
-    async def retry(
-        self,
-        run_id: str,
-        /,
-        *,
-        journal: Journal,
-        resources: Resources | None = None,
-        observers: Sequence[Observer] = (),
-        task_status: trio.TaskStatus[Run[S, D]] = trio.TASK_STATUS_IGNORED,
-    ) -> RunResult[S, D]:
-        """Go on with a run that is ``failed``, in the state it failed in, as if its attempts had only begun.
-
-        It takes a run that is ``blocked``, too, such as one with which several processes have died. Arguments are `resume`'s.
-
-        Raises:
-            RunFailed: it is in no state in which it can be tried again.
-            Exception: as `resume`.
-        """
-
-        def executed(begun: Begun | None) -> Coroutine[Any, Any, EngineRun]:
-            return self._taken_up(run_id, "retry", journal, resources, observers, None, begun)
-
-        return result_of(await handed(self, task_status, executed))
-
-    async def retry_rollback(
-        self,
-        run_id: str,
-        /,
-        *,
-        journal: Journal,
-        resources: Resources | None = None,
-        observers: Sequence[Observer] = (),
-    ) -> Rollback:
-        """Undo what is left of a run that is ``rollback_failed``; or of one that has ``failed`` and was held as it was.
-
-        Arguments are `resume`'s.
-
-        Returns:
-            What was undone.
-
-        Raises:
-            RollbackFailed: something could not be undone again.
-            RunFailed: there is nothing to be undone.
-            Exception: as `resume`.
-        """
-        return await self._rolled_back(run_id, "roll_back", journal, resources, observers, None)
-
-    async def cancel(
-        self,
-        run_id: str,
-        /,
-        *,
-        journal: Journal,
-        reason: str | None = None,
-        resources: Resources | None = None,
-        observers: Sequence[Observer] = (),
-    ) -> Rollback:
-        """Cancel a run of the journal that nobody carries out at the moment: undo what it has done.
-
-        A run that goes on in this process is cancelled by its `Run`.
-
-        Args:
-            run_id: the run.
-            journal: where it is written down.
-            reason: why, for people.
-            resources: as in `resume`.
-            observers: as in `resume`.
-
-        Returns:
-            What was undone.
-
-        Raises:
-            RollbackFailed: something could not be undone.
-            RunFailed: it is over.
-            Exception: as `resume`.
-        """
-        return await self._rolled_back(run_id, "cancel", journal, resources, observers, reason)
-
-    async def _rolled_back(
-        self,
-        run_id: str,
-        how: How,
-        journal: Journal,
-        resources: Resources | None,
-        observers: Sequence[Observer],
-        reason: str | None,
-    ) -> Rollback:
-        cause: BaseException
-        try:
-            await self._taken_up(run_id, how, journal, resources, observers, reason, None)
-        except (RunCancelled, RecordedFailure) as error:
-            cause = error
-        else:
-            raise AssertionError("unreachable: a run that is undone ends with an error")
-        context = failure_context(cause)
-        if context is None or context.rollback is None:
-            raise cause
-        return context.rollback
-
-    def _taken_up(
-        self,
-        run_id: str,
-        how: How,
-        journal: Journal,
-        resources: Resources | None,
-        observers: Sequence[Observer],
-        reason: str | None,
-        begun: Begun | None,
-    ) -> Coroutine[Any, Any, EngineRun]:
-        check_resources(resources)
-        return take_up(
-            self,
-            checked(run_id),
-            journal=journal,
-            resources=self.own_resources if resources is None else resources,
-            observers=observers,
-            how=how,
-            reason=reason,
-            begun=begun,
+            **call,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,14 +14,17 @@ from .._journal.protocol import Journal
 from .._journal.rows import RunRecord
 from .._observe.status import RunStatus
 from .answers import say
-from .examining import examine
+from .diagnosis import Diagnosis
 from .listing import lines_of, record_document
 from .options import checked_id, with_journal, with_run
 from .removing import remove
 from .report import json_text
 from .showing import Shown
-from .store import all_runs, asked, latest, living_owners, opened, stored
+from .store import all_runs, answer_of, asked, latest, opened, stored
 from .wording import word
+
+if TYPE_CHECKING:
+    from ..journals import SqliteJournal
 
 
 @click.command("list")
@@ -65,12 +69,12 @@ def list_runs(
 def show(run_id: str, file: Path, *, full: bool, as_json: bool) -> None:
     """Show where a run is, since when and why, its data and history."""
 
-    async def look(journal: Journal) -> Shown:
+    async def look(journal: SqliteJournal) -> Shown:
         return Shown(
             run=await stored(journal, run_id),
             history=await journal.history(run_id),
             children=await all_runs(journal, parent=run_id),
-            living=living_owners(file),
+            dead=await journal.dead(),
             now=_clock.timestamp(),
         )
 
@@ -103,9 +107,7 @@ def doctor(file: Path, *, full: bool, as_json: bool) -> None:
 
     Exits with 1 if there is anything to be done.
     """
-    findings = examine(file)
-    if not findings.damage:
-        findings = asked(opened(file), findings.with_runs, full=full)
-    say(json_text(findings.document()) if as_json else "\n".join(findings.lines()))
-    if not findings.is_well:
+    diagnosis = Diagnosis(file, answer_of(opened(file).examine, full=full))
+    say(json_text(diagnosis.document()) if as_json else "\n".join(diagnosis.lines()))
+    if not diagnosis.is_well:
         sys.exit(1)

@@ -18,7 +18,8 @@ from .._observe.events import Event, Released, RunEnded, RunResumed, RunStarted,
 from .._observe.observer import Observer
 from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
-from .._runtime.workflow import RunResult, Workflow
+from .._runtime.result import RunResult
+from .._runtime.workflow import Workflow
 
 AGAIN_SECONDS = 0.3
 """A second SIGINT this soon is the first one once more: a shell's and a wrapper's both arrive."""

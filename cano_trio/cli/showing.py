@@ -27,14 +27,14 @@ class Shown:
         run: the run.
         history: its finished states.
         children: the runs of child workflows that it started.
-        living: the processes that are alive.
+        dead: the processes that are gone, and still hold runs.
         now: the wall clock, in seconds since 1970.
     """
 
     run: StoredRun
     history: Sequence[LogRow]
     children: Sequence[RunRecord]
-    living: Collection[str]
+    dead: Collection[str]
     now: float
 
     def lines(self) -> Iterator[str]:
@@ -49,7 +49,7 @@ class Shown:
         """All of it, for JSON."""
         return {
             **record_document(self.run.record),
-            "held": self.run.record.owner in self.living,
+            "held": self._is_held(self.run.record.owner),
             "data": _raw(self.run.data),
             "messages": [_message(message.letter) for message in self.run.messages],
             "children": [child.run_id for child in self.children],
@@ -93,7 +93,10 @@ class Shown:
         owner = self.run.record.owner
         if owner is None:
             return "nobody"
-        return f"process {owner}" if owner in self.living else f"process {owner}, which is gone: it can be resumed"
+        return f"process {owner}" if self._is_held(owner) else f"process {owner}, which is gone: it can be resumed"
+
+    def _is_held(self, owner: str | None) -> bool:
+        return owner is not None and owner not in self.dead
 
     def _ago(self, since: float) -> str:
         return f"{instant(since)}, {elapsed(max(self.now - since, 0))} ago"

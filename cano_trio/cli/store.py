@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+import sys
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -18,7 +18,11 @@ from .._runtime.workflow import Workflow
 from .answers import refuse
 from .refusal import Refused, did_you_mean, no_file
 
+if TYPE_CHECKING:
+    from ..journals import SqliteJournal
+
 T = TypeVar("T")
+J = TypeVar("J", bound=Journal)
 
 UNFINISHED = tuple(status for status in RunStatus if not status.ended)
 
@@ -28,7 +32,7 @@ PAGE = 1000
 _SQLITE = b"SQLite format 3\0"
 
 
-def opened(file: Path, *, new: bool = False) -> Journal:
+def opened(file: Path, *, new: bool = False) -> SqliteJournal:
     """The journal in a file.
 
     Args:
@@ -68,15 +72,20 @@ def _may_be_journal(file: Path) -> bool:
         raise Refused(f"{file} can't be read: {error.strerror}") from error
 
 
-def asked(journal: Journal, ask: Callable[[Journal], Awaitable[T]], *, full: bool) -> T:
-    """What a journal answers; where it refuses, the command does."""
+def asked(journal: J, ask: Callable[[J], Awaitable[T]], *, full: bool) -> T:
+    """What a journal answers while it is open; where it refuses, the command does."""
 
     async def main() -> T:
         async with journal:
             return await ask(journal)
 
+    return answer_of(main, full=full)
+
+
+def answer_of(ask: Callable[[], Awaitable[T]], *, full: bool) -> T:
+    """What is answered in a trio run of its own; where a journal refuses, the command does."""
     try:
-        return trio.run(main)
+        return trio.run(ask)
     except (JournalError, OSError) as error:
         refuse(error, str(error), full=full)
 
@@ -103,11 +112,15 @@ async def latest(
         limit: how many at most.
         inner: those of child workflows, too.
     """
-    found: deque[RunRecord] = deque(maxlen=limit)
-    for record in await all_runs(journal, workflow=workflow, status=status):
-        if inner or record.parent is None:
-            found.append(record)
-    return list(found)
+    found: list[RunRecord] = []
+    before = sys.maxsize
+    while limit is None or len(found) < limit:
+        page = await journal.runs(workflow=workflow, status=status, before=before, limit=PAGE)
+        if not page:
+            break
+        found[:0] = [record for record in page if inner or record.parent is None]
+        before = page[0].number
+    return found if limit is None else found[-limit:]
 
 
 async def stored(journal: Journal, run_id: str) -> StoredRun:
@@ -136,25 +149,3 @@ async def stored_of(journal: Journal, run_id: str, workflow: Workflow[Any, Any])
     if record.workflow != workflow.name:
         raise Refused(f"run {run_id!r} is one of workflow {record.workflow!r}, and this is {workflow.name!r}")
     return found
-
-
-def living_owners(file: Path) -> frozenset[str]:
-    """The processes that use a journal and are alive, as it was last told."""
-    return frozenset(
-        str(owner) for (owner,) in _read(file, "SELECT owner FROM cano_owner WHERE lease_until IS NOT NULL")
-    )
-
-
-def count_rows(file: Path) -> int:
-    """How many runs a journal has that do no state's work of another, whether they can be read or not."""
-    return int(_read(file, "SELECT count(*) FROM cano_run WHERE parent IS NULL")[0][0])
-
-
-def _read(file: Path, statement: str) -> list[tuple[Any, ...]]:
-    import apsw  # noqa: PLC0415  (takes long to import)
-
-    try:
-        with closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)) as db:
-            return db.execute(statement).fetchall()
-    except apsw.Error as error:
-        raise JournalError(f"journal {file} failed: {error}") from error

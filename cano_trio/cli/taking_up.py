@@ -14,7 +14,8 @@ from .._journal.protocol import Journal
 from .._journal.rows import RunRecord
 from .._observe.observer import Observer
 from .._observe.rollback import Rollback
-from .._runtime.workflow import RunResult, Workflow
+from .._runtime.result import RunResult
+from .._runtime.workflow import Workflow
 from .answers import find_valid, say, watched
 from .concluding import conclude
 from .options import with_journal, with_run

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import trio
 from msgspec.structs import replace
 
 from cano_trio import RunStatus
-from cano_trio.journals import Commit, NewRun, SqliteJournal
+from cano_trio.cli.store import latest
+from cano_trio.journals import Commit, ForwardingJournal, MemoryJournal, NewRun, Position, SqliteJournal
 from tests.cli.test_stored_run import ORDER, PLAIN, crash
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Command, Start
+
+T = TypeVar("T")
 
 
 def change(file: Path, statement: str) -> None:
@@ -95,6 +99,35 @@ def test_a_list_of_more_runs_than_are_read_at_once(command: Command, shop: Path)
 
     trio.run(add)
     assert len(json.loads(command("list", "--json").stdout)) == 1501
+
+
+class CountingJournal(ForwardingJournal):
+    """Counts the pages that are read."""
+
+    pages = 0
+
+    async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
+        self.pages += method == "runs"
+        return await super().forward(method, call)
+
+
+async def test_the_latest_runs_are_found_from_the_end() -> None:
+    """So many pages are read as it takes for N of them, and not the whole journal; those inside others may be left out."""
+    position = Position(state="S", status=RunStatus.RUNNING, seq=0, entered_at=0)
+    async with CountingJournal(MemoryJournal()) as journal:
+        for number in range(2500):
+            parent = "r1" if 1000 <= number < 2499 else None
+            new = NewRun(run_id=f"r{number}", workflow="w", version=1, position=position, data=b"", parent=parent)
+            await journal.create(new)
+
+        async def found(limit: int | None, *, inner: bool) -> tuple[list[str], int]:
+            journal.pages = 0
+            return [run.run_id for run in await latest(journal, None, None, limit, inner=inner)], journal.pages
+
+        assert await found(3, inner=True) == (["r2497", "r2498", "r2499"], 1)
+        assert await found(1, inner=False) == (["r2499"], 1)
+        assert await found(3, inner=False) == (["r998", "r999", "r2499"], 2)
+        assert await found(None, inner=False) == ([*(f"r{number}" for number in range(1000)), "r2499"], 4)
 
 
 def test_show_tells_all_of_a_run(command: Command, start: Start, shop: Path) -> None:
@@ -183,7 +216,7 @@ def test_doctor_finds_a_journal_well(command: Command, start: Start, shop: Path)
     result = command("doctor")
     assert (result.exit_code, result.stdout.splitlines()) == (0, [
         "runs.db: journal of version 1, whole",
-        "2 runs: 1 completed, 1 running",
+        "2 runs: 1 running, 1 completed",
         "carried out by nobody, and to be resumed: b",
     ])  # fmt: skip
 
@@ -199,11 +232,23 @@ def test_doctor_names_the_runs_that_need_somebody(command: Command, start: Start
     change(shop / "runs.db", "UPDATE cano_run SET status='?' WHERE run_id='e'")
     result = command("doctor", "--json")
     answer = json.loads(result.stdout)
-    assert (result.exit_code, answer["ok"], answer["unreadable"]) == (1, False, 1)
+    assert (result.exit_code, answer["ok"], len(answer["unreadable"])) == (1, False, 1)
+    assert answer["unreadable"][0].startswith("run 'e' can't be read: ")
+    assert answer["idle"] == []
     assert answer["needy"]["a"] == "blocked: data: odd"
     assert answer["needy"]["c"].startswith("not all was undone: ")
     assert answer["needy"]["d"] == "2 processes in a row have died with it in SHIP"
-    assert command("doctor").exit_code == 1
+    told = command("doctor")
+    assert (told.exit_code, told.stdout.splitlines()[2:]) == (1, [*answer["unreadable"], *(
+        f"{run_id}: {answer['needy'][run_id]}" for run_id in "acd"
+    )])  # fmt: skip
+
+
+def test_doctor_names_what_is_outermost(command: Command, start: Start, shop: Path) -> None:
+    """A run that does a state's work of another is told of with that one, whatever is wrong with it."""
+    crash(start, shop, "stored.py:outer", "--run-id", "a")
+    answer = json.loads(command("doctor", "--json").stdout)
+    assert (answer["ok"], answer["statuses"], answer["idle"]) == (True, {"running": 1}, ["a"])
 
 
 def test_doctor_sees_a_damaged_file(command: Command, shop: Path) -> None:
@@ -222,8 +267,11 @@ def test_doctor_sees_a_damaged_file(command: Command, shop: Path) -> None:
 @pytest.mark.parametrize(
     "statement, message",
     [
-        ("PRAGMA user_version=99", "journal runs.db has version 99, and this cano_trio knows 1"),
-        ("PRAGMA application_id=7", "runs.db is no journal of cano_trio, but another program's database"),
+        ("PRAGMA user_version=99", "journal {} has version 99, and this cano_trio knows 1. Install a newer one."),
+        (
+            "PRAGMA application_id=7",
+            "{} is no journal of cano_trio, but another program's database. Name another file.",
+        ),
     ],
 )
 def test_doctor_refuses_what_it_does_not_know(command: Command, shop: Path, statement: str, message: str) -> None:
@@ -231,7 +279,7 @@ def test_doctor_refuses_what_it_does_not_know(command: Command, shop: Path, stat
     command("run", ORDER, "--run-id", "a")
     change(shop / "runs.db", statement)
     result = command("doctor")
-    assert (result.exit_code, result.stderr) == (2, f"Error: {message}\n")
+    assert (result.exit_code, result.stderr) == (2, f"Error: {message.format(shop / 'runs.db')}\n")
 
 
 @pytest.mark.parametrize("name", ["list", "doctor"])

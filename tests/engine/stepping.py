@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
-from typing import TypeVar, final
+from typing import TypeAlias, TypeVar, final
 
 import trio
 from trio.abc import Instrument
@@ -80,38 +81,7 @@ def cancel_at_every_step(
     Returns:
         The number of moments at which it was cancelled.
     """
-    for moment in count():
-        try:
-            if not trio.run(_cancel_at, moment, make, work, check, clock=MockClock(autojump_threshold=0)):
-                return moment
-        except BaseException as error:
-            error.add_note(f"cancelled at moment {moment}")
-            raise
-    raise AssertionError("unreachable: the count has no end")
-
-
-async def _cancel_at(
-    moment: int,
-    make: Callable[[], World],
-    work: Callable[[World], Awaitable[object]],
-    check: Callable[[World], object],
-) -> bool:
-    """Do the work once; whether the cancel came before its end."""
-    world = make()
-    living = trio.lowlevel.current_statistics().tasks_living
-    with trio.fail_after(LONGEST), trio.CancelScope() as scope:
-        if not moment:
-            scope.cancel()
-        stopper = Stopper(trio.lowlevel.current_task(), scope.cancel, moment)
-        trio.lowlevel.add_instrument(stopper)
-        try:
-            await work(world)
-        finally:
-            trio.lowlevel.remove_instrument(stopper)
-    left = trio.lowlevel.current_statistics().tasks_living - living
-    assert not left, f"{left} tasks outlived the work"
-    check(world)
-    return scope.cancel_called
+    return _stop_at_every_step(_cancelled, make, work, check, first=0)
 
 
 def interrupt_at_every_step(
@@ -124,38 +94,66 @@ def interrupt_at_every_step(
     Returns:
         The number of moments at which it came.
     """
-    for moment in count(1):
+    return _stop_at_every_step(_interrupted, make, work, check, first=1)
+
+
+Stopped: TypeAlias = Callable[[Callable[[], Awaitable[object]], int], Awaitable[bool]]
+"""Does work that is stopped at a moment; tells whether that came before its end."""
+
+
+def _stop_at_every_step(
+    stopped: Stopped,
+    make: Callable[[], World],
+    work: Callable[[World], Awaitable[object]],
+    check: Callable[[World], object],
+    *,
+    first: int,
+) -> int:
+    async def once(moment: int) -> bool:
+        world = make()
+        living = trio.lowlevel.current_statistics().tasks_living
+        has_stopped = await stopped(lambda: work(world), moment)
+        left = trio.lowlevel.current_statistics().tasks_living - living
+        assert not left, f"{left} tasks outlived the work"
+        check(world)
+        return has_stopped
+
+    for moment in count(first):
         try:
-            if not trio.run(_interrupt_at, moment, make, work, check, clock=MockClock(autojump_threshold=0)):
-                return moment - 1
+            if not trio.run(once, moment, clock=MockClock(autojump_threshold=0)):
+                return moment - first
         except BaseException as error:
-            error.add_note(f"interrupted at moment {moment}")
+            error.add_note(f"stopped at moment {moment}")
             raise
     raise AssertionError("unreachable: the count has no end")
 
 
-async def _interrupt_at(
-    moment: int,
-    make: Callable[[], World],
-    work: Callable[[World], Awaitable[object]],
-    check: Callable[[World], object],
-) -> bool:
-    """Do the work once; whether the interrupt came before its end."""
-    world = make()
-    living = trio.lowlevel.current_statistics().tasks_living
+async def _cancelled(work: Callable[[], Awaitable[object]], moment: int) -> bool:
+    with trio.fail_after(LONGEST), trio.CancelScope() as scope:
+        if not moment:
+            scope.cancel()
+        with _stepped(Stopper(trio.lowlevel.current_task(), scope.cancel, moment)):
+            await work()
+    return scope.cancel_called
+
+
+async def _interrupted(work: Callable[[], Awaitable[object]], moment: int) -> bool:
     # Trio gives it to the main task of its run, which this is, at its next checkpoint: and it may not be that of the work.
     stopper = Stopper(trio.lowlevel.current_task(), lambda: signal.raise_signal(signal.SIGINT), moment)
-    trio.lowlevel.add_instrument(stopper)
     try:
-        try:
-            await work(world)
-        finally:
-            trio.lowlevel.remove_instrument(stopper)
+        with _stepped(stopper):
+            await work()
         if stopper.has_stopped:
             await trio.lowlevel.checkpoint()
     except KeyboardInterrupt:
         assert stopper.has_stopped
-    left = trio.lowlevel.current_statistics().tasks_living - living
-    assert not left, f"{left} tasks outlived the work"
-    check(world)
     return stopper.has_stopped
+
+
+@contextmanager
+def _stepped(stopper: Stopper) -> Iterator[None]:
+    trio.lowlevel.add_instrument(stopper)
+    try:
+        yield
+    finally:
+        trio.lowlevel.remove_instrument(stopper)

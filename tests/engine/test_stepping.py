@@ -67,4 +67,4 @@ def test_what_is_left_over_is_found(work: Callable[[World], object], error: type
     """A token that is kept, and a cancel that comes out as something else, fail and say at which moment."""
     with pytest.raises(error) as caught:
         cancel_at_every_step(World, work, World.is_free)  # type: ignore[arg-type]
-    assert caught.value.__notes__[-1].startswith("cancelled at moment ")
+    assert caught.value.__notes__[-1].startswith("stopped at moment ")

@@ -354,6 +354,20 @@ async def test_runs_are_listed_in_order_and_in_pages(journal: Journal) -> None:
     ] == ["r0", "r2"]
 
 
+async def test_runs_are_listed_from_the_end(journal: Journal) -> None:
+    """`before` gives the last page of those that came earlier, still in the order of their creation, filtered as ever."""
+    for index in range(5):
+        due = 1.0 if index % 2 else None
+        await journal.create(replace(new(f"r{index}"), position=replace(at(0), due_at=due)))
+    page = await journal.runs(before=2**63 - 1, limit=2)
+    assert [run.run_id for run in page] == ["r3", "r4"]
+    assert [run.run_id for run in await journal.runs(before=page[0].number, limit=2)] == ["r1", "r2"]
+    first = (await journal.runs(limit=1))[0].number
+    assert [run.run_id for run in await journal.runs(after=first, before=page[1].number)] == ["r1", "r2", "r3"]
+    assert await journal.runs(before=first) == ()
+    assert [run.run_id for run in await journal.runs(before=page[1].number, due=2.0, limit=1)] == ["r3"]
+
+
 async def test_runs_are_found_by_what_is_known_of_them(journal: Journal) -> None:
     """Statuses, labels and the parent each narrow a list; a label's text is compared as it is."""
     team, odd = {"team": "x"}, {"it's": "nul\x00\n", "team": "x"}

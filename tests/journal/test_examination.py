@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import apsw
+import pytest
 from msgspec.structs import replace
 
-from cano_trio import RunStatus
+from cano_trio import JournalError, RunStatus
 from cano_trio._journal.rows import Cursor
 from cano_trio._journal.sqlite.journal import SqliteJournal
 from cano_trio._journal.sqlite.schema import STEPS
+from tests.journal.process import Process
 from tests.journal.rows import at, letter, new, step
 
 
@@ -42,7 +44,58 @@ async def test_who_is_stuck(tmp_path: Path) -> None:
         found = await journal.examine()
         assert found.dead == ("dead",)
         assert [run.run_id for run in found.stuck] == ["dead", "nobody", "undoing"]
+        assert [run.run_id for run in found.idle] == ["dead", "nobody", "undoing", "waits"]
+        assert await journal.dead() == {"dead"}
         assert (await journal.examine(stuck_after=1e12)).stuck == ()
+
+
+async def test_who_needs_somebody(tmp_path: Path) -> None:
+    """Runs that are blocked, that could not be undone, and with which processes die in a row; a run inside another is part of it."""
+    async with SqliteJournal(tmp_path / "runs.db") as journal:
+        for status in (RunStatus.BLOCKED, RunStatus.ROLLBACK_FAILED, RunStatus.FAILED, RunStatus.RUNNING):
+            await journal.create(replace(new(status.value), position=at(0, status)))
+            await journal.create(replace(new(f"in {status.value}"), position=at(0, status), parent=status.value))
+    for _ in range(3):
+        die(tmp_path / "runs.db", "running")
+    found = await SqliteJournal(tmp_path / "runs.db").examine()
+    assert [run.run_id for run in found.needy] == ["blocked", "rollback_failed", "running"]
+    assert found.needy[-1].crashes == 2
+    assert found.idle == ()
+    assert sum(found.runs.values()) == 4
+
+
+async def test_a_journal_need_not_be_open(tmp_path: Path) -> None:
+    """Nothing is written by an examination, neither of a journal that somebody uses nor of one that nobody does."""
+    path = tmp_path / "runs.db"
+    async with SqliteJournal(path) as journal:
+        await journal.create(new("a", journal.owner))
+        used = await SqliteJournal(path).examine(stuck_after=0)
+        assert (used.dead, used.idle, used.stuck) == ((), (), ())
+    die(path, "a")
+    before = path.read_bytes(), Path(f"{path}-wal").read_bytes()  # noqa: ASYNC240
+    left = await SqliteJournal(path).examine(stuck_after=0)
+    assert (len(left.dead), [run.run_id for run in left.idle]) == (1, ["a"])
+    assert (path.read_bytes(), Path(f"{path}-wal").read_bytes()) == before  # noqa: ASYNC240
+
+
+async def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
+    """Another program's database is no damaged journal: an examination fails; a file that is no database is damaged."""
+    db = apsw.Connection(str(tmp_path / "other.db"))
+    db.execute("CREATE TABLE other(x)")
+    db.close()
+    with pytest.raises(JournalError, match="another program's database"):
+        await SqliteJournal(tmp_path / "other.db").examine()
+    with pytest.raises(JournalError, match="can't be read"):
+        await SqliteJournal(tmp_path / "none.db").examine()
+    (tmp_path / "torn.db").write_bytes(b"SQLite format 3\0" + bytes(5000))
+    found = await SqliteJournal(tmp_path / "torn.db").examine()
+    assert (found.schema, found.is_whole, found.integrity) == (0, False, ("file is not a database",))
+
+
+def die(path: Path, run_id: str) -> None:
+    """Have a process claim a run and die with it."""
+    with Process(path) as process:
+        assert process.ask(f"claim {run_id}") not in {"held", "RunNotFound"}
 
 
 async def test_damage_is_told_by_run(tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ class SqliteJournal:
         parent: str | None = None,
         due: float | None = None,
         after: int = 0,
+        before: int | None = None,
         limit: int = 1000,
     ) -> tuple[RunRecord, ...]:
         """Runs in the order of their creation, a page at a time; one whose row can't be read is left out, and logged."""
@@ -129,6 +130,7 @@ class SqliteJournal:
             parent=parent,
             due=due,
             after=after,
+            before=before,
             limit=limit,
         )
         found, unreadable = await self._read(lambda db: statements.runs(db, wanted))
@@ -151,21 +153,31 @@ class SqliteJournal:
         """Remove a run with all its rows; its id stays used."""
         await self._open.writer.do(lambda db: statements.delete(db, run_id, fence))
 
+    async def dead(self) -> frozenset[str]:
+        """The processes that hold runs, and are gone or have let their lease lapse: whoever wants may claim those runs."""
+        lease = self._open.lease
+        return await self._read(lease.dead)
+
     async def examine(self, *, stuck_after: float = 60.0) -> Examination:
         """Look through all of it: for damage, for the dead, and for runs that nobody carries on.
 
+        It need not be open, and nothing is written: who has a damaged file can look at it before anything else is done to it.
+
         Args:
             stuck_after: a run is not stuck before it was in its state for so long, in seconds.
+
+        Raises:
+            JournalError: the file is no journal, is newer than this library, or can't be read.
         """
         since = now().timestamp() - stuck_after
-        lease = self._open.lease
+        lease = Lease(self._path, self._lease_seconds, current_trio_token())  # not begun: it only looks at the others
 
         def look() -> Examination:
             db = open_reader(
                 self._path, self._patience, vfs=self._vfs
             )  # its own: it takes long, and others read meanwhile
             try:
-                return _at_one_moment(db, lambda db: examine(db, self._path, lease.dead(db), since))
+                return _at_one_moment(db, lambda db: examine(db, self._path, lease.dead, since))
             finally:
                 db.close()
 

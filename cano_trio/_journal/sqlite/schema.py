@@ -86,7 +86,7 @@ def open_writer(path: str, patience: float, *, vfs: str | None = None, steps: Se
     db = apsw.Connection(path, vfs=vfs)
     try:
         db.set_busy_handler(patiently(patience))
-        _refuse_strangers(db, path, len(steps))  # before the pragmas, which would change its file
+        refuse_strangers(db, path, len(steps))  # before the pragmas, which would change its file
         db.execute(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA fullfsync=ON; PRAGMA mmap_size=0;"
             "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON"
@@ -131,7 +131,13 @@ def _loses_commits(version: str) -> bool:
     return number < (3, 51, 3) and number[:2] not in {(3, 44), (3, 50)}
 
 
-def _refuse_strangers(db: apsw.Connection, path: str, version: int) -> None:
+def refuse_strangers(db: apsw.Connection, path: str, version: int = len(STEPS)) -> None:
+    """See that a file is a journal of ours, or empty.
+
+    Raises:
+        JournalError: it is another program's, or newer than this library.
+        apsw.Error: it is no database, or is damaged.
+    """
     mark = db.pragma("application_id")
     if mark != APPLICATION_ID and (mark or db.execute("SELECT count(*) FROM sqlite_schema").get):
         raise JournalError(f"{path} is no journal of cano_trio, but another program's database. Name another file.")

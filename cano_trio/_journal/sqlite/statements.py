@@ -82,13 +82,15 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None
     due: float | None
     after: int
+    before: int | None
     limit: int
 
     def select(self, columns: str) -> tuple[str, tuple[Any, ...]]:
         """The statement that finds them in order, and its parameters."""
         terms = dict(self._terms())
         values = tuple(value for parameters in terms.values() for value in parameters)
-        return f"SELECT {columns} FROM cano_run WHERE {' AND '.join(terms)} ORDER BY {self._number()}", values
+        order = self._number() if self.before is None else f"{self._number()} DESC"
+        return f"SELECT {columns} FROM cano_run WHERE {' AND '.join(terms)} ORDER BY {order}", values
 
     def _number(self) -> str:
         """A run's number; not to be gone through in its own order, where there is an index of those that are due."""
@@ -96,6 +98,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     def _terms(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield f"{self._number()}>?", (self.after,)
+        if self.before is not None:
+            yield f"{self._number()}<?", (self.before,)
         if self.workflow is not None:
             yield "workflow=?", (self.workflow,)
         if self.status is not None:
@@ -111,7 +115,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             yield f"number IN ({found})", tuple(text for label in self.labels.items() for text in label)
 
 
-ALL: Final = Wanted(workflow=None, status=None, labels={}, parent=None, due=None, after=0, limit=sys.maxsize)
+ALL: Final = Wanted(
+    workflow=None, status=None, labels={}, parent=None, due=None, after=0, before=None, limit=sys.maxsize
+)
 
 
 def create(db: apsw.Connection, run: NewRun) -> RunRecord:
@@ -262,10 +268,11 @@ def history(db: apsw.Connection, run_id: str) -> tuple[LogRow, ...]:
 def runs(db: apsw.Connection, wanted: Wanted) -> tuple[tuple[RunRecord, ...], tuple[JournalError, ...]]:
     """Runs in the order of their creation, a page at a time; and what is wrong with those that can't be read."""
     try:
-        return _runs(db.execute(*wanted.select(RECORD)), wanted.limit)
+        found, damaged = _runs(db.execute(*wanted.select(RECORD)), wanted.limit)
     except NO_ROW:  # the driver gives no more rows after it
         numbers = db.execute(*wanted.select("number")).fetchall()
-        return _runs(_rows_one_by_one(db, numbers), wanted.limit)
+        found, damaged = _runs(_rows_one_by_one(db, numbers), wanted.limit)
+    return found if wanted.before is None else found[::-1], damaged
 
 
 def _runs(rows: Iterator[Any], limit: int) -> tuple[tuple[RunRecord, ...], tuple[JournalError, ...]]:
