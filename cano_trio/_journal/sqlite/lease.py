@@ -93,7 +93,7 @@ class Lease:
     def end(self, db: apsw.Connection) -> None:
         """Give back all runs that are held under it, inside a transaction."""
         self._locks.erase(self.owner)
-        db.execute("UPDATE cano_run SET owner=NULL WHERE owner=?", (self.owner,))
+        db.execute("UPDATE cano_place SET owner=NULL WHERE owner=?", (self.owner,))
         db.execute("DELETE FROM cano_owner WHERE owner=?", (self.owner,))
 
     def drop(self) -> None:
@@ -127,7 +127,7 @@ class Lease:
 
     def dead(self, db: apsw.Connection) -> frozenset[str]:
         """The owners of runs that are dead, or whose lease lapsed."""
-        owners = db.execute("SELECT DISTINCT owner FROM cano_run WHERE owner IS NOT NULL").fetchall()
+        owners = db.execute("SELECT DISTINCT owner FROM cano_place WHERE owner IS NOT NULL").fetchall()
         return frozenset(str(owner) for (owner,) in owners if owner != self.owner and not self._lives(db, str(owner)))
 
     def _lives(self, db: apsw.Connection, owner: str) -> bool:
