@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from .._observe.status import RunStatus
-from .rows import RunRecord
+from .rows import Position, RunRecord
 
 AT_WORK: Final = frozenset({RunStatus.RUNNING, RunStatus.ROLLING_BACK})
 """A run that stands so and has no owner has lost it."""
@@ -21,30 +21,35 @@ def has_work(record: RunRecord, now: float, posted: int) -> bool:
     Args:
         record: the run.
         now: what instant it is.
-        posted: the number of the last message in its inbox; 0 if it is empty.
+        posted: how many messages it was ever sent.
     """
     position = record.position
     if record.parent is not None or position.status not in TAKEN_UP:
         return False
     if position.status in AT_WORK:
         return True
-    due = due_of(record)
+    due = due_of(position)
     if position.status is RunStatus.QUEUED:
         return due is None or due <= now
     return posted > position.heard or (due is not None and due <= now)
 
 
-def due_of(record: RunRecord) -> float | None:
-    """When a run has something to do, if nothing happens before: it, or whoever looks at its timeout."""
-    position = record.position
-    instants = [instant for instant in (position.due_at, position.deadline_at) if instant is not None]
-    return min(instants, default=None)
+def due_of(position: Position) -> float | None:
+    """When a run that only waits has something to do, if nothing happens before: be it only that its time is over."""
+    if position.status is RunStatus.QUEUED:
+        return position.due_at
+    if position.status is not RunStatus.WAITING:
+        return None
+    due_at, deadline_at = position.due_at, position.deadline_at
+    if due_at is None or deadline_at is None:
+        return deadline_at if due_at is None else due_at
+    return min(due_at, deadline_at)
 
 
 def first_first(records: Iterable[RunRecord], limit: int) -> tuple[RunRecord, ...]:
     """Those that come first: by priority, and then by how long they have had something to do."""
 
     def rank(record: RunRecord) -> tuple[int, float, int]:
-        return -record.priority, due_of(record) or record.position.entered_at, record.number
+        return -record.priority, due_of(record.position) or record.position.entered_at, record.number
 
     return tuple(sorted(records, key=rank)[:limit])

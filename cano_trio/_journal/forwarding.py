@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 
 from .._observe.status import RunStatus
 from .protocol import NO_LABELS, Journal
-from .rows import Commit, Fence, Letter, LogRow, NewRun, RunRecord, StoredRun
+from .rows import Commit, Fence, Letter, LogRow, Message, NewRun, News, RunRecord, StoredRun
 
 T = TypeVar("T")
 
@@ -111,6 +111,33 @@ class ForwardingJournal:
                 limit=limit,
             ),
         )
+
+    async def claimable(
+        self, *, workflows: Collection[str] | None = None, now: float, limit: int = 1000
+    ) -> tuple[RunRecord, ...]:
+        """Runs that have something to do, and that no living process holds: first things first."""
+        return await self.forward("claimable", lambda: self.inner.claimable(workflows=workflows, now=now, limit=limit))
+
+    async def next_due(self, *, workflows: Collection[str] | None = None, now: float) -> float | None:
+        """When after `now` the first run that nobody holds will have something to do, as far as it is known."""
+        return await self.forward("next_due", lambda: self.inner.next_due(workflows=workflows, now=now))
+
+    async def inbox(self, run_id: str, /, *, after: int = 0) -> tuple[Message, ...]:
+        """The messages in a run's inbox, in the order in which they came."""
+        return await self.forward("inbox", lambda: self.inner.inbox(run_id, after=after))
+
+    async def news(self, seen: int = 0, /) -> News:
+        """Which runs have got messages since."""
+        return await self.forward("news", lambda: self.inner.news(seen))
+
+    @property
+    def changes(self) -> int:
+        """A number that grows whenever a run may have become claimable, or got a message, or another process has written."""
+        return self.inner.changes
+
+    async def wait_changed(self, seen: int, /) -> None:
+        """Wait until `changes` is another number than this; it is not forwarded, as it asks the journal for nothing."""
+        await self.inner.wait_changed(seen)
 
     async def claim(self, run_id: str, /) -> StoredRun | None:
         """Take a run over for `owner`, unless another living process holds it."""

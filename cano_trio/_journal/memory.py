@@ -176,7 +176,7 @@ class MemoryJournal:
             and (status is None or kept.record.position.status in status)
             and labels.items() <= kept.record.labels.items()
             and parent in {None, kept.record.parent}
-            and (due is None or ((at := kept.record.position.due_at) is not None and at <= due))
+            and (due is None or ((at := due_of(kept.record.position)) is not None and at <= due))
         )
         page = tuple(islice(found, limit))
         return page if before is None else page[::-1]
@@ -199,18 +199,16 @@ class MemoryJournal:
         """Runs that have something to do, and that no living process holds: first things first."""
         await self._checkpoint()
         return first_first(
-            (
-                kept.record
-                for kept in self._unheld(workflows)
-                if has_work(kept.record, now, max(kept.messages, default=0))
-            ),
+            (kept.record for kept in self._unheld(workflows) if has_work(kept.record, now, kept.posted)),
             limit,
         )
 
     async def next_due(self, *, workflows: Collection[str] | None = None, now: float) -> float | None:
         """When after `now` the first run that nobody holds will have something to do."""
         await self._checkpoint()
-        instants = (due_of(kept.record) for kept in self._unheld(workflows) if kept.record.position.status in TAKEN_UP)
+        instants = (
+            due_of(kept.record.position) for kept in self._unheld(workflows) if kept.record.position.status in TAKEN_UP
+        )
         return min((instant for instant in instants if instant is not None and instant > now), default=None)
 
     def _unheld(self, workflows: Collection[str] | None) -> Iterator[_Kept]:

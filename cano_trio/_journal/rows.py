@@ -30,7 +30,7 @@ class StoredError(Struct, frozen=True, gc=False, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Position(Struct, frozen=True, gc=False, kw_only=True):
+class Position(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """Where a run stands: the entry of its current state. Each commit writes it as a whole.
 
     Args:
@@ -143,7 +143,7 @@ class RunRecord(Struct, frozen=True, gc=False, kw_only=True):
         return Fence(self.number, self.owner, self.epoch, self.rev)
 
 
-class LogRow(Struct, frozen=True, gc=False, kw_only=True):
+class LogRow(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """A state that is finished, one whose work was undone, or one of whose work nobody knows. It is never written again.
 
     Args:

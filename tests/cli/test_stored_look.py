@@ -167,7 +167,7 @@ def test_show_names_the_runs_inside(command: Command, shop: Path) -> None:
 def test_data_that_somebody_has_broken_are_refused(command: Command, shop: Path) -> None:
     """A row that something else has changed is told in one line, and never shown as if it were the run's."""
     command("run", ORDER, "--run-id", "a")
-    change(shop / "runs.db", "UPDATE cano_run SET data=x'7b7d'")
+    change(shop / "runs.db", "UPDATE cano_data SET data=x'7b7d'")
     result = command("show", "a")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("Error: run 'a' can't be read: ")
@@ -229,7 +229,9 @@ def test_doctor_names_the_runs_that_need_somebody(command: Command, start: Start
         crash(start, shop, ORDER, "--run-id", "d")
     put(shop / "runs.db", "a", RunStatus.BLOCKED, "data: odd")
     put(shop / "runs.db", "c", RunStatus.ROLLBACK_FAILED, None)
-    change(shop / "runs.db", "UPDATE cano_run SET status='?' WHERE run_id='e'")
+    change(
+        shop / "runs.db", "UPDATE cano_place SET status='?' WHERE number=(SELECT number FROM cano_run WHERE run_id='e')"
+    )
     result = command("doctor", "--json")
     answer = json.loads(result.stdout)
     assert (result.exit_code, answer["ok"], len(answer["unreadable"])) == (1, False, 1)

@@ -358,7 +358,7 @@ async def test_runs_are_listed_from_the_end(journal: Journal) -> None:
     """`before` gives the last page of those that came earlier, still in the order of their creation, filtered as ever."""
     for index in range(5):
         due = 1.0 if index % 2 else None
-        await journal.create(replace(new(f"r{index}"), position=replace(at(0), due_at=due)))
+        await journal.create(replace(new(f"r{index}"), position=replace(at(0, RunStatus.WAITING), due_at=due)))
     page = await journal.runs(before=2**63 - 1, limit=2)
     assert [run.run_id for run in page] == ["r3", "r4"]
     assert [run.run_id for run in await journal.runs(before=page[0].number, limit=2)] == ["r1", "r2"]
@@ -443,16 +443,16 @@ async def test_many_tasks_write_at_once(journal: Journal) -> None:
 async def test_due_runs_are_found(journal: Journal) -> None:
     """`due` gives those that have something to do at an instant or before it, in the order of their creation."""
     for run_id, due in (("late", 9.0), ("none", None), ("now", 5.0), ("past", 1.0)):
-        await journal.create(replace(new(run_id, journal.owner), position=replace(at(0), due_at=due)))
+        await journal.create(replace(new(run_id, journal.owner), position=replace(at(0, RunStatus.WAITING), due_at=due)))
     found = await journal.runs(due=5.0)
     assert [run.run_id for run in found] == ["now", "past"]
     assert [run.run_id for run in await journal.runs(due=5.0, after=found[0].number)] == ["past"]
     for index in range(5):
-        await journal.create(replace(new(f"r{index}", journal.owner), position=replace(at(0), due_at=2.0)))
+        await journal.create(replace(new(f"r{index}", journal.owner), position=replace(at(0, RunStatus.WAITING), due_at=2.0)))
     async with trio.open_nursery() as nursery:  # so that some are written together
         for run in await journal.runs(due=5.0):
             due = 6.0 if run.run_id == "now" else None
-            commit = Commit(run_id=run.run_id, fence=run.fence, position=replace(at(1), due_at=due))
+            commit = Commit(run_id=run.run_id, fence=run.fence, position=replace(at(1, RunStatus.WAITING), due_at=due))
             nursery.start_soon(journal.commit, commit)
     assert [run.run_id for run in await journal.runs(due=6.0)] == ["now"]
 

@@ -107,11 +107,17 @@ async def test_damage_is_told_by_run(tmp_path: Path) -> None:
             await journal.commit(replace(step(run_id, fence), cursors=(Cursor(1, "", b"c"),)))
             await journal.post(letter(run_id))
         db = apsw.Connection(str(path))
-        for table, column in (("log", "state"), ("cursor", "part"), ("inbox", "kind")):
-            changed = f"UPDATE cano_{table} SET {column}='x' WHERE run=(SELECT number FROM cano_run WHERE run_id=?)"
+        for table, change in {
+            "log": "row=x'00'",
+            "cursor": "part='x'",
+            "inbox": "kind='x'",
+            "data": "data=x'00'",
+        }.items():
+            changed = f"UPDATE cano_{table} SET {change} WHERE run=(SELECT number FROM cano_run WHERE run_id=?)"
             db.execute(changed, (table,))
-        db.execute("UPDATE cano_run SET data=x'00' WHERE run_id='data'")
-        db.execute("UPDATE cano_run SET status='gone' WHERE run_id='record'")
+        db.execute(
+            "UPDATE cano_place SET status='gone' WHERE number=(SELECT number FROM cano_run WHERE run_id='record')"
+        )
         db.close()
         found = await journal.examine()
         assert not found.is_whole

@@ -214,22 +214,22 @@ async def test_many_bits_that_turned_over(tmp_path: Path, seed: int) -> None:
 
 
 HUGE = 100_000_000  # bytes
-DEEP = b"[" * 100_000
+DEEP = b"\x91" * 100_000  # lists in lists
 
 EDITS = {
-    "deep data": ("UPDATE cano_run SET data=?", DEEP),
-    "deep position": ("UPDATE cano_run SET position=?", DEEP),
+    "deep data": ("UPDATE cano_data SET data=?", DEEP),
+    "deep place": ("UPDATE cano_place SET place=?", DEEP),
     "deep fixed": ("UPDATE cano_run SET fixed=?", DEEP),
-    "deep error": ("UPDATE cano_log SET error=?", DEEP),
-    "huge data": ("UPDATE cano_run SET data=zeroblob(?)", HUGE),
-    "huge position": ("UPDATE cano_run SET position=zeroblob(?)", HUGE),
-    "huge receipt": ("UPDATE cano_log SET receipt=zeroblob(?)", HUGE),
+    "deep row": ("UPDATE cano_log SET row=?", DEEP),
+    "huge data": ("UPDATE cano_data SET data=zeroblob(?)", HUGE),
+    "huge place": ("UPDATE cano_place SET place=zeroblob(?)", HUGE),
+    "huge row": ("UPDATE cano_log SET row=zeroblob(?)", HUGE),
     "cursor": ("UPDATE cano_cursor SET body=?", b'{"__class__":"os.system"}'),
     "outcome": ("UPDATE cano_outcome SET part=?", "../x"),
     "message": ("UPDATE cano_inbox SET kind=?", "builtins.eval"),
     "chain": ("UPDATE cano_log SET prior=?", None),
     "circle": ("UPDATE cano_log SET prior=id+?", 0),
-    "log": ("UPDATE cano_log SET state=?", "S9"),
+    "log": ("UPDATE cano_log SET row=CAST(replace(row, 'S0', ?) AS BLOB)", "S9"),
 }
 
 
@@ -241,7 +241,7 @@ async def test_rows_that_were_edited(tmp_path: Path, edit: str) -> None:
         await fill(journal)
         whole = await all_of(journal)
         change, value = EDITS[edit]
-        key = "run_id='b'" if "cano_run" in change else "run=2"
+        key = "number=2" if "cano_run" in change or "cano_place" in change else "run=2"
         db = apsw.Connection(str(path))
         db.execute(f"{change} WHERE {key}", (value,))
         db.close()

@@ -227,26 +227,30 @@ async def test_a_batch_is_bounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "table, change",
     [
-        "status='completed'",
-        "fixed=x'5b5b'",
-        "position=x'00'",
-        "position=x'" + "5b" * 100_000 + "'",
-        "fixed=CAST(replace(fixed, 'census', 'cansus') AS BLOB)",
-        "position=CAST(replace(position, 'S0', 'S1') AS BLOB)",
-        "version=2",
-        "rev=1",
+        ("place", "status='completed'"),
+        ("run", "fixed=x'5b5b'"),
+        ("place", "place=x'00'"),
+        ("place", "place=x'" + "91" * 100_000 + "'"),
+        ("run", "fixed=CAST(replace(fixed, 'census', 'cansus') AS BLOB)"),
+        ("place", "place=CAST(replace(place, 'S0', 'S1') AS BLOB)"),
+        ("run", "version=2"),
+        ("place", "rev=1"),
+        ("place", "epoch=2"),
+        ("place", "number=77"),
     ],
 )
-async def test_a_row_that_was_edited_is_refused(tmp_path: Path, change: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_row_that_was_edited_is_refused(
+    tmp_path: Path, table: str, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """A row that no journal wrote is a `JournalError` that names the run; the others are read as before, and listed."""
     path = tmp_path / "runs.db"
     async with SqliteJournal(path) as journal:
         await journal.create(new("edited"))
         await journal.create(new("whole"))
         db = apsw.Connection(str(path))
-        db.execute(f"UPDATE cano_run SET {change} WHERE run_id='edited'")
+        db.execute(f"UPDATE cano_{table} SET {change} WHERE number=(SELECT number FROM cano_run WHERE run_id='edited')")
         db.close()
         with pytest.raises(JournalError, match="'edited' can't be read"):
             await journal.load("edited")

@@ -1,5 +1,7 @@
 """What is wrong with a journal, for whoever looks after it."""
 
+# ruff: noqa: S608 -- what is put into a statement is a list of tables from these modules
+
 from __future__ import annotations
 
 from collections import Counter
@@ -15,7 +17,7 @@ from ..._errors import JournalError, RunNotFound
 from ..._observe.status import RunStatus
 from ..rows import RunRecord
 from . import statements
-from .packed import indexed
+from .packed import RUNS, indexed
 from .schema import refuse_strangers
 
 AT_WORK: Final = frozenset({RunStatus.RUNNING, RunStatus.ROLLING_BACK})
@@ -151,11 +153,10 @@ def _read_all(db: apsw.Connection) -> tuple[list[RunRecord], tuple[str, ...]]:
 
 def _is_found(db: apsw.Connection, record: RunRecord, labels: set[Any]) -> bool:
     """Whether the columns by which runs are found say the same as the run."""
-    said = db.execute(
-        "SELECT workflow, parent, due_at, settled_at, unfinished FROM cano_run WHERE number=?", (record.number,)
-    ).fetchone()
-    wanted = {(name, value, record.number) for name, value in record.labels.items()}
-    return said == (record.workflow, record.parent, *indexed(record.position)) and wanted <= labels
+    wanted = f"SELECT workflow, parent, due_at, settled_at, unfinished FROM {RUNS} WHERE number=?"
+    said = db.execute(wanted, (record.number,)).fetchone()
+    labelled = {(name, value, record.number) for name, value in record.labels.items()}
+    return said == (record.workflow, record.parent, *indexed(record.position)) and labelled <= labels
 
 
 def _needs_somebody(record: RunRecord) -> bool:

@@ -18,13 +18,14 @@ from ..._clock import now, wall_clock
 from ..._errors import JournalError
 from ..._observe.status import RunStatus
 from ..protocol import NO_LABELS
-from ..rows import Commit, Fence, Letter, LogRow, NewRun, RunRecord, StoredRun
+from ..rows import Commit, Fence, Letter, LogRow, Message, NewRun, News, RunRecord, StoredRun
 from ..shared import Shared
-from . import statements
+from . import claims, statements
 from .examination import Examination, examine
 from .lease import Lease
 from .retention import Retention
 from .schema import open_reader, open_writer
+from .watching import Watch
 from .writer import PASSING, Writer, refusal
 
 T = TypeVar("T")
@@ -96,11 +97,19 @@ class SqliteJournal:
 
     async def create(self, run: NewRun, /) -> RunRecord:
         """Create a run."""
-        return await self._open.writer.do(lambda db: statements.create(db, run))
+        opened = self._open
+        record = await opened.writer.do(lambda db: statements.create(db, run))
+        if run.owner is None:
+            opened.watch.change()
+        return record
 
     async def commit(self, commit: Commit, /) -> int:
         """Write down what happened to a run, and return its new ``rev``."""
-        return await self._open.writer.commit(commit)
+        opened = self._open
+        rev = await opened.writer.commit(commit)
+        if commit.sends or commit.starts or (commit.release and not commit.position.status.ended):
+            opened.watch.change()
+        return rev
 
     async def load(self, run_id: str, /) -> StoredRun:
         """All that resuming a run needs."""
@@ -140,6 +149,40 @@ class SqliteJournal:
                 _log.error("%s", error)
         return found
 
+    async def claimable(
+        self, *, workflows: Collection[str] | None = None, now: float, limit: int = 1000
+    ) -> tuple[RunRecord, ...]:
+        """Runs that have something to do, and that no living process holds: first things first."""
+        lease = self._open.lease
+        return await self._read(lambda db: claims.claimable(db, lease, workflows, now, limit))
+
+    async def next_due(self, *, workflows: Collection[str] | None = None, now: float) -> float | None:
+        """When after `now` the first run that nobody holds will have something to do, as far as it is known."""
+        lease = self._open.lease
+        return await self._read(lambda db: claims.next_due(db, lease, workflows, now))
+
+    async def inbox(self, run_id: str, /, *, after: int = 0) -> tuple[Message, ...]:
+        """The messages in a run's inbox, in the order in which they came."""
+        return await self._read(lambda db: claims.inbox(db, run_id, after))
+
+    async def news(self, seen: int = 0, /) -> News:
+        """Which runs have got messages since."""
+        lease = self._open.lease
+        return await self._read(lambda db: claims.news(db, lease, seen))
+
+    @property
+    def changes(self) -> int:
+        """A number that grows whenever a run may have become claimable, or got a message, or another process has written."""
+        return self._open.watch.changes
+
+    async def wait_changed(self, seen: int, /) -> None:
+        """Wait until `changes` is another number than this."""
+        opened = self._open
+        if not opened.watch.is_on:
+            opened.watch.begin()
+            await opened.writer.do(_nothing)  # its thread sleeps until there is something to do
+        await opened.watch.wait(seen)
+
     async def claim(self, run_id: str, /) -> StoredRun | None:
         """Take a run over for `owner`, unless another living process holds it."""
         opened = self._open
@@ -147,7 +190,10 @@ class SqliteJournal:
 
     async def post(self, letter: Letter, /) -> int | None:
         """Put a message into a run's inbox."""
-        return await self._open.writer.do(lambda db: statements.post(db, letter))
+        opened = self._open
+        number = await opened.writer.do(lambda db: statements.post(db, letter))
+        opened.watch.change()
+        return number
 
     async def delete(self, run_id: str, fence: Fence, /) -> None:
         """Remove a run with all its rows; its id stays used."""
@@ -191,10 +237,12 @@ class SqliteJournal:
     async def _take_up(self) -> None:
         lease = Lease(self._path, self._lease_seconds, current_trio_token())
         retention = Retention(self._retention_seconds, wall_clock())
+        watch = Watch(current_trio_token())
         db, reader, close = await trio.to_thread.run_sync(self._connect, lease)
         self._opened = _Opened(
             lease=lease,
-            writer=Writer(db, self._path, lease, retention, close),
+            watch=watch,
+            writer=Writer(db, self._path, lease, retention, watch, close),
             reader=reader,
             one_reader=trio.CapacityLimiter(1),
         )
@@ -243,11 +291,16 @@ def _at_one_moment(db: apsw.Connection, read: Callable[[apsw.Connection], T]) ->
         db.execute("ROLLBACK")
 
 
+def _nothing(_: apsw.Connection) -> None:
+    """What only wakes the thread that writes."""
+
+
 @attrs.frozen(kw_only=True)
 class _Opened:
     """What an open journal consists of."""
 
     lease: Lease
+    watch: Watch
     writer: Writer
     reader: apsw.Connection
     one_reader: trio.CapacityLimiter

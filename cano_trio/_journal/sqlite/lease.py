@@ -16,6 +16,12 @@ from .owners import OwnerLocks
 
 BEGIN: Final = "INSERT INTO cano_owner(owner, lease_until, batches) VALUES (?,?,0)"
 RENEW: Final = "UPDATE cano_owner SET lease_until=? WHERE owner=? AND lease_until IS NOT NULL"
+GIVE_BACK: Final = (
+    "UPDATE cano_place SET owner=NULL, ready=iif((SELECT parent IS NULL AND (status IN ('running','rolling_back')"
+    " OR status='waiting' AND posted>0) FROM cano_run WHERE cano_run.number=cano_place.number), priority, NULL)"
+    " WHERE owner=?"
+)
+"""Those that wait and got messages may have seen them all: whoever claims them finds out."""
 COUNT: Final = "UPDATE cano_owner SET batches=? WHERE owner=?"
 
 _here: Final[dict[str, TrioToken]] = {}
@@ -93,7 +99,7 @@ class Lease:
     def end(self, db: apsw.Connection) -> None:
         """Give back all runs that are held under it, inside a transaction."""
         self._locks.erase(self.owner)
-        db.execute("UPDATE cano_run SET owner=NULL WHERE owner=?", (self.owner,))
+        db.execute(GIVE_BACK, (self.owner,))
         db.execute("DELETE FROM cano_owner WHERE owner=?", (self.owner,))
 
     def drop(self) -> None:
@@ -127,7 +133,7 @@ class Lease:
 
     def dead(self, db: apsw.Connection) -> frozenset[str]:
         """The owners of runs that are dead, or whose lease lapsed."""
-        owners = db.execute("SELECT DISTINCT owner FROM cano_run WHERE owner IS NOT NULL").fetchall()
+        owners = db.execute("SELECT DISTINCT owner FROM cano_place WHERE owner IS NOT NULL").fetchall()
         return frozenset(str(owner) for (owner,) in owners if owner != self.owner and not self._lives(db, str(owner)))
 
     def _lives(self, db: apsw.Connection, owner: str) -> bool:

@@ -11,26 +11,24 @@ from zlib import crc32
 import msgspec
 
 from ..._errors import JournalError
+from ..._observe.status import RunStatus
 from ..bounds import SETTLED
-from ..rows import Cursor, Letter, LogRow, Message, NewRun, Outcome, Position, RunRecord, StoredError
+from ..claiming import AT_WORK, due_of
+from ..rows import Cursor, Letter, LogRow, Message, NewRun, Outcome, Position, RunRecord
 
 K = TypeVar("K", Cursor, Outcome)
 
 RECORD: Final = (
-    "number, run_id, fixed, fixed_crc, status, position, position_crc, version, version_check,"
-    " owner, epoch, crashes, epoch_check, rev"
+    "number, run_id, fixed, fixed_crc, version, version_check, status, place, cano_place.crc, owner, epoch, rev"
 )
-LOG: Final = (
-    "seq, state, next, kind, part, attempts, entered_at, finished_at, receipt, messages, data, version, error, crc"
-)
+RUNS: Final = "cano_run LEFT JOIN cano_place USING (number)"
+"""Where these columns are: a run without a place is found, too, and can't be read."""
+
 LETTER: Final = "kind, body, key, sent_at, version, crc"
 KEPT: Final = "seq, part, body, crc"
 
 
-CHECK_OF: Final = "~(64*({epoch})+({crashes}))"
-
-
-class Fixed(msgspec.Struct, frozen=True, gc=False):
+class Fixed(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What never changes of a run."""
 
     run_id: str
@@ -40,48 +38,48 @@ class Fixed(msgspec.Struct, frozen=True, gc=False):
     parent: str | None
 
 
-_to_json: Final = msgspec.json.Encoder().encode
-_to_bytes: Final = msgspec.msgpack.Encoder().encode
-_error: Final = msgspec.json.Decoder(StoredError).decode
-_position: Final = msgspec.json.Decoder(Position).decode
-_fixed: Final = msgspec.json.Decoder(Fixed).decode
-_visits: Final = msgspec.json.Decoder(dict[str, int]).decode
+_pack: Final = msgspec.msgpack.Encoder().encode
+_fixed: Final = msgspec.msgpack.Decoder(Fixed).decode
+_place: Final = msgspec.msgpack.Decoder(tuple[int, int, int, Position]).decode
+_log: Final = msgspec.msgpack.Decoder(LogRow).decode
+_visits: Final = msgspec.msgpack.Decoder(dict[str, int]).decode
 _fields: Final = msgspec.structs.astuple
 
 
 def pack_fixed(run: NewRun, number: int) -> tuple[bytes, int]:
     """What never changes of a run, and its check sum."""
-    packed = _to_json(Fixed(run.run_id, run.workflow, run.labels, run.priority, run.parent))
+    packed = _pack(Fixed(run.run_id, run.workflow, run.labels, run.priority, run.parent))
     return packed, crc32(packed, number)
 
 
-def pack_position(position: Position, number: int, rev: int) -> tuple[bytes, int]:
-    """A position and its check sum.
-
-    Raises:
-        ValueError: one of its times is none.
-    """
-    times = position.entered_at + (position.due_at or 0) + (position.deadline_at or 0) + (position.ended_at or 0)
-    if not isfinite(times):  # it would come back as None
-        raise ValueError(f"a time is infinite or no number, in {position}")
-    packed = _to_json(position)
-    return packed, crc32(packed, number + rev)
+def pack_place(position: Position, number: int, epoch: int, rev: int, crashes: int = 0) -> tuple[bytes, int]:
+    """Where a run stands and who may write it, and its check sum."""
+    packed = _pack((epoch, rev, crashes, position))
+    return packed, crc32(packed, number)
 
 
 def indexed(position: Position) -> tuple[float | None, float | None, int | None]:
-    """What of a position a run is found by: when it is due, since when it is settled, and whether it is unfinished."""
-    status = position.status
-    return position.due_at, position.ended_at if status in SETTLED else None, None if status.ended else 1
+    """What of a position a run is found by: when it is due, since when it is settled, and whether it is unfinished.
+
+    Raises:
+        ValueError: one of the times is none.
+    """
+    status, due_at, ended_at = position.status, due_of(position), position.ended_at
+    if not isfinite((due_at or 0.0) + (ended_at or 0.0)):
+        raise ValueError(f"a time is infinite or no number, in {position}")
+    return due_at, ended_at if status in SETTLED else None, None if status.ended else 1
 
 
-def check_of(epoch: int, crashes: int) -> int:
-    """What is kept beside an epoch and its crashes; `CHECK_OF` is the same in SQL, where they are counted."""
-    return ~(64 * epoch + crashes)
+def wakes_behind(position: Position) -> int | None:
+    """How many messages a run that nobody holds must have got for it to have something to do at once; None if none help."""
+    if position.status in AT_WORK or (position.status is RunStatus.QUEUED and position.due_at is None):
+        return -1
+    return position.heard if position.status is RunStatus.WAITING else None
 
 
 def pack_visits(visits: Mapping[str, int]) -> tuple[bytes, int]:
     """How many rows of each state are gone, and the check sum."""
-    packed = _to_json(visits)
+    packed = _pack(visits)
     return packed, crc32(packed)
 
 
@@ -93,17 +91,12 @@ def unpack_visits(packed: Any, crc: Any) -> dict[str, int]:
 
 def unpack_record(row: Sequence[Any]) -> RunRecord:
     """A run, of the columns `RECORD`; to be done inside `reading`."""
-    number, run_id, fixed_bytes, fixed_crc, status, position_bytes, position_crc = row[:7]
-    version, version_check, owner, epoch, crashes, epoch_check, rev = row[7:14]
+    number, run_id, fixed_bytes, fixed_crc, version, version_check, status, place, crc, owner, epoch, rev = row
+    check_that(crc32(fixed_bytes, number) == fixed_crc and crc32(place, number) == crc and version_check == ~version)
     fixed = _fixed(fixed_bytes)
-    position = _position(position_bytes)
+    known_epoch, known_rev, crashes, position = _place(place)
     check_that(
-        crc32(fixed_bytes, number) == fixed_crc
-        and crc32(position_bytes, number + rev) == position_crc
-        and version_check == ~version
-        and epoch_check == ~(64 * epoch + crashes)
-        and run_id == fixed.run_id
-        and status == position.status._value_
+        epoch == known_epoch and rev == known_rev and run_id == fixed.run_id and status == position.status._value_
     )
     return RunRecord(
         number=number,
@@ -121,46 +114,46 @@ def unpack_record(row: Sequence[Any]) -> RunRecord:
     )
 
 
-def pack_log(row: LogRow, run: int) -> tuple[Any, ...]:
-    """A log row, as the columns `LOG`."""
-    fields = _fields(row)
-    if row.error is not None:
-        fields = (*fields[:-1], _to_json(row.error))
-    return (*fields, crc32(_to_bytes(fields), run))
+def pack_log(row: LogRow, run: int) -> tuple[bytes, int]:
+    """A log row of a run, and its check sum."""
+    packed = _pack(row)
+    return packed, crc32(packed, run)
 
 
-def unpack_log(row: tuple[Any, ...], run: int) -> LogRow:
-    """A log row of a run, of the columns `LOG`; to be done inside `reading`."""
-    *fields, crc = row
-    check_that(crc32(_to_bytes(tuple(fields)), run) == crc)
-    *plain, error = fields
-    stored = None if error is None else _error(error)
-    return LogRow(**dict(zip(LogRow.__struct_fields__, (*plain, stored), strict=True)))
+def unpack_log(packed: bytes, crc: int, run: int) -> LogRow:
+    """A log row of a run; to be done inside `reading`."""
+    check_that(crc32(packed, run) == crc)
+    return _log(packed)
+
+
+def pack_data(data: bytes, run: int) -> tuple[bytes, int]:
+    """The data of a run, and their check sum."""
+    return data, crc32(data, run)
 
 
 def pack_kept(row: Cursor | Outcome, run: int) -> tuple[Any, ...]:
     """A cursor or outcome, as its run and the columns `KEPT`."""
     fields = _fields(row)
-    return (run, *fields, crc32(_to_bytes(fields), run))
+    return (run, *fields, crc32(_pack(fields), run))
 
 
 def unpack_kept(kind: type[K], row: tuple[Any, ...], run: int) -> K:
     """A cursor or outcome of a run, of the columns `KEPT`; to be done inside `reading`."""
     *fields, crc = row
-    check_that(crc32(_to_bytes(tuple(fields)), run) == crc)
+    check_that(crc32(_pack(tuple(fields)), run) == crc)
     return kind(*fields)
 
 
 def pack_letter(letter: Letter, number: int) -> tuple[Any, ...]:
     """A message, as the columns `LETTER`."""
     fields = (letter.kind, letter.body, letter.key, letter.sent_at, letter.version)
-    return (*fields, crc32(_to_bytes(fields), number))
+    return (*fields, crc32(_pack(fields), number))
 
 
 def unpack_message(row: tuple[Any, ...], run_id: str) -> Message:
     """A message, of its number and the columns `LETTER`; to be done inside `reading`."""
     number, *fields, crc = row
-    check_that(crc32(_to_bytes(tuple(fields)), number) == crc)
+    check_that(crc32(_pack(tuple(fields)), number) == crc)
     kind, body, key, sent_at, version = fields
     letter = Letter(run_id=run_id, kind=kind, body=body, key=key, sent_at=sent_at, version=version)
     return Message(number=number, letter=letter)

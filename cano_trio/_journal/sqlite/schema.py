@@ -20,18 +20,17 @@ STEPS = (
     """
     CREATE TABLE cano_run(
         number INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL UNIQUE, workflow TEXT NOT NULL, parent TEXT,
-        fixed BLOB NOT NULL, fixed_crc INTEGER NOT NULL, status TEXT NOT NULL, position BLOB NOT NULL,
-        position_crc INTEGER NOT NULL, due_at REAL, settled_at REAL, unfinished INTEGER, version INTEGER NOT NULL,
-        version_check INTEGER NOT NULL, owner TEXT, epoch INTEGER NOT NULL, crashes INTEGER NOT NULL,
-        epoch_check INTEGER NOT NULL, rev INTEGER NOT NULL, posted INTEGER NOT NULL, kept INTEGER NOT NULL,
-        last_log INTEGER, log_rows INTEGER NOT NULL, log_bytes INTEGER NOT NULL, visits BLOB, visits_crc INTEGER NOT NULL,
-        data BLOB NOT NULL, data_crc INTEGER NOT NULL
+        fixed BLOB NOT NULL, fixed_crc INTEGER NOT NULL, version INTEGER NOT NULL, version_check INTEGER NOT NULL,
+        posted INTEGER NOT NULL, kept INTEGER NOT NULL, visits BLOB, visits_crc INTEGER NOT NULL
     ) STRICT;
+    CREATE TABLE cano_place(
+        number INTEGER PRIMARY KEY, owner TEXT, epoch INTEGER NOT NULL, rev INTEGER NOT NULL, status TEXT NOT NULL,
+        place BLOB NOT NULL, crc INTEGER NOT NULL, due_at REAL, settled_at REAL, unfinished INTEGER, ready INTEGER,
+        priority INTEGER NOT NULL, last_log INTEGER, log_rows INTEGER NOT NULL, log_bytes INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE cano_data(run INTEGER PRIMARY KEY, data BLOB NOT NULL, crc INTEGER NOT NULL) STRICT;
     CREATE TABLE cano_log(
-        id INTEGER PRIMARY KEY, prior INTEGER, run INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL, next TEXT,
-        kind TEXT NOT NULL, part TEXT NOT NULL, attempts INTEGER NOT NULL, entered_at REAL NOT NULL,
-        finished_at REAL NOT NULL, receipt BLOB, messages BLOB, data BLOB, version INTEGER NOT NULL, error BLOB,
-        crc INTEGER NOT NULL
+        id INTEGER PRIMARY KEY, prior INTEGER, run INTEGER NOT NULL, row BLOB NOT NULL, crc INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE cano_cursor(
         run INTEGER NOT NULL, seq INTEGER NOT NULL, part TEXT NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL,
@@ -51,18 +50,22 @@ STEPS = (
     CREATE TABLE cano_key(
         run INTEGER NOT NULL, place INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY(run, place), UNIQUE(run, key)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE cano_news(id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL) STRICT;
     CREATE TABLE cano_owner(owner TEXT PRIMARY KEY, lease_until REAL, batches INTEGER NOT NULL) STRICT;
     CREATE TABLE cano_removed(hash BLOB PRIMARY KEY, status TEXT NOT NULL) STRICT;
-    CREATE INDEX cano_run_owner ON cano_run(owner) WHERE owner IS NOT NULL;
     CREATE INDEX cano_run_parent ON cano_run(parent) WHERE parent IS NOT NULL;
-    CREATE INDEX cano_run_unfinished ON cano_run(number) WHERE unfinished;
-    CREATE INDEX cano_run_due ON cano_run(due_at) WHERE due_at IS NOT NULL;
-    CREATE INDEX cano_run_settled ON cano_run(settled_at) WHERE settled_at IS NOT NULL;
+    CREATE INDEX cano_place_owner ON cano_place(owner) WHERE owner IS NOT NULL;
+    CREATE INDEX cano_place_unfinished ON cano_place(number) WHERE unfinished;
+    CREATE INDEX cano_place_due ON cano_place(due_at) WHERE due_at IS NOT NULL;
+    CREATE INDEX cano_place_ready ON cano_place(ready DESC, number) WHERE ready IS NOT NULL;
+    CREATE INDEX cano_place_settled ON cano_place(settled_at) WHERE settled_at IS NOT NULL;
     """,
 )
 """What makes a file of version n one of version n + 1, from nothing on.
 
-The log has no index by run, which would halve the speed of writing: each row knows the one before it.
+A commit writes as little as can be: what it changes of a run stands in narrow rows, apart from what never changes, and from
+the data, which it may leave as they are. The log has no index by run, which would halve the speed of writing: each row
+knows the one before it.
 """
 
 

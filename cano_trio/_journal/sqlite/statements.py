@@ -19,20 +19,20 @@ from ..._observe.status import RunStatus
 from ..inbox import KEYS_KEPT, takes_messages
 from ..memory import created
 from ..rows import Commit, Cursor, Fence, Letter, LogRow, NewRun, Outcome, RunRecord, StoredRun
-from .commits import CHAIN, write
+from .commits import CHAIN, HISTORY, write
 from .lease import Lease
 from .packed import (
     KEPT,
     LETTER,
-    LOG,
     RECORD,
+    RUNS,
     UNREADABLE,
-    check_of,
     check_that,
     indexed,
+    pack_data,
     pack_fixed,
     pack_letter,
-    pack_position,
+    pack_place,
     reading,
     unpack_kept,
     unpack_log,
@@ -40,18 +40,32 @@ from .packed import (
     unpack_record,
     unpack_visits,
     unreadable,
+    wakes_behind,
 )
 from .user_sql import UserSql
 
 INSERT_RUN: Final = (
-    "INSERT INTO cano_run(number, run_id, workflow, parent, fixed, fixed_crc, status, position, position_crc, due_at,"
-    " settled_at, unfinished, version, version_check, data, data_crc, owner, epoch_check, epoch, crashes, rev,"
-    " posted, kept, log_rows, log_bytes, visits_crc) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,1,0,0,0,0,0,0,0)"
+    "INSERT INTO cano_run(number, run_id, workflow, parent, fixed, fixed_crc, version, version_check, posted, kept,"
+    " visits_crc) VALUES (?,?,?,?,?,?,?,?,0,0,0)"
 )
+INSERT_PLACE: Final = (
+    "INSERT INTO cano_place(number, owner, status, place, crc, due_at, settled_at, unfinished, priority, ready, epoch, rev,"
+    " log_rows, log_bytes) VALUES (?,?,?,?,?,?,?,?,?,?,1,0,0,0)"
+)
+INSERT_DATA: Final = "INSERT INTO cano_data(run, data, crc) VALUES (?,?,?)"
 NEXT_NUMBER: Final = "SELECT 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name='cano_run'), 0)"
 KEEP_LABEL: Final = "INSERT INTO cano_label(name, value, run) VALUES (?,?,?)"
 FORGET_LABEL: Final = "DELETE FROM cano_label WHERE name=? AND value=? AND run=?"
 POST: Final = f"INSERT INTO cano_inbox(run, number, {LETTER}) VALUES (?,?,?,?,?,?,?,?)"
+CALL: Final = (
+    "UPDATE cano_place SET ready=priority WHERE number=? AND owner IS NULL AND status='waiting'"
+    " AND (SELECT parent IS NULL FROM cano_run WHERE cano_run.number=cano_place.number)"
+)
+TELL: Final = "INSERT INTO cano_news(run) VALUES (?)"
+FORGET_NEWS: Final = "DELETE FROM cano_news WHERE id<=?"
+NEWS_KEPT: Final = 10_000
+"""How many messages are remembered for those who ask who has got any; who is later than that is told of all its runs."""
+
 KEEP_KEY: Final = (
     "INSERT INTO cano_key(run, place, key) SELECT ?1, 1 + coalesce(max(place), 0), ?2 FROM cano_key WHERE run=?1"
 )
@@ -59,15 +73,16 @@ FORGET_KEYS: Final = (
     "DELETE FROM cano_key WHERE run=?1 AND place <= (SELECT max(place) FROM cano_key WHERE run=?1) - ?2"
 )
 SETTLED_RUNS: Final = (
-    f"SELECT {RECORD} FROM cano_run AS run WHERE settled_at<? AND NOT EXISTS"
-    " (SELECT 1 FROM cano_run AS above WHERE above.run_id=run.parent AND above.unfinished) ORDER BY settled_at LIMIT ?"
+    f"SELECT {RECORD} FROM {RUNS} WHERE settled_at<? AND NOT EXISTS (SELECT 1 FROM cano_run AS above"
+    " JOIN cano_place AS there USING (number) WHERE above.run_id=cano_run.parent AND there.unfinished)"
+    " ORDER BY settled_at LIMIT ?"
 )
+FOUND: Final = f"SELECT {RECORD}, data, data.crc FROM {RUNS} LEFT JOIN cano_data AS data ON run=number WHERE run_id=?"
 REMOVED_AT_ONCE: Final = 20
 """How many runs one transaction removes: each may have a thousand rows, and commits wait meanwhile."""
 
-OF_RUNS: Final = ("cano_cursor", "cano_outcome", "cano_inbox", "cano_key")
+OF_RUNS: Final = ("cano_data", "cano_cursor", "cano_outcome", "cano_inbox", "cano_key")
 """Tables whose rows are found by their run."""
-
 
 NO_ROW: Final = (UnicodeDecodeError, apsw.TooBigError)
 """What is raised in place of a row whose texts are none, or that is far too large."""
@@ -90,7 +105,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         terms = dict(self._terms())
         values = tuple(value for parameters in terms.values() for value in parameters)
         order = self._number() if self.before is None else f"{self._number()} DESC"
-        return f"SELECT {columns} FROM cano_run WHERE {' AND '.join(terms)} ORDER BY {order}", values
+        return f"SELECT {columns} FROM {RUNS} WHERE {' AND '.join(terms)} ORDER BY {order}", values
 
     def _number(self) -> str:
         """A run's number; not to be gone through in its own order, where there is an index of those that are due."""
@@ -123,18 +138,18 @@ ALL: Final = Wanted(
 def create(db: apsw.Connection, run: NewRun) -> RunRecord:
     """Create a run."""
     gone = db.execute("SELECT status FROM cano_removed WHERE hash=?", (hash_of(run.run_id),)).get
-    gone = gone or db.execute("SELECT status FROM cano_run WHERE run_id=?", (run.run_id,)).get
+    gone = gone or db.execute(f"SELECT coalesce(status, '?') FROM {RUNS} WHERE run_id=?", (run.run_id,)).get
     if gone:
         raise DuplicateRun(run.run_id, gone)
     number = int(db.execute(NEXT_NUMBER).get)
     position = run.position
-    values = (
-        *(number, run.run_id, run.workflow, run.parent),
-        *pack_fixed(run, number),
-        *(position.status.value, *pack_position(position, number, 0), *indexed(position)),
-        *(run.version, ~run.version, run.data, crc32(run.data), run.owner, check_of(1, 0)),
-    )
-    db.execute(INSERT_RUN, values)
+    fixed = pack_fixed(run, number)
+    db.execute(INSERT_RUN, (number, run.run_id, run.workflow, run.parent, *fixed, run.version, ~run.version))
+    place = (*pack_place(position, number, 1, 0), *indexed(position))
+    is_ready = run.owner is None and run.parent is None and wakes_behind(position) == -1
+    found_by = (run.priority, run.priority if is_ready else None)
+    db.execute(INSERT_PLACE, (number, run.owner, position.status.value, *place, *found_by))
+    db.execute(INSERT_DATA, (number, *pack_data(run.data, number)))
     if run.labels:
         db.executemany(KEEP_LABEL, [(name, value, number) for name, value in run.labels.items()])
     return created(run, number)
@@ -161,7 +176,8 @@ def is_plain(one: Commit) -> bool:
 
 def post(db: apsw.Connection, letter: Letter) -> int | None:
     """Put a message into a run's inbox, unless it was there."""
-    found = db.execute("SELECT number, status, posted FROM cano_run WHERE run_id=?", (_text(letter.run_id),)).fetchone()
+    wanted = f"SELECT number, status, posted FROM {RUNS} WHERE run_id=?"
+    found = db.execute(wanted, (_text(letter.run_id),)).fetchone()
     if found is None:
         raise RunNotFound(letter.run_id)
     run, status, posted = found
@@ -176,6 +192,9 @@ def post(db: apsw.Connection, letter: Letter) -> int | None:
     if not takes:
         raise RunAlreadyEnded(letter.run_id, status)
     db.execute("UPDATE cano_run SET posted=?, kept=kept+1 WHERE number=?", (number, run))
+    db.execute(CALL, (run,))
+    db.execute(TELL, (run,))
+    db.execute(FORGET_NEWS, (db.last_insert_rowid() - NEWS_KEPT,))
     db.execute(POST, (run, number, *pack_letter(letter, number)))
     return number
 
@@ -187,8 +206,9 @@ def claim(db: apsw.Connection, lease: Lease, run_id: str) -> StoredRun | None:
     if record.owner is not None and died and not lease.take_over(db, record.owner):
         return None
     epoch, crashes = record.epoch + 1, record.crashes + died
-    taken = "UPDATE cano_run SET owner=?, epoch=?, crashes=?, epoch_check=? WHERE number=?"
-    db.execute(taken, (lease.owner, epoch, crashes, check_of(epoch, crashes), record.number))
+    place = pack_place(record.position, record.number, epoch, record.rev, crashes)
+    taken = "UPDATE cano_place SET owner=?, epoch=?, place=?, crc=?, ready=NULL WHERE number=?"
+    db.execute(taken, (lease.owner, epoch, *place, record.number))
     return load(db, run_id)
 
 
@@ -230,7 +250,8 @@ def remove(db: apsw.Connection, record: RunRecord) -> None:
     for table in OF_RUNS:
         db.execute(f"DELETE FROM {table} WHERE run=?", (number,))
     db.executemany(FORGET_LABEL, [(name, value, number) for name, value in record.labels.items()])
-    db.execute("DELETE FROM cano_run WHERE number=?", (number,))
+    for table in ("cano_place", "cano_run"):
+        db.execute(f"DELETE FROM {table} WHERE number=?", (number,))
 
 
 def load(db: apsw.Connection, run_id: str) -> StoredRun:
@@ -241,7 +262,9 @@ def load(db: apsw.Connection, run_id: str) -> StoredRun:
     cursors = db.execute(f"SELECT {KEPT} FROM cano_cursor {order}", (run,))
     outcomes = db.execute(f"SELECT {KEPT} FROM cano_outcome {order}", (run,))
     inbox = db.execute(f"SELECT number, {LETTER} FROM cano_inbox WHERE run=? ORDER BY number", (run,))
-    kept, visits, crc = db.execute("SELECT kept, visits, visits_crc FROM cano_run WHERE number=?", (run,)).fetchall()[0]
+    known = "SELECT kept, visits, visits_crc, posted FROM cano_run WHERE number=?"
+    rows: list[Any] = db.execute(known, (run,)).fetchall()
+    kept, visits, crc, posted = rows[0]
     with reading(run_id):
         stored = StoredRun(
             record=record,
@@ -250,6 +273,7 @@ def load(db: apsw.Connection, run_id: str) -> StoredRun:
             outcomes=tuple(unpack_kept(Outcome, row, run) for row in outcomes),
             messages=tuple(unpack_message(row, run_id) for row in inbox),
             visits=unpack_visits(visits, crc),
+            posted=posted,
         )
         check_that(len(stored.cursors) + len(stored.outcomes) + len(stored.messages) == kept)
     return stored
@@ -258,10 +282,9 @@ def load(db: apsw.Connection, run_id: str) -> StoredRun:
 def history(db: apsw.Connection, run_id: str) -> tuple[LogRow, ...]:
     """The finished states of a run, in the order of their commits."""
     run = _found(db, run_id)[0].number
-    rows = db.execute(f"{CHAIN} SELECT {LOG} FROM cano_log WHERE id IN chain ORDER BY id", (run,))
     with reading(run_id):
-        found = tuple(unpack_log(row, run) for row in rows)
-        check_that(len(found) >= db.execute("SELECT log_rows FROM cano_run WHERE number=?", (run,)).get)
+        found = tuple(unpack_log(row, crc, run) for _, row, crc in db.execute(HISTORY, (run,)))
+        check_that(len(found) >= db.execute("SELECT log_rows FROM cano_place WHERE number=?", (run,)).get)
     return found
 
 
@@ -291,7 +314,7 @@ def _runs(rows: Iterator[Any], limit: int) -> tuple[tuple[RunRecord, ...], tuple
 def _rows_one_by_one(db: apsw.Connection, numbers: list[Any]) -> Iterator[Any]:
     for (number,) in numbers:
         try:
-            yield db.execute(f"SELECT {RECORD} FROM cano_run WHERE number=?", (number,)).fetchone()
+            yield db.execute(f"SELECT {RECORD} FROM {RUNS} WHERE number=?", (number,)).fetchone()
         except NO_ROW:
             yield number, f"number {number}"
 
@@ -299,12 +322,12 @@ def _rows_one_by_one(db: apsw.Connection, numbers: list[Any]) -> Iterator[Any]:
 def _found(db: apsw.Connection, run_id: str, otherwise: JournalError | None = None) -> tuple[RunRecord, bytes]:
     """A run and its data."""
     with reading(run_id):
-        row = db.execute(f"SELECT {RECORD}, data, data_crc FROM cano_run WHERE run_id=?", (_text(run_id),)).fetchone()
+        row = db.execute(FOUND, (_text(run_id),)).fetchone()
         if row is None:
             raise otherwise or RunNotFound(run_id)
         *columns, data, data_crc = row
         record = unpack_record(columns)
-        check_that(crc32(data) == data_crc and record.run_id == run_id)
+        check_that(crc32(data, record.number) == data_crc and record.run_id == run_id)
         return record, data
 
 

@@ -24,6 +24,7 @@ from .lease import Lease
 from .retention import Retention
 from .schema import LARGEST
 from .user_sql import UserSql
+from .watching import Watch
 
 T = TypeVar("T")
 
@@ -72,18 +73,25 @@ class Writer:
         path: its file, for errors.
         lease: the lease, which is begun.
         retention: what is removed when there is nothing else to do.
+        watch: what notices that others write.
         close: closes the connection and drops the lease, at the end.
     """
 
     def __init__(
-        self, db: apsw.Connection, path: str, lease: Lease, retention: Retention, close: Callable[[], None]
+        self,
+        db: apsw.Connection,
+        path: str,
+        lease: Lease,
+        retention: Retention,
+        watch: Watch,
+        close: Callable[[], None],
     ) -> None:
         self._db = db
         self._sql = UserSql(db)
         self._path = path
         self._files = Files(path)
         self._lease = lease
-        self._chores = (lease, retention)
+        self._chores = (lease, retention, watch)
         self._close = close
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
