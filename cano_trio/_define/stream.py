@@ -61,6 +61,12 @@ class CloseReason(Enum):
     """The run is being cancelled; what had been processed has been flushed."""
     FAILED = "failed"
     """Something has failed, and the state fails with it."""
+    RELEASED = "released"
+    """The run's process leaves it, and another goes on from the last flushed window: what came since has not happened.
+
+    It is for letting go of what this process holds. What `on_close` writes and names does not count, and if it fails, that is
+    logged.
+    """
 
 
 def _check_window_count(_: object, __: object, value: int | None) -> None:
@@ -241,7 +247,8 @@ class StreamOptions(TaskOptions[S], total=False):
             ``"skip"`` it, or to hand it to ``dead_letter``.
         max_errors: how many items in a row may be skipped or handed over before the stream fails; no limit by default.
         drain_timeout: seconds that a cancelled stream has to process the item in hand and flush the last window, and
-            again to call ``on_close``; and that closing a source may take in any case. 30 by default.
+            again to call ``on_close``, which is all that one has that is released; and that closing a source may take in
+            any case. 30 by default.
     """
 
     window: Window
@@ -258,6 +265,10 @@ class StreamTask(TaskForm[S_co], Generic[S_co, Item, Out, Cursor]):
     is closed and then `on_close` is called with the reason, once. A cancel interrupts only `open` and the waiting for an
     item: an item in hand is processed, and the last window is flushed, within the ``drain_timeout``. A failure flushes
     nothing: what stood in the open window has not happened, and its cursor is not kept (cano STM-10).
+
+    A run with a journal that is cancelled from outside, as by the end of its process, is released and not cancelled: the item
+    or the flush in hand is interrupted at once, nothing is flushed, and the open window begins again after `Workflow.resume`.
+    The source is closed and `on_close` called all the same, with `CloseReason.RELEASED`.
 
     >>> from collections.abc import AsyncIterator
     >>> from enum import Enum
@@ -317,7 +328,10 @@ class StreamTask(TaskForm[S_co], Generic[S_co, Item, Out, Cursor]):
 
     @abstractmethod
     async def on_close(self, reason: CloseReason, /, *args: Any, **kwargs: Any) -> S_co:
-        """Clean up, and name the next state, which counts if the source was exhausted."""
+        """Clean up, and name the next state, which counts if the source was exhausted.
+
+        A cancel lets it come to its end, within the ``drain_timeout``.
+        """
 
     async def dead_letter(self, item: Item, error: Exception, /, *args: Any, **kwargs: Any) -> object:
         """Keep an item that has failed for good; called where ``on_item_error`` is ``"dead_letter"``. Optional."""

@@ -1,9 +1,11 @@
-"""What a run that is taken up has done that can be undone, and what it may have done."""
+"""What a run that is taken up has done that can be undone, what it may have done, and what of it is undone already."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from enum import Enum
+from operator import itemgetter
 from typing import TypeAlias
 
 from .._journal.rows import LogRow
@@ -59,6 +61,27 @@ def done_by(
     if run.seq in children and run.undoes:
         standing[run.seq, ""] = children[run.seq]
     return [*standing.values()]
+
+
+def undone_of(reading: Reading, history: Sequence[LogRow], children: Mapping[int, Run]) -> list[tuple[float, Enum]]:
+    """What a rollback has undone that was broken off: when, and the state, first things first.
+
+    Args:
+        reading: how its rows are read.
+        history: the states that it has finished.
+        children: the runs of child workflows that the rollback goes through, by visit.
+    """
+    by_visit: dict[int, list[tuple[float, Enum]]] = {seq: child.undone for seq, child in children.items()}
+    own: dict[int, list[tuple[float, Enum]]] = {}
+    for row in history:
+        known = reading.known(row.state)
+        if is_transition(row):
+            own.pop(row.seq, None)  # a branch without which the run went on is no part of the rollback
+        elif row.kind == "undone" and known is not None:
+            own.setdefault(row.seq, []).append((row.finished_at, known.state))
+    visits = sorted({*by_visit, *own}, reverse=True)
+    found = [one for seq in visits for one in (*own.get(seq, ()), *by_visit.get(seq, ()))]
+    return sorted(found, key=itemgetter(0))
 
 
 def _begun(run: Run, step: Step, visit: int, known: set[Place]) -> dict[Place, Entry]:

@@ -13,7 +13,7 @@ from .._journal.protocol import Journal
 from .._journal.rows import LogRow, StoredRun
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
-from .done import done_by
+from .done import done_by, undone_of
 from .kept import recorded_failure
 from .lifecycle import Resources
 from .placing import placed, take_messages
@@ -160,9 +160,16 @@ class Revival:
     # -- its children
 
     async def _find_done(self, run: Run, history: Sequence[LogRow], resources: Resources, *, at_work: bool) -> None:
-        """What it has done that can be undone, its children among it."""
+        """What it has done that can be undone, and what of it is undone already, its children among it."""
         children = await self._children(run, history, resources)
-        run.done = [*done_by(self.reading, run, self.stored.visits, history, children, at_work=at_work)]
+        if run.undoes and not at_work:
+            # One that failed in an earlier visit undid its work then, and was led on from.
+            through = {
+                seq: child for seq, child in children.items() if seq == run.seq or child.status is RunStatus.COMPLETED
+            }
+            run.undone = undone_of(self.reading, history, through)
+        still_done = {seq: child for seq, child in children.items() if child.done}
+        run.done = [*done_by(self.reading, run, self.stored.visits, history, still_done, at_work=at_work)]
 
     async def _children(self, run: Run, history: Sequence[LogRow], resources: Resources) -> dict[int, Run]:
         """The runs of child workflows that have done something, by visit; that which is in flight goes on as the run's child."""
@@ -171,14 +178,14 @@ class Revival:
             known = self.reading.known(row.state)
             if known is not None and known.child is not None and known.child.undoable and is_transition(row):
                 child = await self._child(run, known.child, row.seq, resources)
-                if child is not None and child.done:
+                if child is not None:
                     children[row.seq] = child
         if run.step.child is None:
             return children
         present = await self._child(run, run.step.child, run.seq, resources, present=True)
         if present is not None and not present.status.ended:
             run.child = self._claimed = present
-        if present is not None and present.done and run.undoes:
+        if present is not None and run.undoes:
             children[run.seq] = present
         return children
 

@@ -162,7 +162,7 @@ async def roll_back(run: Run) -> Rollback:
     run.error = None  # that of the state where the run has stopped, not of those that are undone
     await undoing.back_through(run)
     return Rollback(
-        undone=tuple(undoing.undone),
+        undone=(*((state, None) for _, state in run.undone), *undoing.undone),
         failed=tuple(undoing.failed),
         left=tuple(undoing.left),
         in_doubt=tuple(undoing.in_doubt),

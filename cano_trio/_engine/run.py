@@ -119,6 +119,7 @@ class Run:
         "step",
         "takes",
         "undoes",
+        "undone",
         "visits",
         "wait",
         "workflow",
@@ -142,7 +143,8 @@ class Run:
     ) -> None:
         self.workflow = workflow
         self.run_id = run_id
-        self.lineage = (*at_work.get(), next(_numbers))
+        outer = at_work.get() if parent is None else parent.lineage  # it may be made before its parent is at work
+        self.lineage: tuple[int, ...] = (*outer, next(_numbers))
         """The numbers of the runs whose tasks run it, the outermost first, and its own."""
         self.parent = parent
         """The run whose state's work it does, as long as it does it."""
@@ -160,6 +162,8 @@ class Run:
         """Why it is to be undone from the start on: it was being undone when its process ended."""
         self.undoes = False
         """It is to be undone, whatever its workflow says of failures."""
+        self.undone: list[tuple[float, Enum]] = []
+        """What was undone of it in processes that are gone, first things first: when, and the state."""
         self.released = False
         """It goes on elsewhere."""
         self.rerun = False

@@ -121,7 +121,8 @@ class Stream:
     """A stream while it is worked off.
 
     All but the source stands in a shield. A cancel is heard by a task that waits for nothing else: it interrupts the
-    source, and from then on the shield holds for the ``drain_timeout``.
+    source, and from then on the shield holds for the ``drain_timeout``. A durable run that is released goes on elsewhere
+    from the last flushed window: there the shield falls at once, and only the closing is waited for.
     """
 
     __slots__ = (
@@ -132,10 +133,12 @@ class Stream:
         "due",
         "errors",
         "failure",
+        "gives_way",
         "outbox",
         "outputs",
         "packed",
         "parts",
+        "released",
         "run",
         "seconds",
         "shield",
@@ -168,6 +171,10 @@ class Stream:
         self.errors = 0
         """How many items in a row have failed."""
         self.cancelled = False
+        self.gives_way = False
+        """What is at work would be cut off by a release."""
+        self.released = False
+        """A release has come before the stream was at its end."""
         self.outbox: Outbox | None = None
         """What the flush that named a state wants to happen with the transition."""
         self.failure: BaseException | None = None
@@ -184,19 +191,18 @@ class Stream:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._hear_cancel, name=f"{parts.label} (cancel)")
                 nursery.start_soon(self.source.run, name=f"{parts.label} (source)")
-                stopped = await self._held(parts.label, self._consume)
+                stopped = await self._held(parts.label, self._consume, gives_way=self.run.durable)
                 with trio.CancelScope(shield=True):
                     await self._noted(self.source.close(parts.drain_timeout))
                 reason = self._reason(stopped)
-                if self.run.journal.broken is None:  # else it has stopped here, and goes on elsewhere
-                    closed = await self._held(parts.close.label, lambda: parts.close.once(self.run, 1, reason))
-                    self._join_outboxes()
+                closed = await self._held(parts.close.label, lambda: parts.close.once(self.run, 1, reason))
+                self._join_outboxes()
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             self.failure = bared(group)
         if self.failure is not None:
             raise self._let_go()
-        if reason is CloseReason.CANCELLED:
+        if reason in {CloseReason.CANCELLED, CloseReason.RELEASED}:
             await trio.lowlevel.checkpoint()
         return closed if stopped is None else stopped
 
@@ -212,12 +218,19 @@ class Stream:
             await trio.sleep_forever()
         except trio.Cancelled:  # it goes no further from here: the stream raises its own when it has come to its end
             self.cancelled = True
-            self.shield.deadline = trio.current_time() + self.parts.drain_timeout
+            if self.gives_way and not self.run.is_cancelled():
+                self.shield.cancel()
+            else:
+                self.shield.deadline = trio.current_time() + self.parts.drain_timeout
             self.source.interrupt()
 
-    async def _held(self, label: str, call: Callable[[], Awaitable[Any]]) -> Any:
-        """Call behind the shield, and note what it raises; after a cancel it has the ``drain_timeout`` to end."""
+    async def _held(self, label: str, call: Callable[[], Awaitable[Any]], *, gives_way: bool = False) -> Any:
+        """Call behind the shield, and note what it raises; after a cancel it has the ``drain_timeout`` to end.
+
+        What `gives_way` is cut off by a release at once.
+        """
         limit = self.parts.drain_timeout
+        self.gives_way = gives_way
         self.shield = shield = trio.CancelScope(shield=True)
         if self.cancelled:
             shield.deadline = trio.current_time() + limit
@@ -225,6 +238,9 @@ class Stream:
         async def shielded() -> Any:
             with shield:
                 return await call()
+            if gives_way and not self.run.is_cancelled():
+                self.released = True
+                return None
             raise DrainTimeout(label, limit)
 
         return await self._noted(shielded())
@@ -238,7 +254,12 @@ class Stream:
             return await work
         except BaseException as error:
             first = self.failure
-            if first is None or (isinstance(first, Exception) and not isinstance(error, Exception)):
+            if self.released and isinstance(error, Exception):
+                run_id = self.run.run_id  # nothing of it has happened, so it has not failed
+                _log.error(
+                    "%s failed when it was closed for the release of run %r", self.parts.label, run_id, exc_info=error
+                )
+            elif first is None or (isinstance(first, Exception) and not isinstance(error, Exception)):
                 self.failure = error
             elif error is not first:
                 _log.error("%s failed once more while it was closed", self.parts.label, exc_info=error)
@@ -253,12 +274,20 @@ class Stream:
         return failure
 
     def _reason(self, stopped: Enum | None) -> CloseReason:
+        if self.released or self._leaves():
+            return CloseReason.RELEASED
         if self.failure is not None:
             return CloseReason.FAILED
         if stopped is not None:
             return CloseReason.STOPPED
         # What has ended has ended, also if a cancel came with the last item; the drive loop heeds it.
         return CloseReason.CANCELLED if self.cancelled and not self.source.ended else CloseReason.EXHAUSTED
+
+    def _leaves(self) -> bool:
+        """Whether what has gone wrong stops the run here, and lets it go on elsewhere."""
+        run = self.run
+        interrupted = self.failure is not None and not isinstance(self.failure, Exception)
+        return run.journal.broken is not None or (run.durable and interrupted and not run.is_cancelled())
 
     async def _open(self) -> Any:
         unit = self.parts.open
@@ -279,6 +308,8 @@ class Stream:
                 break
             if self._window_is_full():
                 stopped = await self._flush()
+        if stopped is None and self.shield.cancel_called:  # what comes now is for whoever goes on
+            await trio.lowlevel.checkpoint()
         await self._take_the_last()
         if self.outputs:
             named = await self._flush()

@@ -34,12 +34,13 @@ class Rollback:
     """What a rollback came to, each state in the order in which it was undone: last things first.
 
     Args:
-        undone: the states that were undone, each with what its compensation returned.
+        undone: the states that were undone, each with what its compensation returned; None where that was in a process that
+            has died before the rollback was over.
         failed: those whose compensation failed, each with its failure.
         left: those that were not tried, because the ``compensation_timeout`` was over.
         in_doubt: those that may have had an effect and left no receipt, and have no ``compensate_in_doubt``.
         outstanding: all that is still to be undone, with its receipts: what failed, what was left, what is in doubt.
-        elapsed: seconds it took.
+        elapsed: seconds it took, in the process in which it came to its end.
     """
 
     undone: tuple[tuple[Enum, object], ...] = ()

@@ -487,7 +487,7 @@ def child(
     work.register_child(Step.B, within, ROUTES, on_error=on_error or {})
     leads(work, Step.C, Step.D)
     leads(work, Step.D, Step.DONE, error=OSError("after") if fails_after else None)
-    rolls_back = fails_after or (fails_inside and on_error is None)
+    rolls_back = on_error is None and (fails_after or fails_inside)
     scene(name, work, rolls_back=rolls_back, fails=stays)
 
 
@@ -667,6 +667,7 @@ split(
 child("child completes")
 child("child fails", fails_inside=True)
 child("child fails, led on", fails_inside=True, on_error={OSError: Step.D})
+child("child fails, led on, all undone", fails_inside=True, on_error={OSError: Step.D}, fails_after=True)
 child("child undone", fails_after=True)
 child("child stays", fails_after=True, stays=True)
 child("deep child completes", deep=True)
