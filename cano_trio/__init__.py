@@ -15,6 +15,7 @@ from ._define.compensatable import CompensatableTask as CompensatableTask
 from ._define.config import TaskConfig as TaskConfig
 from ._define.config import TaskOptions as TaskOptions
 from ._define.context import RunContext as RunContext
+from ._define.cron import Cron as Cron
 from ._define.health import HealthLevel as HealthLevel
 from ._define.health import HealthStatus as HealthStatus
 from ._define.join_rule import JoinRule as JoinRule
@@ -28,6 +29,8 @@ from ._define.resources import PerRun as PerRun
 from ._define.resources import Resource as Resource
 from ._define.resources import Shared as Shared
 from ._define.router import RouterTask as RouterTask
+from ._define.schedule import Schedule as Schedule
+from ._define.schedule import ScheduleOptions as ScheduleOptions
 from ._define.split import Split as Split
 from ._define.split import SplitOptions as SplitOptions
 from ._define.split import SplitTask as SplitTask
@@ -39,6 +42,8 @@ from ._define.stream import StreamTask as StreamTask
 from ._define.stream import Window as Window
 from ._define.task import Task as Task
 from ._define.timer import TimerTask as TimerTask
+from ._define.trigger import Every as Every
+from ._define.trigger import Manual as Manual
 from ._engine.failure import FailureContext as FailureContext
 from ._engine.failure import failure_context as failure_context
 from ._engine.lifecycle import Resources as Resources
@@ -180,6 +185,7 @@ __all__ = [
     "CompensationSkipped",
     "CompensationStarted",
     "CompensationTimeout",
+    "Cron",
     "DataError",
     "DataNotEncodable",
     "DataNotWritable",
@@ -191,6 +197,7 @@ __all__ = [
     "Event",
     "EventStream",
     "EventsLost",
+    "Every",
     "FailureContext",
     "HealthLevel",
     "HealthStatus",
@@ -204,6 +211,7 @@ __all__ = [
     "Limiter",
     "LimiterStatistics",
     "MailboxFull",
+    "Manual",
     "MemoryStore",
     "MessageError",
     "MessageNotAwaited",
@@ -264,6 +272,8 @@ __all__ = [
     "RuntimeClosed",
     "RuntimeNeeded",
     "RuntimeStatistics",
+    "Schedule",
+    "ScheduleOptions",
     "Shared",
     "SourceNotClosed",
     "Split",

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from .hints import underlying
 
-_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+_OURS = (str(Path(__file__).parents[1]) + os.sep, "<attrs generated")
+"""How the names of files begin that no user has written."""
 
 
 @final
@@ -37,6 +38,6 @@ class Site(Struct, frozen=True):
     def here(cls) -> Site:
         """The innermost line that is not ours."""
         frame = sys._getframe(1)  # noqa: SLF001  (the documented way to a caller's line; inspect.stack reads source files)
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
             frame = frame.f_back
         return cls(frame.f_code.co_filename, frame.f_lineno)

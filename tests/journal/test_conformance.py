@@ -443,12 +443,16 @@ async def test_many_tasks_write_at_once(journal: Journal) -> None:
 async def test_due_runs_are_found(journal: Journal) -> None:
     """`due` gives those that have something to do at an instant or before it, in the order of their creation."""
     for run_id, due in (("late", 9.0), ("none", None), ("now", 5.0), ("past", 1.0)):
-        await journal.create(replace(new(run_id, journal.owner), position=replace(at(0, RunStatus.WAITING), due_at=due)))
+        await journal.create(
+            replace(new(run_id, journal.owner), position=replace(at(0, RunStatus.WAITING), due_at=due))
+        )
     found = await journal.runs(due=5.0)
     assert [run.run_id for run in found] == ["now", "past"]
     assert [run.run_id for run in await journal.runs(due=5.0, after=found[0].number)] == ["past"]
     for index in range(5):
-        await journal.create(replace(new(f"r{index}", journal.owner), position=replace(at(0, RunStatus.WAITING), due_at=2.0)))
+        await journal.create(
+            replace(new(f"r{index}", journal.owner), position=replace(at(0, RunStatus.WAITING), due_at=2.0))
+        )
     async with trio.open_nursery() as nursery:  # so that some are written together
         for run in await journal.runs(due=5.0):
             due = 6.0 if run.run_id == "now" else None

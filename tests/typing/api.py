@@ -8,7 +8,7 @@ reject: a suppression that is not needed is an error itself, of mypy (`warn_unus
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,10 +28,13 @@ from cano_trio import (
     CircuitBreaker,
     CloseReason,
     CompensatableTask,
+    Cron,
     DefinitionError,
     Event,
+    Every,
     ItemResult,
     JoinRule,
+    Manual,
     MemoryStore,
     More,
     Observer,
@@ -53,6 +56,7 @@ from cano_trio import (
     RunEnded,
     RunResult,
     RunStatus,
+    Schedule,
     Shared,
     Split,
     SplitFailed,
@@ -672,6 +676,26 @@ async def running() -> None:
             assert_type(context.rollback, Rollback | None)
 
 
+# ---- accepted: schedules
+
+
+def order_of(instant: datetime) -> Order:
+    return Order(instant.date().isoformat())
+
+
+heartbeat = Schedule("heartbeat", workflow, Every(30, jitter=2.0), overlap="cancel_previous", labels={"team": "ops"})
+assert_type(heartbeat, Schedule[None])
+nightly = Schedule(
+    "nightly", orders, Cron("0 3 * * *", "Europe/Berlin"), data=order_of, misfire="run_all", trip_after=3,
+    backoff=Backoff(base=5, maximum=600),
+)  # fmt: skip
+assert_type(nightly, Schedule[Order])
+assert_type(nightly.data, Callable[[datetime], Order] | None)
+assert_type(Every(300, fixed_rate=True).after(datetime.now()), datetime | None)
+asked = Schedule("asked", orders, Manual(), data=lambda instant: Order(str(instant)), overlap="queue", queue_limit=5)
+assert_type(asked, Schedule[Order])
+
+
 # ---- rejected: definitions
 
 Workflow(Step, initial=Step.FETCH, exits=Step.DONE)  # type: ignore[arg-type]
@@ -1261,3 +1285,28 @@ async def wrong_handles(run: Run[Step, Order], other: trio.TaskStatus[Run[Step, 
     wrong: Run[Pay, Order] = run  # type: ignore[assignment]
     print(wrong)
     await ask(Order("x"), Order("x"))  # type: ignore[arg-type]
+
+
+def invoice_of(instant: datetime) -> Invoice:
+    return Invoice(instant.day)
+
+
+async def order_later(instant: datetime) -> Order:
+    return Order(str(instant))
+
+
+Schedule("nightly", orders, Every(300))  # type: ignore[arg-type]
+Schedule("nightly", orders, Every(300), data=invoice_of)  # type: ignore[arg-type]
+Schedule("nightly", orders, Every(300), data=order_later)  # type: ignore[arg-type]
+Schedule("nightly", orders, Every(300), data=Order("x"))  # type: ignore[call-overload]
+Schedule("nightly", workflow, Every(300), data=order_of)  # type: ignore[misc]
+Schedule("nightly", workflow, 300)  # type: ignore[call-overload]
+Schedule("nightly", workflow, Every(300), overlap="drop")  # type: ignore[call-overload]
+Schedule("nightly", workflow, Every(300), misfire="queue")  # type: ignore[call-overload]
+Schedule("nightly", workflow, Every(300), trip_afer=3)  # type: ignore[call-overload]
+Schedule("nightly", "orders", Every(300))  # type: ignore[call-overload]
+Every("300")  # type: ignore[arg-type]
+Every(300, True)  # type: ignore[call-arg]
+Cron("0 3 * * *", 2)  # type: ignore[arg-type]
+Manual(300)  # type: ignore[call-arg]
+heartbeat.name = "other"  # type: ignore[misc]
