@@ -44,7 +44,7 @@ class Run(Generic[S_co, D_co]):
     ...         await run.send("world")
     ...     print(run)
     >>> trio.run(main)
-    <Run 'r1' running GREET>
+    <Run 'r1' waiting GREET>
     hello world
     <Run 'r1' completed DONE>
     """

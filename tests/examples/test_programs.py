@@ -43,7 +43,7 @@ SAYS = {
     "approval": [
         "order-1: SHIPPED   cup, below the limit",
         "<Run 'order-1' completed SHIPPED>",
-        "<Run 'order-2' running AWAIT_APPROVAL>",
+        "<Run 'order-2' waiting AWAIT_APPROVAL>",
         "Mo's mail is news: True",
         "Mo's mail is news: False",
         "no state of run 'order-3' takes a message of type str: they take Approved, Rejected",
