@@ -706,7 +706,7 @@ class WorkflowNotFound(RunError, LookupError):
             "Name it when the runtime is opened, so that its runs are found after a crash: open_runtime(workflows=[...])."
         )
         self.name = name
-        self.known = tuple(known)
+        self.known: tuple[str, ...] = tuple(known)
 
 
 class MessageError(CanoError):

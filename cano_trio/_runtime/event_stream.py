@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from types import TracebackType
-from typing import Self, final
+from typing import Any, Self, final
 
 import trio
 
@@ -20,10 +20,10 @@ class EventStream:
     events, and is told so by an `EventsLost` in their place. There is no public constructor: see `Run.events`.
     """
 
-    def __init__(self, actor: Actor, buffer: int, /) -> None:
+    def __init__(self, actor: Any, buffer: int, /) -> None:
         if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"buffer is {buffer!r}: it takes a number of events, at least 1")
-        self._actor = actor
+        self._actor: Actor = actor
         self._events: deque[Event] = deque()
         self._buffer = buffer
         self._lost = 0

@@ -1,0 +1,317 @@
+"""What stands behind a runtime: its parts, their life from opening to leaving, and what handles ask of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import copy_context
+from enum import Enum
+from typing import Any, Literal, TypeAlias, final
+
+import trio
+
+from .._define.definition import check_resources
+from .._engine.lifecycle import Resources
+from .._engine.program import Program
+from .._engine.run import Pause
+from .._errors import DefinitionError, RunAlreadyEnded, RuntimeClosed, RuntimeNeeded, WorkflowNotFound
+from .._journal.protocol import Journal
+from .._journal.rows import RunRecord
+from .._observe.observer import Observer, check_observers
+from .actor import Actor
+from .actors import Actors, OnUnhandled
+from .alone import send_to
+from .info import RunInfo, told_here
+from .recovery import Recovery
+from .slots import Slots
+from .stored import Stored
+from .stuck import StuckWatch
+from .workflow import Workflow
+
+OnExit: TypeAlias = Literal["wait", "drain"]
+"""What leaving the block does with the runs that are at work: wait for them, or let them go to the journal."""
+
+TELLS_AFTER = 5.0
+"""Seconds after which one who leaves is told what the runtime waits for."""
+
+_log = logging.getLogger("cano_trio")
+
+
+@final
+class RuntimeHost:
+    """The parts of a runtime; see `open_runtime` for the arguments."""
+
+    def __init__(
+        self,
+        *,
+        workflows: Iterable[Workflow[Any, Any]],
+        journal: Journal | None,
+        resources: Resources | None,
+        observers: Sequence[Observer],
+        limit: int | None,
+        claim: bool,
+        unload_after: float,
+        stuck_after: float | None,
+        on_exit: OnExit,
+        grace: float,
+        on_unhandled: OnUnhandled,
+    ) -> None:
+        check_resources(resources)
+        check_observers(observers)
+        check_choice("on_exit", on_exit, ("wait", "drain"))
+        check_choice("on_unhandled", on_unhandled, ("log", "raise"))
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit is {limit!r}: it takes a number of runs, at least 1, or None")
+        self.workflows = _by_name(workflows)
+        self.resources = {
+            name: workflow.own_resources if resources is None else resources
+            for name, workflow in self.workflows.items()
+        }
+        self.journal = journal
+        self._on_exit = on_exit
+        self._grace = grace
+        self.slots = Slots(limit)
+        self.actors = Actors(
+            self,
+            journal=journal,
+            resources=self.resources,
+            observers=observers,
+            slots=self.slots,
+            context=copy_context(),
+            on_unhandled=on_unhandled,
+        )
+        self.actors.on_failure = self._fail
+        self.stored: Stored | None = None
+        self._recovery: Recovery | None = None
+        if journal is not None:
+            self.stored = Stored(journal, self.actors, self.workflows)
+            self._recovery = Recovery(
+                journal, self.actors, self.stored, self.workflows, claims=claim, unload_after=unload_after
+            )
+        self._watch = None if stuck_after is None else StuckWatch(self.actors, stuck_after)
+        self._failures: list[BaseException] = []
+        self._block = trio.CancelScope()
+        """The block of `open_runtime`."""
+        self._services: trio.Nursery
+
+    # -- opening and leaving
+
+    def resources_to_open(self) -> list[Resources]:
+        """What is to be opened around it."""
+        unique = {id(own): own for own in self.resources.values()}
+        return [own for own in unique.values() if own.lives]
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None]:
+        """Carry runs out for the block."""
+        for name, workflow in self.workflows.items():
+            program = Program.of(workflow, self.resources[name])
+            if self.journal is not None:
+                program.check_recordable(self.resources[name])
+        failure: BaseException | None = None
+        try:
+            async with trio.open_nursery() as services:
+                self._services = services
+                async with trio.open_nursery() as nursery:
+                    self.actors.nursery = nursery
+                    self._serve(services)
+                    try:
+                        with self._block:
+                            yield
+                            await self._leave()
+                    except BaseException as error:
+                        failure = error
+                    self.actors.closed = True
+                    if failure is not None or self._failures:
+                        self.actors.release_all()
+                services.cancel_scope.cancel("the runtime is closed")
+        except BaseExceptionGroup as group:
+            if failure is None:
+                failure = _only(group)
+        finally:
+            self._close()
+        self._raise(failure)
+
+    def _serve(self, services: trio.Nursery) -> None:
+        if self._recovery is not None:
+            services.start_soon(self._recovery.serve)
+        if self._watch is not None:
+            services.start_soon(self._watch.serve)
+
+    async def _leave(self) -> None:
+        """Do what is to be done when the block is left in peace."""
+        if self._on_exit == "drain":
+            await self.drain(self._grace)
+            return
+        self.actors.closed = True
+        with trio.move_on_after(TELLS_AFTER):
+            await self.actors.wait_left()
+            return
+        for actor in self.actors.at_work.values():
+            _log.info("the runtime waits for %s", self.told(actor))
+        await self.actors.wait_left()
+
+    def _close(self) -> None:
+        self.actors.closed = True
+        for actor in self.actors.all_known():
+            actor.let_go(None)
+
+    def _fail(self, error: BaseException) -> None:
+        """Stop everything, and raise an error."""
+        self._failures.append(error)
+        self._block.cancel("the runtime fails")
+
+    def _raise(self, failure: BaseException | None) -> None:
+        failures = self._failures
+        if failure is not None:
+            for other in failures:
+                _log.error("the runtime failed, too, while its block did", exc_info=other)
+            raise failure
+        if len(failures) == 1:
+            raise failures[0]
+        if failures:
+            raise BaseExceptionGroup("several things ended the runtime", failures)
+
+    async def drain(self, grace: float = 10.0) -> None:
+        """See `Runtime.drain`."""
+        self.actors.closed = True
+        self.actors.release_when_finished()
+        with trio.move_on_after(grace):
+            await self.actors.wait_left()
+        self.actors.release_all()
+        await self.actors.wait_left()
+
+    # -- what handles ask for
+
+    @contextmanager
+    def watching(self, actor: Actor, /) -> Iterator[None]:
+        """Look, for the block, at what happens to a run that is not at work here."""
+        actor.watchers += 1
+        if actor.engine is None and self._recovery is not None:
+            self._recovery.ring()
+        try:
+            yield
+        finally:
+            actor.watchers -= 1
+
+    async def send(self, actor: Actor, message: object, key: str | None, /, *, require_waiting: bool) -> bool:
+        """Send a run a message."""
+        if actor.engine is not None and not (actor.over and actor.released):
+            return await send_to(actor.engine, message, key, require_waiting=require_waiting)
+        return await self._written(actor, "sent a message").send(actor, message, key, require_waiting=require_waiting)
+
+    def cancel(self, actor: Actor, reason: str | None, /) -> None:
+        """Have a run cancelled."""
+        if actor.over:
+            return
+        if actor.engine is not None:
+            actor.engine.cancel(reason)
+            if actor.hurry is not None:
+                actor.hurry.set()
+            return
+        self.actors.nursery.start_soon(self._written(actor, "cancelled").cancel, actor, reason)
+
+    async def pause(self, actor: Actor, reason: str | None, /) -> None:
+        """Have a run held."""
+        stored = self._written(actor, "paused")
+        await stored.settled(actor)
+        run = actor.engine
+        if run is None and not actor.over:
+            await stored.pause(actor, reason)
+            return
+        if run is not None and not actor.over:
+            run.paused = Pause(reason)
+            run.leave_when_finished(actor.scope)
+            while actor.engine is run and not actor.over and run.paused is not None:
+                await actor.rung()
+        if actor.over:
+            raise RunAlreadyEnded(actor.run_id, actor.status.value, "can't be paused")
+
+    async def go_on(self, actor: Actor, /, *, retry: bool) -> None:
+        """Have a run go on."""
+        self.check_open("resume()")
+        stored = self._written(actor, "resumed")
+        await stored.settled(actor)
+        run = actor.engine
+        if run is not None and not actor.over:
+            run.stay()
+            actor.ring()
+            await trio.lowlevel.checkpoint()
+            return
+        await stored.go_on(actor, retry=retry)
+
+    async def entered(self, actor: Actor, /) -> tuple[Enum, ...]:
+        """The states that a run has entered, the present one last."""
+        if actor.engine is not None or self.stored is None:
+            return () if actor.engine is None else actor.engine.trail()
+        return await self.stored.entered(actor)
+
+    def told(self, actor: Actor) -> RunInfo:
+        """What is known of a run that is at work here."""
+        return told_here(actor)
+
+    def told_of(self, record: RunRecord) -> RunInfo:
+        """What a record tells, or who carries the run out."""
+        actor = self.actors.at_work.get(record.run_id)
+        if actor is not None and actor.engine is not None:
+            return self.told(actor)
+        assert self.stored is not None  # noqa: S101  (there is a record)
+        return self.stored.told(record)
+
+    def _written(self, actor: Actor, verb: str) -> Stored:
+        if self.stored is None:
+            raise RuntimeNeeded(actor.run_id, verb)
+        self.check_open(verb)
+        return self.stored
+
+    def check_open(self, what: str) -> None:
+        """See that it takes on more.
+
+        Raises:
+            RuntimeClosed: it does not.
+        """
+        if self.actors.closed:
+            raise RuntimeClosed(what)
+
+    def check_known(self, workflow: Workflow[Any, Any]) -> None:
+        """See that it carries out the runs of a workflow.
+
+        Raises:
+            WorkflowNotFound: it does not.
+        """
+        if self.workflows.get(workflow.name) is not workflow:
+            raise WorkflowNotFound(workflow.name, sorted(self.workflows))
+
+
+def _by_name(workflows: Iterable[Workflow[Any, Any]]) -> dict[str, Workflow[Any, Any]]:
+    known: dict[str, Workflow[Any, Any]] = {}
+    for workflow in workflows:
+        if not isinstance(workflow, Workflow):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"workflows: {workflow!r} is no Workflow")
+        if known.setdefault(workflow.name, workflow) is not workflow:
+            raise DefinitionError.one(
+                "E30",
+                "open_runtime",
+                f"two workflows are named {workflow.name!r}, and runs in a journal are found by that name",
+                hint="Give each one its own: Workflow(..., name=...).",
+            )
+    return known
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The only exception in a group of groups, if there is but one."""
+    only: BaseException = group
+    while isinstance(only, BaseExceptionGroup) and len(only.exceptions) == 1:
+        only = only.exceptions[0]
+    return only
+
+
+def check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
+    """See that an argument is one of some words.
+
+    Raises:
+        ValueError: it is another.
+    """
+    if given not in choices:
+        raise ValueError(f"{name} is {given!r}: it takes {' or '.join(map(repr, choices))}")
