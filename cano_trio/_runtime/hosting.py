@@ -24,6 +24,7 @@ from .actors import Actors, OnUnhandled
 from .alone import send_to
 from .info import RunInfo, told_here
 from .recovery import Recovery
+from .resumable import own_resources
 from .slots import Slots
 from .stored import Stored
 from .stuck import StuckWatch
@@ -65,7 +66,7 @@ class RuntimeHost:
             raise ValueError(f"limit is {limit!r}: it takes a number of runs, at least 1, or None")
         self.workflows = _by_name(workflows)
         self.resources = {
-            name: workflow.own_resources if resources is None else resources
+            name: own_resources(workflow) if resources is None else resources
             for name, workflow in self.workflows.items()
         }
         self.journal = journal

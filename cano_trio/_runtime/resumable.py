@@ -29,8 +29,7 @@ D = TypeVar("D", default=None)
 class Resumable(Definition[S, D], Generic[S, D]):
     """A workflow, and what is done with its runs that a journal has; `Workflow` adds how one begins."""
 
-    own_resources: Resources
-    """What its tasks work with, where a run is not given others."""
+    _own_resources: Resources
 
     def _call(
         self,
@@ -38,7 +37,7 @@ class Resumable(Definition[S, D], Generic[S, D]):
         observers: Sequence[Observer],
         task_status: trio.TaskStatus[Run[S, Any]] = trio.TASK_STATUS_IGNORED,
     ) -> Call:
-        return call_with(self, self.own_resources, resources, observers, task_status)
+        return call_with(self, self._own_resources, resources, observers, task_status)
 
     async def resume(
         self,
@@ -173,6 +172,11 @@ class Resumable(Definition[S, D], Generic[S, D]):
         """
         call = self._call(resources, observers)
         return await _rollback_of(take_up(self, checked(run_id), journal=journal, how="cancel", reason=reason, **call))
+
+
+def own_resources(workflow: Resumable[Any, Any]) -> Resources:
+    """What its tasks work with, where a run is not given others."""
+    return workflow._own_resources  # noqa: SLF001  (of the class above)
 
 
 async def _rollback_of(undoing: Awaitable[object]) -> Rollback:

@@ -108,7 +108,7 @@ class Workflow(Resumable[S, D]):
             defaults=defaults, timeout=timeout, compensation_timeout=compensation_timeout, on_failure=on_failure,
             max_transitions=max_transitions, accepts=accepts, migrate=migrate, aliases=aliases,
         )  # fmt: skip
-        self.own_resources = Resources() if resources is None else resources
+        self._own_resources = Resources() if resources is None else resources
 
     @overload
     async def run(
