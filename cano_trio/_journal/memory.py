@@ -212,9 +212,10 @@ class MemoryJournal:
         return min((instant for instant in instants if instant is not None and instant > now), default=None)
 
     def _unheld(self, workflows: Collection[str] | None) -> Iterator[_Kept]:
+        living = {owner for owner in self._shelf.owners if self._lives(owner)}
         for kept in self._shelf.runs.values():
             record = kept.record
-            if (workflows is None or record.workflow in workflows) and not (record.owner and self._lives(record.owner)):
+            if record.owner not in living and (workflows is None or record.workflow in workflows):
                 yield kept
 
     async def inbox(self, run_id: str, /, *, after: int = 0) -> tuple[Message, ...]:

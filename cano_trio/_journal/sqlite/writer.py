@@ -91,6 +91,7 @@ class Writer:
         self._path = path
         self._files = Files(path)
         self._lease = lease
+        self._watch = watch
         self._chores = (lease, retention, watch)
         self._close = close
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
@@ -152,7 +153,8 @@ class Writer:
     def _do_chores(self, *, is_idle: bool) -> None:
         for chore in self._chores:
             if monotonic() >= chore.due and (is_idle or chore.is_urgent):
-                self._token.run_sync_soon(_nothing, idempotent=True)
+                if chore is not self._watch:  # which looks so often that a clock could not jump for all the calls
+                    self._token.run_sync_soon(_nothing, idempotent=True)
                 if not self._change(chore.do, chore.has_work):
                     chore.put_off()
 
