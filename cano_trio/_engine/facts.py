@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from .._define.branch_results import BranchResults
+from .._errors import RunCancelled
 from .._journal.rows import LogRow, Position
 from .._observe.status import RunStatus
 from .commits import Commits
@@ -45,6 +46,16 @@ def stopped(last: Commits, status: RunStatus, error: BaseException | None) -> Po
     position = last.position
     known = position.error if error is None else stored_error(error)
     return replace(position, status=status, reason=last.run.reason, error=known)
+
+
+def status_undone(position: Position) -> RunStatus:
+    """How a run has ended that is undone in full."""
+    return RunStatus.CANCELLED if was_cancelled(position) else RunStatus.ROLLED_BACK
+
+
+def was_cancelled(position: Position) -> bool:
+    """Whether what a run is undone for is its cancel."""
+    return position.error is None or position.error.type == RunCancelled.__name__
 
 
 def finished(

@@ -14,6 +14,7 @@ from .._journal.rows import LogRow, StoredRun
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .done import done_by, undone_of
+from .facts import was_cancelled
 from .kept import recorded_failure
 from .lifecycle import Resources
 from .placing import placed, take_messages
@@ -168,7 +169,9 @@ class Revival:
                 seq: child for seq, child in children.items() if seq == run.seq or child.status is RunStatus.COMPLETED
             }
             run.undone = undone_of(self.reading, history, through)
-        still_done = {seq: child for seq, child in children.items() if child.done}
+        # One that has nothing left to be undone, and does not say so yet, is gone through for that alone.
+        stuck = RunStatus.ROLLBACK_FAILED
+        still_done = {seq: child for seq, child in children.items() if child.done or child.status is stuck}
         run.done = [*done_by(self.reading, run, self.stored.visits, history, still_done, at_work=at_work)]
 
     async def _children(self, run: Run, history: Sequence[LogRow], resources: Resources) -> dict[int, Run]:
@@ -226,9 +229,8 @@ class Revival:
         """Whether it was cancelled, with what reason, and what it failed with."""
         position = self.record.position
         if position.status is RunStatus.ROLLING_BACK or self.how == "roll_back":
-            error = position.error
-            if error is not None and error.type != RunCancelled.__name__:
-                return False, None, recorded_failure(error)
+            if position.error is not None and not was_cancelled(position):
+                return False, None, recorded_failure(position.error)
             reason = position.reason
         return True, reason, RunCancelled(reason)
 

@@ -17,7 +17,7 @@ from .._journal.protocol import Journal
 from .._journal.rows import Cursor, LogRow, NewRun, Outcome, Position, RunRecord
 from .._observe.status import RunStatus
 from .commits import Commits
-from .facts import entered, finished, row_of, stopped, verdict
+from .facts import entered, finished, row_of, status_undone, stopped, verdict
 from .kept import encode
 from .mailbox import Letter, Mailbox
 from .program import Program
@@ -230,6 +230,11 @@ class RunJournal(Commits):
     @override
     async def undone(self, entry: Entry) -> None:
         await self.commit(self.position, log=(row_of(self, entry, _clock.timestamp(), undone=True),))
+
+    @override
+    def undone_at_last(self) -> None:
+        if self.position.status is RunStatus.ROLLBACK_FAILED:
+            self.position = replace(self.position, status=status_undone(self.position), ended_at=_clock.timestamp())
 
     @override
     async def end(self, status: RunStatus, error: BaseException | None) -> None:
