@@ -92,8 +92,12 @@ class Commits(Unwritten):
 
     @override
     def add_end(self, child: Unwritten) -> None:
-        if isinstance(child, Commits) and child.ending is not None:
+        if not isinstance(child, Commits):
+            return
+        if child.ending is not None:
             self._ended.append(child)
+        elif child.fence is not None and child.position.status.ended:  # it had ended before
+            self.add_release(child)
 
     @override
     def add_release(self, child: Unwritten) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, final
 
@@ -82,10 +82,10 @@ class RunJournal(Commits):
         self.take_up(record, self.run.packed)
         self._stale = True
 
-    async def write_anew(self, position: Position, cursors: Sequence[Cursor], outcomes: Sequence[Outcome]) -> None:
+    async def write_anew(self, position: Position, **parts: Any) -> None:
         """Write down what going on with a run has changed: its status, and the form of what an older version wrote."""
         self._committed = None
-        await self.commit(position, cursors=tuple(cursors), outcomes=tuple(outcomes), version=self.version)
+        await self.commit(position, version=self.version, **parts)
 
     @override
     async def begin_child(self, run: Run, program: Program) -> None:
