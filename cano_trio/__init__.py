@@ -141,6 +141,8 @@ from ._resilience import Tier as Tier
 from ._resilience import WindowedRateLimiter as WindowedRateLimiter
 from ._resilience import is_transient as is_transient
 from ._runtime.handle import Run as Run
+from ._runtime.schedule_status import ScheduleState as ScheduleState
+from ._runtime.schedule_status import ScheduleStatus as ScheduleStatus
 from ._runtime.workflow import RunResult as RunResult
 from ._runtime.workflow import Workflow as Workflow
 
@@ -255,6 +257,8 @@ __all__ = [
     "RunTimeout",
     "Schedule",
     "ScheduleOptions",
+    "ScheduleState",
+    "ScheduleStatus",
     "Shared",
     "SourceNotClosed",
     "Split",
