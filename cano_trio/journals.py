@@ -19,6 +19,7 @@
 [('r1', 'completed')]
 """
 
+from ._journal.forwarding import ForwardingJournal as ForwardingJournal
 from ._journal.memory import MemoryJournal as MemoryJournal
 from ._journal.protocol import Journal as Journal
 from ._journal.rows import Commit as Commit
@@ -40,6 +41,7 @@ __all__ = [
     "Commit",
     "Cursor",
     "Fence",
+    "ForwardingJournal",
     "Journal",
     "Letter",
     "LogRow",

@@ -1,4 +1,4 @@
-"""A journal of your own: whatever has the methods of `Journal` is one.
+"""A journal of your own: whatever has the methods of `Journal` is one, and `ForwardingJournal` has them all.
 
 This one leaves the keeping to another journal, and writes a line into an audit log for each thing that it was asked for: who
 wants to know what happened, and when, reads that. A run begins on it, is cut off, and is resumed; the log tells of both.
@@ -8,20 +8,19 @@ Run it: python examples/custom_journal.py
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Literal, Self
+from typing import Literal
 
 import trio
 
-from cano_trio import RunContext, RunStatus, Workflow
+from cano_trio import RunContext, Workflow
 from cano_trio.journals import (
     Commit,
     Fence,
+    ForwardingJournal,
     Journal,
     Letter,
-    LogRow,
     MemoryJournal,
     NewRun,
     RunRecord,
@@ -29,43 +28,29 @@ from cano_trio.journals import (
 )
 
 
-class AuditedJournal:
+class AuditedJournal(ForwardingJournal):
     """A journal that tells what it is asked for.
 
     A line is written after the other journal has acknowledged what it tells of. After a crash the log may so lack the last
     line, and never holds one of something that did not happen.
 
     Args:
-        keeper: the journal that keeps the runs.
+        inner: the journal that keeps the runs.
     """
 
-    def __init__(self, keeper: Journal) -> None:
-        self.keeper = keeper
+    def __init__(self, inner: Journal) -> None:
+        super().__init__(inner)
         self.log: list[str] = []
-
-    @property
-    def owner(self) -> str:
-        """Under which id runs are held."""
-        return self.keeper.owner
-
-    async def __aenter__(self) -> Self:
-        """Open it."""
-        await self.keeper.__aenter__()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        """Close it."""
-        await self.keeper.__aexit__(*exc_info)
 
     async def create(self, run: NewRun, /) -> RunRecord:
         """Create a run."""
-        record = await self.keeper.create(run)
+        record = await super().create(run)
         self.log.append(f"{run.run_id} is created in {run.position.state}")
         return record
 
     async def commit(self, commit: Commit, /) -> int:
         """Write down what happened to a run."""
-        rev = await self.keeper.commit(commit)
+        rev = await super().commit(commit)
         finished = "".join(f"{row.state} is {row.kind}; " for row in commit.log)
         released = " and is released" if commit.release else ""
         position = commit.position
@@ -76,44 +61,20 @@ class AuditedJournal:
 
     async def claim(self, run_id: str, /) -> StoredRun | None:
         """Take a run over."""
-        stored = await self.keeper.claim(run_id)
+        stored = await super().claim(run_id)
         self.log.append(f"{run_id} is {'held by another process' if stored is None else 'claimed'}")
         return stored
 
     async def post(self, letter: Letter, /) -> int | None:
         """Put a message into a run's inbox."""
-        number = await self.keeper.post(letter)
+        number = await super().post(letter)
         self.log.append(f"{letter.run_id} gets a {letter.kind}{' again' if number is None else ''}")
         return number
 
     async def delete(self, run_id: str, fence: Fence, /) -> None:
         """Remove a run."""
-        await self.keeper.delete(run_id, fence)
+        await super().delete(run_id, fence)
         self.log.append(f"{run_id} is removed")
-
-    async def load(self, run_id: str, /) -> StoredRun:
-        """All that resuming a run needs."""
-        return await self.keeper.load(run_id)
-
-    async def history(self, run_id: str, /) -> tuple[LogRow, ...]:
-        """The finished states of a run."""
-        return await self.keeper.history(run_id)
-
-    async def runs(
-        self,
-        *,
-        workflow: str | None = None,
-        status: Collection[RunStatus] | None = None,
-        labels: Mapping[str, str] | None = None,
-        parent: str | None = None,
-        due: float | None = None,
-        after: int = 0,
-        limit: int = 1000,
-    ) -> tuple[RunRecord, ...]:
-        """Runs, a page at a time."""
-        return await self.keeper.runs(
-            workflow=workflow, status=status, labels=labels or {}, parent=parent, due=due, after=after, limit=limit
-        )
 
 
 class Step(Enum):

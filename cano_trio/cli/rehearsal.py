@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, Self, final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar, final
 
 import attrs
 from msgspec.structs import replace
@@ -12,11 +12,16 @@ from .._engine.lifecycle import Resources
 from .._engine.program import Program
 from .._engine.resume import Revival
 from .._errors import RunBlocked, RunNotFound
-from .._journal.protocol import NO_LABELS, Journal
-from .._journal.rows import Commit, Fence, Letter, LogRow, NewRun, RunRecord, StoredRun
-from .._observe.status import RunStatus
+from .._journal.forwarding import ForwardingJournal
+from .._journal.protocol import Journal
+from .._journal.rows import Commit, StoredRun
 from .._runtime.workflow import Workflow
 from .store import UNFINISHED, all_runs
+
+T = TypeVar("T")
+
+READS: Final = frozenset({"load", "history", "runs"})
+"""What is asked of the journal while runs are taken up as if."""
 
 
 @final
@@ -59,48 +64,13 @@ async def rehearse(journal: Journal, workflow: Workflow[Any, Any], resources: Re
 
 
 @final
-class Rehearsal:
-    """A journal as it would be: it takes what it is told, and writes nothing.
+class Rehearsal(ForwardingJournal):
+    """A journal as it would be: it takes what it is told, and writes nothing."""
 
-    Args:
-        journal: what it reads from, which is open.
-    """
-
-    owner = "nobody"
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-
-    async def __aenter__(self) -> Self:
-        """It is open as long as the other."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """There is nothing to close."""
-
-    async def load(self, run_id: str, /) -> StoredRun:
-        """A run."""
-        return await self._journal.load(run_id)
-
-    async def history(self, run_id: str, /) -> tuple[LogRow, ...]:
-        """The finished states of a run."""
-        return await self._journal.history(run_id)
-
-    async def runs(
-        self,
-        *,
-        workflow: str | None = None,
-        status: Collection[RunStatus] | None = None,
-        labels: Mapping[str, str] = NO_LABELS,
-        parent: str | None = None,
-        due: float | None = None,
-        after: int = 0,
-        limit: int = 1000,
-    ) -> tuple[RunRecord, ...]:
-        """Runs, a page at a time."""
-        return await self._journal.runs(
-            workflow=workflow, status=status, labels=labels, parent=parent, due=due, after=after, limit=limit
-        )
+    @property
+    def owner(self) -> str:
+        """Nobody holds what is taken up as if."""
+        return "nobody"
 
     async def claim(self, run_id: str, /) -> StoredRun:
         """A run as if it were held, whoever holds it."""
@@ -111,14 +81,8 @@ class Rehearsal:
         """Write nothing."""
         return commit.fence.rev + 1
 
-    async def create(self, _: NewRun, /) -> RunRecord:
-        """Nothing begins."""
-        raise AssertionError("unreachable: nothing begins while a run is taken up")
-
-    async def post(self, _: Letter, /) -> int | None:
-        """Nothing is sent."""
-        raise AssertionError("unreachable: nothing is sent while a run is taken up")
-
-    async def delete(self, _: str, __: Fence, /) -> None:
-        """Nothing is removed."""
-        raise AssertionError("unreachable: nothing is removed while a run is taken up")
+    async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
+        """Read; nothing else is asked for while a run is taken up."""
+        if method not in READS:
+            raise AssertionError(f"unreachable: nothing is asked to {method} while a run is taken up")
+        return await super().forward(method, call)

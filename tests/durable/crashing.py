@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar, final
@@ -15,9 +15,15 @@ from trio.testing import MockClock
 
 from cano_trio import JournalError, JournalUnavailable, RunContext, RunStatus
 from cano_trio._engine.kept import read_done, read_place
-from cano_trio._journal.protocol import NO_LABELS, Journal
-from cano_trio._journal.rows import Commit, Fence, Letter, LogRow, NewRun, RunRecord, StoredRun
-from cano_trio.journals import MemoryJournal, SqliteJournal
+from cano_trio.journals import (
+    Commit,
+    ForwardingJournal,
+    Journal,
+    LogRow,
+    MemoryJournal,
+    SqliteJournal,
+    StoredRun,
+)
 
 T = TypeVar("T")
 
@@ -26,6 +32,9 @@ How: TypeAlias = Literal["before", "after", "told failed", "away"]
 nothing can be written for now."""
 
 HOWS: tuple[How, ...] = ("before", "after", "told failed", "away")
+
+READS = {"load", "history", "runs"}
+"""The calls of a journal that write nothing."""
 
 DOWNTIME = 2.0
 """Virtual seconds between the death of a process and the next one."""
@@ -160,7 +169,7 @@ def act(ctx: RunContext, kind: str = "work") -> None:
 
 
 @final
-class CrashingJournal:
+class CrashingJournal(ForwardingJournal):
     """A journal whose process dies at one of its writes, or is told that it failed.
 
     Args:
@@ -170,7 +179,7 @@ class CrashingJournal:
     """
 
     def __init__(self, inner: Journal, world: World, fault: Fault | None) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._world = world
         self._fault = fault
         self._may_close = True
@@ -185,16 +194,24 @@ class CrashingJournal:
     @property
     def owner(self) -> str:
         self.check()
-        return self._inner.owner
+        return super().owner
 
     async def __aenter__(self) -> Self:
         self.check()
-        await self._inner.__aenter__()
-        return self
+        return await super().__aenter__()
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         if self._may_close:
-            await self._inner.__aexit__(None, None, None)
+            await super().__aexit__(*exc_info)
+
+    async def commit(self, commit: Commit, /) -> int:
+        return await self._write(lambda: self.inner.commit(commit), [*finished(commit)])
+
+    async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
+        if method in READS:
+            self.check()
+            return await call()
+        return await self._write(call)
 
     async def _write(self, write: Callable[[], Awaitable[T]], done: Collection[str] = ()) -> T:
         self.check()
@@ -217,45 +234,6 @@ class CrashingJournal:
         self.crashed = True
         self._may_close = self._world.store.crash()
         raise Crash
-
-    async def create(self, run: NewRun, /) -> RunRecord:
-        return await self._write(lambda: self._inner.create(run))
-
-    async def commit(self, commit: Commit, /) -> int:
-        return await self._write(lambda: self._inner.commit(commit), [*finished(commit)])
-
-    async def claim(self, run_id: str, /) -> StoredRun | None:
-        return await self._write(lambda: self._inner.claim(run_id))
-
-    async def post(self, letter: Letter, /) -> int | None:
-        return await self._write(lambda: self._inner.post(letter))
-
-    async def delete(self, run_id: str, fence: Fence, /) -> None:
-        await self._write(lambda: self._inner.delete(run_id, fence))
-
-    async def load(self, run_id: str, /) -> StoredRun:
-        self.check()
-        return await self._inner.load(run_id)
-
-    async def history(self, run_id: str, /) -> tuple[LogRow, ...]:
-        self.check()
-        return await self._inner.history(run_id)
-
-    async def runs(
-        self,
-        *,
-        workflow: str | None = None,
-        status: Collection[RunStatus] | None = None,
-        labels: Mapping[str, str] = NO_LABELS,
-        parent: str | None = None,
-        due: float | None = None,
-        after: int = 0,
-        limit: int = 1000,
-    ) -> tuple[RunRecord, ...]:
-        self.check()
-        return await self._inner.runs(
-            workflow=workflow, status=status, labels=labels, parent=parent, due=due, after=after, limit=limit
-        )
 
 
 def finished(commit: Commit) -> list[str]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Literal, Self, TypeVar
+from typing import Literal, TypeVar
 
 import attrs
 
 from cano_trio import BranchResults, JournalError, LeaseLost, More, Retry, RunContext, Split, Workflow
-from cano_trio.journals import Commit, Fence, Journal, Letter, NewRun, RunRecord, StoredRun
+from cano_trio.journals import ForwardingJournal, Journal, NewRun, RunRecord, StoredRun
 from tests.durable.oracle import STEPS, Script, Step
 
 T = TypeVar("T")
 
 How = Literal["before", "after", "told failed", "lost"]
 """What happens at a write: the process dies before or after it, it is told to have failed, or another process has the run."""
+
+WRITES = {"create", "commit", "claim"}
+"""The calls of a journal at which a process dies."""
 
 Next = Literal[Step.NEXT]
 
@@ -161,7 +164,7 @@ def _add_parts(workflow: Workflow[Step, Script], ledger: Ledger) -> None:
         return Step.NEXT
 
 
-class Dying:
+class Dying(ForwardingJournal):
     """A journal whose process dies at one of its writes, before it or after it; or that reports it as failed.
 
     Args:
@@ -171,56 +174,37 @@ class Dying:
     """
 
     def __init__(self, inner: Journal, at: int, how: How) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.at = at
         self.how = how
         self.made: list[str] = []
         self.dead = False
         self.lost = False
-        self.load = inner.load
-        self.history = inner.history
-        self.runs = inner.runs
 
-    @property
-    def owner(self) -> str:
-        return self.inner.owner
-
-    async def __aenter__(self) -> Self:
-        await self.inner.__aenter__()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         if not self.dead:
-            await self.inner.__aexit__(None, None, None)
+            await super().__aexit__(*exc_info)
 
     async def create(self, run: NewRun, /) -> RunRecord:
         self._live()
         if any(there.run_id == run.run_id for there in await self.inner.runs()):  # refused, so it is no write
             return await self.inner.create(run)
-        return await self._write("create", lambda: self.inner.create(run))
-
-    async def commit(self, commit: Commit, /) -> int:
-        return await self._write("commit", lambda: self.inner.commit(commit))
+        return await super().create(run)
 
     async def claim(self, run_id: str, /) -> StoredRun | None:
         self._live()
         await self.inner.load(run_id)  # what is not there is not claimed
-        return await self._write("claim", lambda: self.inner.claim(run_id))
+        return await super().claim(run_id)
 
-    async def post(self, letter: Letter, /) -> int | None:
+    async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
         self._live()
-        return await self.inner.post(letter)
-
-    async def delete(self, run_id: str, fence: Fence, /) -> None:
-        self._live()
-        await self.inner.delete(run_id, fence)
+        return await (self._write(method, call) if method in WRITES else call())
 
     def _live(self) -> None:
         if self.dead:
             raise Died
 
     async def _write(self, name: str, write: Callable[[], Awaitable[T]]) -> T:
-        self._live()
         self.made.append(name)
         here = len(self.made) == self.at
         if self.lost or (here and self.how == "lost" and name == "commit"):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import pytest
 import trio
@@ -32,8 +32,7 @@ from cano_trio import (
     Waiting,
     Workflow,
 )
-from cano_trio._journal.rows import Commit
-from cano_trio.journals import MemoryJournal
+from cano_trio.journals import Commit, ForwardingJournal, Journal, MemoryJournal
 from tests.conftest import Recorder
 
 
@@ -47,23 +46,6 @@ class Step(Enum):
 @dataclass
 class Notes:
     lines: list[str] = field(default_factory=list)
-
-
-class Delegate:
-    """A journal that does as another."""
-
-    def __init__(self, inner: MemoryJournal) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._inner.__aexit__()
 
 
 def new(**options: Any) -> Workflow[Step, Any]:
@@ -157,10 +139,10 @@ async def test_who_has_lost_a_run_stops_in_place(autojump_clock: MockClock) -> N
         assert (await work.resume("r", journal=journal)).data == Notes(["B", "C"])
 
 
-class Away(Delegate):
+class Away(ForwardingJournal):
     """Can't write from its n-th commit on, for some seconds."""
 
-    def __init__(self, inner: MemoryJournal, at: int, seconds: float) -> None:
+    def __init__(self, inner: Journal, at: int, seconds: float) -> None:
         super().__init__(inner)
         self.at = at
         self.seconds = seconds
@@ -172,7 +154,7 @@ class Away(Delegate):
             self.until = trio.current_time() + self.seconds
         if trio.current_time() < self.until:
             raise JournalUnavailable("here", "disk full")
-        return await self._inner.commit(commit)
+        return await super().commit(commit)
 
 
 async def test_a_journal_that_is_away_for_a_while_is_waited_for(autojump_clock: MockClock, recorder: Recorder) -> None:
@@ -182,7 +164,7 @@ async def test_a_journal_that_is_away_for_a_while_is_waited_for(autojump_clock: 
     leads(work, Step.A, Step.B, lambda ctx: calls.append(ctx.idempotency_key))
     leads(work, Step.B, Step.DONE, lambda ctx: calls.append(ctx.idempotency_key))
     async with MemoryJournal() as journal:
-        away: Any = Away(journal, at=1, seconds=20)
+        away = Away(journal, at=1, seconds=20)
         assert (await work.run(Notes(), run_id="r", journal=away, observers=[recorder])).data == Notes(["A", "B"])
     assert calls == ["r/0", "r/1"]
     assert {event.reason for event in recorder.of(Waiting)} == {"store"}
@@ -202,7 +184,7 @@ async def test_a_journal_that_is_away_for_too_long_stops_the_run_in_place(autoju
 
     leads(work, Step.C, Step.DONE)
     async with MemoryJournal() as journal:
-        away: Any = Away(journal, at=2, seconds=100)
+        away = Away(journal, at=2, seconds=100)
         with pytest.raises(JournalUnavailable):
             await work.run(Notes(), run_id="r", journal=away)
         assert 30 <= trio.current_time() <= 33

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from cano_trio._journal.forwarding import ForwardingJournal
 from cano_trio._journal.memory import MemoryJournal
 from cano_trio._journal.protocol import Journal
 from cano_trio._journal.sqlite.journal import SqliteJournal
@@ -15,10 +16,15 @@ from tests.journal.faulty import HastyDisk
 HASTY = HastyDisk("hasty")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "forwarding"])
 async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Journal]:
     """A fresh, open journal of each kind."""
-    async with MemoryJournal() if request.param == "memory" else on_hasty_disk(tmp_path) as opened:
+    made: dict[str, Callable[[], Journal]] = {
+        "memory": MemoryJournal,
+        "sqlite": lambda: on_hasty_disk(tmp_path),
+        "forwarding": lambda: ForwardingJournal(MemoryJournal()),
+    }
+    async with made[request.param]() as opened:
         yield opened
 
 
@@ -31,6 +37,8 @@ async def other(journal: Journal, tmp_path: Path) -> AsyncIterator[Journal]:
 
 def beside(journal: Journal, folder: Path) -> MemoryJournal | SqliteJournal:
     """Another journal of the same runs."""
+    if isinstance(journal, ForwardingJournal):
+        journal = journal.inner
     return MemoryJournal(beside=journal) if isinstance(journal, MemoryJournal) else on_hasty_disk(folder)
 
 

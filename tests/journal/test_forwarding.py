@@ -1,0 +1,45 @@
+"""A journal around another one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import trio
+from trio.testing import MockClock
+
+from cano_trio._journal.forwarding import ForwardingJournal
+from cano_trio._journal.memory import MemoryJournal
+from tests.journal.rows import letter, new, step
+
+T = TypeVar("T")
+
+
+class SlowJournal(ForwardingJournal):
+    """Takes a second for each call, and notes them."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryJournal())
+        self.calls: list[str] = []
+
+    async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
+        self.calls.append(method)
+        await trio.sleep(1)
+        return await super().forward(method, call)
+
+
+async def test_every_call_passes_through_one_method(autojump_clock: MockClock) -> None:
+    """Who overrides `forward` sees each call by its name before the inner journal does, whatever the call is."""
+    async with SlowJournal() as journal:
+        fence = (await journal.create(new("a", journal.owner))).fence
+        await journal.commit(step("a", fence))
+        await journal.post(letter("a"))
+        await journal.load("a")
+        await journal.history("a")
+        await journal.runs()
+        stored = await journal.claim("a")
+        assert stored is not None
+        await journal.delete("a", stored.record.fence)
+        assert await journal.inner.runs() == ()
+    assert journal.calls == ["create", "commit", "post", "load", "history", "runs", "claim", "delete"]
+    assert trio.current_time() == 8
