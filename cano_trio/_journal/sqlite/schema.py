@@ -10,6 +10,7 @@ import apsw
 
 from ..._clock import monotonic
 from ..._errors import JournalError
+from . import schedules
 
 APPLICATION_ID = 0x63616E6F  # "cano"
 
@@ -58,7 +59,8 @@ STEPS = (
     CREATE INDEX cano_run_unfinished ON cano_run(number) WHERE unfinished;
     CREATE INDEX cano_run_due ON cano_run(due_at) WHERE due_at IS NOT NULL;
     CREATE INDEX cano_run_settled ON cano_run(settled_at) WHERE settled_at IS NOT NULL;
-    """,
+    """
+    + schedules.TABLE,
 )
 """What makes a file of version n one of version n + 1, from nothing on.
 
