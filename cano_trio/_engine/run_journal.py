@@ -281,7 +281,7 @@ class RunJournal(Commits):
         pause, wait = self.run.paused, self.run.parked
         if pause is not None:
             if pause.number is not None:
-                self.consumed.append(pause.number)
+                self.consumed += (pause.number,)
             return replace(self.position, status=RunStatus.PAUSED, reason=pause.reason)
         if wait is None:
             return self.position
@@ -289,7 +289,7 @@ class RunJournal(Commits):
         return replace(
             self.position,
             status=RunStatus.WAITING,
-            due_at=None if left is None else _clock.timestamp() + left,
+            due_at=None if left is None else self._now() + left,
             reason=wait.reason,
             heard=self.run.mailbox().heard,
         )
