@@ -16,6 +16,7 @@ from cano_trio import (
     BranchResults,
     Retry,
     RollbackFailed,
+    Run,
     RunBlocked,
     RunCancelled,
     RunContext,
@@ -180,6 +181,14 @@ async def test_a_child_that_is_completed_is_not_run_again(autojump_clock: MockCl
     assert world.done == ["a r/0", "charge r/1/0"]
 
 
+class CancelsAtOnce:
+    """Is given a run's handle before its first step, and cancels it."""
+
+    def started(self, run: Run[Step, Notes]) -> None:
+        """Cancel it."""
+        run.cancel()
+
+
 @pytest.mark.parametrize("how", ["retry and fail", "retry and cancel", "roll back"])
 async def test_a_child_that_is_completed_is_undone(autojump_clock: MockClock, how: str) -> None:
     """What it did is the run's to undo, whether the run is tried again before or not."""
@@ -189,10 +198,8 @@ async def test_a_child_that_is_completed_is_undone(autojump_clock: MockClock, ho
         with pytest.raises(LookupError):
             await work.run(Notes(), run_id="r", journal=journal)
         if how == "retry and cancel":
-            with pytest.RaisesGroup(RunCancelled):
-                async with trio.open_nursery() as nursery:
-                    run = await nursery.start(partial(work.retry, "r", journal=journal))
-                    run.cancel()
+            with pytest.raises(RunCancelled):
+                await work.retry("r", journal=journal, task_status=CancelsAtOnce())
             assert set((await statuses(journal)).values()) == {RunStatus.CANCELLED}
         else:
             if how == "retry and fail":
