@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self, TypeVar, final
+from typing import Any, Self, TypeVar, final
 
 import apsw
 import attrs
@@ -104,13 +104,9 @@ class SqliteJournal:
             opened.watch.change()
         return record
 
-    async def commit(self, commit: Commit, /) -> int:
+    def commit(self, commit: Commit, /) -> Coroutine[Any, Any, int]:
         """Write down what happened to a run, and return its new ``rev``."""
-        opened = self._open
-        rev = await opened.writer.commit(commit)
-        if commit.sends or commit.starts or (commit.release and not commit.position.status.ended):
-            opened.watch.change()
-        return rev
+        return self._open.writer.commit(commit)
 
     async def load(self, run_id: str, /) -> StoredRun:
         """All that resuming a run needs."""
