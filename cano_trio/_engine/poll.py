@@ -75,6 +75,8 @@ class Looks:
                 delay = self._after_pending(result)
             # Outside `except`, so that a cancel during the wait does not carry the failure as its context.
             await trio.sleep(delay)
+            if self.run.durable:
+                await self.run.may_begin()
 
     def _after_pending(self, pending: Pending) -> float:
         if self.look.takes_draft:

@@ -106,6 +106,10 @@ class MemoryJournal:
         self._shared.check()
         return self._owner
 
+    def holds(self, owner: str, /) -> bool:
+        """Whether it is its own: no lease of it ever lapses."""
+        return owner == self._owner
+
     async def __aenter__(self) -> Self:
         """Open it; if it is open in this trio run, join those that use it.
 
