@@ -320,6 +320,19 @@ class Run:
             run.leaving, run = scope, run.child
         self.park(scope)
 
+    async def may_begin(self) -> None:
+        """Wait until something new may begin: an attempt, a branch, an item, a look, a compensation.
+
+        A process that has been frozen, or can't write, may have lost the run to another one. Half a lease after it was last
+        heard of it begins nothing more, before the journal has shown that the run is its own. A state needs no such look:
+        what was written down before it has shown it.
+
+        Raises:
+            JournalError: it is not, or that can't be found out: the run stops in place.
+        """
+        if not self.journal.is_held:
+            await self.journal.confirm()
+
     def mailbox(self) -> Mailbox:
         """Its mailbox, made when it is first needed.
 

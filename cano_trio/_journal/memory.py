@@ -125,6 +125,10 @@ class MemoryJournal:
         self._shared.check()
         return self._owner
 
+    def holds(self, owner: str, /) -> bool:
+        """Whether it is its own: no lease of it ever lapses."""
+        return owner == self._owner
+
     async def __aenter__(self) -> Self:
         """Open it; if it is open in this trio run, join those that use it.
 
@@ -274,11 +278,13 @@ class MemoryJournal:
 
     async def keep_schedule(self, schedule: ScheduleRecord, /) -> ScheduleRecord | None:
         """Write down where a schedule stands, unless somebody else has done so since."""
-        return await self._transact(lambda transaction: _keep_schedule(transaction, schedule))
+        await cancel_shielded_checkpoint()
+        return self._transact(lambda transaction: _keep_schedule(transaction, schedule))
 
     async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
         """Create a run, and write down that a schedule has fired it: both, or neither."""
-        return await self._transact(
+        await cancel_shielded_checkpoint()
+        return self._transact(
             lambda transaction: _keep_schedule(transaction, schedule) or self._create(transaction, run)
         )
 

@@ -33,6 +33,14 @@ class Journal(Protocol):
         """Under which id runs are held by it; a new one each time it is opened, and after its lease was lost."""
         ...
 
+    def holds(self, owner: str, /) -> bool:
+        """Whether the runs that are held under an owner are sure to be held still, without a look at where they are kept.
+
+        Not if it is another's, and not half a lease after the last renewal: somebody may be about to claim them, and nothing
+        new is begun for them before a commit has shown that they are still held.
+        """
+        ...
+
     async def __aenter__(self) -> Self:
         """Open it; if it is open in this trio run, join those that use it."""
         ...

@@ -14,7 +14,7 @@ import attrs
 import trio
 from trio.lowlevel import current_trio_token
 
-from ..._clock import now, wall_clock
+from ..._clock import monotonic, now, wall_clock
 from ..._errors import JournalError
 from ..._observe.status import RunStatus
 from ..protocol import NO_LABELS
@@ -82,6 +82,11 @@ class SqliteJournal:
             JournalError: it is not open.
         """
         return self._open.lease.owner
+
+    def holds(self, owner: str, /) -> bool:
+        """Whether the runs that are held under an owner are sure to be held still: it is its own, and renewed its lease lately."""
+        lease = self._open.lease
+        return owner == lease.owner and monotonic() < lease.sure_until
 
     async def __aenter__(self) -> Self:
         """Open the file; if it is open in this trio run, join those that use it.
