@@ -24,6 +24,9 @@ class Reporting(Protocol):
     def report_progress(self, done: int, total: int | None, /) -> None:
         """Tell the observers."""
 
+    def publish(self, value: object, /) -> None:
+        """Tell the observers."""
+
 
 class Startable(Protocol):
     """A workflow, as far as it takes to begin a run of it."""
@@ -133,6 +136,33 @@ class RunContext(Struct, eq=False):
             total: of how much, if that is known.
         """
         self._run.report_progress(done, total)
+
+    def emit(self, value: object, /) -> None:
+        """Tell observers, and who reads the run's events, something of your own: they get it in a `Published`.
+
+        It is told at once, and no fact: an attempt that is made again tells it again, and nobody has to listen.
+
+        Args:
+            value: what is told; it is passed on as it is.
+
+        >>> from enum import Enum
+        >>> from typing import Literal
+        >>> import trio
+        >>> from cano_trio import Event, Published, RunContext, Workflow
+        >>> Step = Enum("Step", "WORK DONE")
+        >>> workflow = Workflow(Step, initial=Step.WORK, exits=[Step.DONE])
+        >>> @workflow.task(Step.WORK)
+        ... async def work(ctx: RunContext) -> Literal[Step.DONE]:
+        ...     ctx.emit("half-way")
+        ...     return Step.DONE
+        >>> class Printer:
+        ...     def on_event(self, event: Event) -> None:
+        ...         if isinstance(event, Published):
+        ...             print(event.state.name, event.value)
+        >>> _ = trio.run(lambda: workflow.run(observers=[Printer()]))
+        WORK half-way
+        """
+        self._run.publish(value)
 
     def sql(self, statement: str, parameters: Sequence[object] | Mapping[str, object] = (), /) -> None:
         """Have an SQL statement happen together with this state's transition: both, or neither (exactly once).

@@ -15,7 +15,7 @@ from .._define.context import Outbox, RunContext
 from .._errors import DataNotWritable, RunAlreadyEnded, RunReleased
 from .._journal.codec import Codec
 from .._journal.difference import difference
-from .._observe.events import Event, Progress, Waiting
+from .._observe.events import Event, Progress, Published, Waiting
 from .._observe.observer import Observer, tell
 from .._observe.status import RunStatus
 from .lifecycle import Resources
@@ -262,6 +262,11 @@ class Run:
         """Tell the observers how far the present task is."""
         if self.observers:
             self.tell(Progress, done, total)
+
+    def publish(self, value: object, /) -> None:
+        """Tell the observers what the present task wants to be told."""
+        if self.observers:
+            self.tell(Published, value)
 
     def wait_for(self, reason: str, seconds: float | None = None, *, parks: bool = False) -> None:
         """Take note of what the run waits for, and how long if that is known; `wait_is_over` ends it.
