@@ -278,12 +278,12 @@ class MemoryJournal:
 
     async def keep_schedule(self, schedule: ScheduleRecord, /) -> ScheduleRecord | None:
         """Write down where a schedule stands, unless somebody else has done so since."""
-        await cancel_shielded_checkpoint()
+        await checkpoint()
         return self._transact(lambda transaction: _keep_schedule(transaction, schedule))
 
     async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
         """Create a run, and write down that a schedule has fired it: both, or neither."""
-        await cancel_shielded_checkpoint()
+        await checkpoint()
         return self._transact(
             lambda transaction: _keep_schedule(transaction, schedule) or self._create(transaction, run)
         )
