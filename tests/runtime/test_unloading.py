@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import gc
-import weakref
-from pathlib import Path
-from typing import Literal
-
 import pytest
 import trio
 import trio.testing
 from trio.testing import MockClock
 
-from cano_trio import Released, Resources, Run, RunFailed, RunResumed, RunStatus, RunTimeout, Workflow, open_runtime
-from cano_trio.journals import MemoryJournal, SqliteJournal
+from cano_trio import Released, RunResumed, RunStatus
+from cano_trio.journals import MemoryJournal
 from tests.conftest import Recorder
-from tests.runtime.desk import Job, Note, Step, World, begin, desk, opened
+from tests.runtime.desk import Note, Step, World, begin, opened
 
 
 @pytest.mark.parametrize(
