@@ -153,6 +153,8 @@ from ._runtime.info import RuntimeStatistics as RuntimeStatistics
 from ._runtime.result import RunResult as RunResult
 from ._runtime.runtime import Runtime as Runtime
 from ._runtime.runtime import open_runtime as open_runtime
+from ._runtime.schedule_status import ScheduleState as ScheduleState
+from ._runtime.schedule_status import ScheduleStatus as ScheduleStatus
 from ._runtime.workflow import Workflow as Workflow
 
 __version__ = "0.1.0"
@@ -274,6 +276,8 @@ __all__ = [
     "RuntimeStatistics",
     "Schedule",
     "ScheduleOptions",
+    "ScheduleState",
+    "ScheduleStatus",
     "Shared",
     "SourceNotClosed",
     "Split",

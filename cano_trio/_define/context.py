@@ -51,9 +51,15 @@ class Outbox:
 
     def __init__(self, *, durable: bool) -> None:
         self.durable: bool = durable
-        self.statements: list[Statement] = []
-        self.sends: list[Letter] = []
-        self.starts: list[NewRun] = []
+        # Tuples: one is made for every attempt, and mostly nothing comes into it.
+        self.statements: tuple[Statement, ...] = ()
+        self.sends: tuple[Letter, ...] = ()
+        self.starts: tuple[NewRun, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it."""
+        return not (self.statements or self.sends or self.starts)
 
     def take(self, other: Outbox) -> None:
         """Take in what another wants, behind what this one does."""
@@ -163,7 +169,7 @@ class RunContext:
             StatementFailed: not here, but as the failure of the state: the statement is wrong.
         """
         names = dict(parameters) if isinstance(parameters, Mapping) else tuple(parameters)
-        self._opened("sql").statements.append(Statement(statement, names))
+        self._opened("sql").statements += (Statement(statement, names),)
 
     def send(self, run_id: str, message: object, /, *, key: str | None = None) -> None:
         """Have a message go to another run of the journal together with this state's transition (exactly once).
@@ -187,7 +193,7 @@ class RunContext:
             key=f"{self.idempotency_key}/m:{len(outbox.sends)}" if key is None else key,
             sent_at=_clock.timestamp(),
         )
-        outbox.sends.append(letter)
+        outbox.sends += (letter,)
 
     def start(self, workflow: Startable, data: object = None, /, *, run_id: str | None = None) -> str:
         """Have a run of another workflow begin together with this state's transition (exactly once).
@@ -217,7 +223,7 @@ class RunContext:
             ),
             data=workflow.packed(data),
         )
-        outbox.starts.append(new)
+        outbox.starts += (new,)
         return new.run_id
 
     def _opened(self, what: str) -> Outbox:

@@ -134,6 +134,8 @@ async def _undone(run: Run, workflow: Definition[Any, Any], error: BaseException
     if stopped_within or isinstance(error, GeneratorExit):
         _end(run, _status(error, None, stopped=stopped), _told(error))
         return error
+    if run.child is not None and run.child.done and run.child not in run.done:
+        run.done.append(run.child)  # it was taken up with the run, which has not come to it again
     if not run.undoes and (not run.done or held):
         status = _status(error, None, stopped=stopped)
         await run.journal.end(status, error)

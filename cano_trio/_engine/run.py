@@ -371,8 +371,8 @@ class Run:
 
     def writing_context(self, attempt: int, part: str) -> RunContext:
         """The context of an attempt whose work is committed: what it wants to happen with that takes the last one's place."""
-        self.outbox = Outbox(durable=True) if self.durable else None
-        return self.context(attempt, part, self.outbox or NO_OUTBOX)
+        outbox = self.outbox = Outbox(durable=True) if self.durable else None
+        return self.context(attempt, part, NO_OUTBOX if outbox is None else outbox)
 
     def data(self) -> Any:
         """A copy of the data as the last finished state left them."""

@@ -71,6 +71,9 @@ class Unwritten:
     async def reopen(self) -> None:
         """A child that is over is to be undone."""
 
+    def undone_at_last(self) -> None:
+        """All of a child is undone that is over; it may have ended as one that could not be."""
+
     async def end(self, status: RunStatus, error: BaseException | None) -> None:
         """The run is over."""
 

@@ -8,6 +8,7 @@ from typing import Final, Protocol, Self
 
 from .._observe.status import RunStatus
 from .rows import Commit, Fence, Letter, LogRow, Message, NewRun, News, RunRecord, StoredRun
+from .schedule_record import ScheduleRecord
 
 NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -182,3 +183,36 @@ class Journal(Protocol):
         Raises:
             LeaseLost: the fence does not hold.
         """
+        ...
+
+    async def schedules(self) -> tuple[ScheduleRecord, ...]:
+        """The schedules that were ever begun, by their names."""
+        ...
+
+    async def keep_schedule(self, schedule: ScheduleRecord, /) -> ScheduleRecord | None:
+        """Write down where a schedule stands, unless somebody else has done so since.
+
+        Args:
+            schedule: the schedule, with the ``rev`` of the record that it was made of; it is kept with the next one. 0 for
+                one that is begun.
+
+        Returns:
+            None if it is written; or the record that is there instead, and nothing is written.
+        """
+        ...
+
+    async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
+        """Create a run, and write down that a schedule has fired it: both, or neither.
+
+        Args:
+            run: the run.
+            schedule: where its schedule stands afterwards; as of `keep_schedule`.
+
+        Returns:
+            The run; or the record of the schedule that is there instead, and nothing is written: another process has fired,
+            or something else has become of the schedule.
+
+        Raises:
+            DuplicateRun: there is or was a run of that id.
+        """
+        ...

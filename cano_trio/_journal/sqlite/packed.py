@@ -53,21 +53,22 @@ def pack_fixed(run: NewRun, number: int) -> tuple[bytes, int]:
 
 
 def pack_place(position: Position, number: int, epoch: int, rev: int, crashes: int = 0) -> tuple[bytes, int]:
-    """Where a run stands and who may write it, and its check sum."""
+    """Where a run stands and who may write it, and its check sum.
+
+    Raises:
+        ValueError: a time that it is found by is none.
+    """
+    due_at, ended_at = position.due_at, position.ended_at
+    if not (due_at is ended_at is None or isfinite((due_at or 0.0) + (ended_at or 0.0))):
+        raise ValueError(f"a time is infinite or no number, in {position}")
     packed = _pack((epoch, rev, crashes, position))
     return packed, crc32(packed, number)
 
 
 def indexed(position: Position) -> tuple[float | None, float | None, int | None]:
-    """What of a position a run is found by: when it is due, since when it is settled, and whether it is unfinished.
-
-    Raises:
-        ValueError: one of the times is none.
-    """
-    status, due_at, ended_at = position.status, due_of(position), position.ended_at
-    if not isfinite((due_at or 0.0) + (ended_at or 0.0)):
-        raise ValueError(f"a time is infinite or no number, in {position}")
-    return due_at, ended_at if status in SETTLED else None, None if status.ended else 1
+    """What of a position a run is found by: when it is due, since when it is settled, and whether it is unfinished."""
+    status = position.status
+    return due_of(position), position.ended_at if status in SETTLED else None, None if status.ended else 1
 
 
 def wakes_behind(position: Position) -> int | None:
@@ -114,10 +115,10 @@ def unpack_record(row: Sequence[Any]) -> RunRecord:
     )
 
 
-def pack_log(row: LogRow, run: int) -> tuple[bytes, int]:
-    """A log row of a run, and its check sum."""
+def pack_log(row: LogRow, number: int, run: int, prior: int | None) -> tuple[Any, ...]:
+    """A log row, as its number, its run, the row before it, itself, and its check sum."""
     packed = _pack(row)
-    return packed, crc32(packed, run)
+    return number, run, prior, packed, crc32(packed, run)
 
 
 def unpack_log(packed: bytes, crc: int, run: int) -> LogRow:

@@ -10,6 +10,7 @@ import apsw
 
 from ..._clock import monotonic
 from ..._errors import JournalError
+from . import schedules
 
 APPLICATION_ID = 0x63616E6F  # "cano"
 
@@ -59,7 +60,8 @@ STEPS = (
     CREATE INDEX cano_place_due ON cano_place(due_at) WHERE due_at IS NOT NULL;
     CREATE INDEX cano_place_ready ON cano_place(ready DESC, number) WHERE ready IS NOT NULL;
     CREATE INDEX cano_place_settled ON cano_place(settled_at) WHERE settled_at IS NOT NULL;
-    """,
+    """
+    + schedules.TABLE,
 )
 """What makes a file of version n one of version n + 1, from nothing on.
 
