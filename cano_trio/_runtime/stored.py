@@ -15,6 +15,7 @@ from .._define.definition import Definition
 from .._engine.execute import check_workflow
 from .._engine.kept import recorded_failure
 from .._engine.lifecycle import Resources
+from .._engine.mailbox import check_key
 from .._engine.reading import Reading
 from .._engine.resume import How, Revival, revive
 from .._engine.writing import claimed
@@ -118,6 +119,7 @@ class Stored:
 
     async def send(self, actor: Actor, message: object, key: str | None, *, require_waiting: bool) -> bool:
         """Put a message into a run's inbox."""
+        check_key(key)
         program = self._actors.program_of(actor.workflow)
         kind = next((kind for kind in program.takes if isinstance(message, kind)), None)
         if kind is None:

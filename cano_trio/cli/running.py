@@ -6,7 +6,7 @@ import signal
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import attrs
 import trio
@@ -19,6 +19,8 @@ from .._observe.status import RunStatus
 from .._runtime.result import RunResult
 from .._runtime.workflow import Workflow
 from .signals import heard
+
+T = TypeVar("T")
 
 KEPT = 1000
 """States of the path that are kept, as in a `RunResult`."""
@@ -146,15 +148,21 @@ def carried_out(
         return None
 
     try:
-        came = trio.run(main)
+        came = until_interrupted(main)
     except Exception as error:
         return Outcome(course=course, error=error, durable=durable)
-    except KeyboardInterrupt:
-        return Outcome(course=course, durable=durable)
-    except BaseExceptionGroup as group:
-        if group.subgroup(KeyboardInterrupt) is None:
-            raise
-        return Outcome(course=course, durable=durable)
     if isinstance(came, Rollback):
         return Outcome(course=course, undone=True, durable=durable)
     return Outcome(course=course, result=came, durable=durable)
+
+
+def until_interrupted(main: Callable[[], Awaitable[T]]) -> T | None:
+    """What comes of a trio run; None if a KeyboardInterrupt breaks it off."""
+    try:
+        return trio.run(main)
+    except KeyboardInterrupt:
+        return None
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
+        return None
