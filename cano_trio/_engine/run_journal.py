@@ -287,6 +287,8 @@ class RunJournal(Commits):
     def _left(self) -> Position:
         """The state in which the run is released, with what it is claimed for again."""
         pause, wait = self.run.paused, self.run.parked
+        if self.position.status is RunStatus.ROLLING_BACK:
+            return self.position
         if pause is not None:
             if pause.number is not None:
                 self.consumed += (pause.number,)
