@@ -184,5 +184,4 @@ class SlowJournal(ForwardingJournal):
         await trio.lowlevel.checkpoint_if_cancelled()
         with trio.CancelScope(shield=True):
             await trio.sleep(2)
-            result = await call()
-        return result
+            return await call()
