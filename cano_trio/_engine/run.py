@@ -272,10 +272,8 @@ class Run:
     def context(self, attempt: int, part: str, outbox: Outbox | None = None) -> RunContext:
         """The context of an attempt at a part of the present state; one that may write is given an outbox."""
         step = self.step
-        return RunContext(
-            self, step.state, visit=self.visits[step.index], attempt=attempt, seq=self.seq, error=self.error, part=part,
-            rerun=self.rerun or attempt > 1, outbox=outbox,
-        )  # fmt: skip
+        rerun = self.rerun or attempt > 1
+        return RunContext(self, step.state, self.visits[step.index], attempt, self.seq, self.error, rerun, part, outbox)
 
     def writing_context(self, attempt: int, part: str) -> RunContext:
         """The context of an attempt whose work is committed: what it wants to happen with that takes the last one's place."""

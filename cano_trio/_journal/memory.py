@@ -11,7 +11,7 @@ from uuid import uuid4
 import attrs
 from msgspec import Struct, field
 from msgspec.structs import replace
-from trio.lowlevel import TrioToken, checkpoint, current_trio_token
+from trio.lowlevel import TrioToken, cancel_shielded_checkpoint, checkpoint, current_trio_token
 
 from .._errors import DuplicateRun, LeaseLost, RunAlreadyEnded, RunNotFound, StatementFailed
 from .._observe.status import RunStatus
@@ -126,11 +126,13 @@ class MemoryJournal:
 
     async def create(self, run: NewRun, /) -> RunRecord:
         """Create a run."""
-        return await self._transact(lambda transaction: self._create(transaction, run))
+        await checkpoint()
+        return self._transact(lambda transaction: self._create(transaction, run))
 
     async def commit(self, commit: Commit, /) -> int:
         """Write down what happened to a run, and return its new ``rev``."""
-        await self._transact(lambda transaction: self._commit(transaction, commit))
+        await cancel_shielded_checkpoint()
+        self._transact(lambda transaction: self._commit(transaction, commit))
         return commit.fence.rev + 1
 
     async def load(self, run_id: str, /) -> StoredRun:
@@ -182,7 +184,8 @@ class MemoryJournal:
 
     async def post(self, letter: Letter, /) -> int | None:
         """Put a message into a run's inbox."""
-        return await self._transact(lambda transaction: self._post(transaction, letter))
+        await checkpoint()
+        return self._transact(lambda transaction: self._post(transaction, letter))
 
     async def delete(self, run_id: str, fence: Fence, /) -> None:
         """Remove a run with all its rows; its id stays used."""
@@ -219,9 +222,9 @@ class MemoryJournal:
             raise RunNotFound(run_id)
         return self._shelf.runs[number]
 
-    async def _transact(self, change: Callable[[_Transaction], V]) -> V:
+    def _transact(self, change: Callable[[_Transaction], V]) -> V:
         """Make a change as a whole, or not at all."""
-        await self._checkpoint()
+        self._shared.check()
         shelf = self._shelf
         transaction = _Transaction(ChainMap({}, shelf.runs), ChainMap({}, shelf.numbers))
         result = change(transaction)

@@ -16,7 +16,8 @@ class Journal(Protocol):
     """Where runs are written down; used inside ``async with``, by any number of trio tasks.
 
     Each call is one transaction: what it returns from is on disk. A cancel before the call has begun means that nothing was
-    written; once begun, the call is carried through, and its caller meets the cancel at its next checkpoint.
+    written; once begun, the call is carried through, and its caller meets the cancel at its next checkpoint. A `commit` may
+    be carried through even then: what it tells of has happened already.
 
     While it is open, it holds its runs under one `owner`: an id that no process had before, under a lease that the journal
     itself renews. The lease only says whether others may claim its runs; whether it may still write is said by the fence,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self, TypeVar, final
+from typing import Any, Self, TypeVar, final
 
 import apsw
 import attrs
@@ -103,9 +103,9 @@ class SqliteJournal:
         """Create a run."""
         return await self._open.writer.do(lambda db: statements.create(db, run))
 
-    async def commit(self, commit: Commit, /) -> int:
+    def commit(self, commit: Commit, /) -> Coroutine[Any, Any, int]:
         """Write down what happened to a run, and return its new ``rev``."""
-        return await self._open.writer.commit(commit)
+        return self._open.writer.commit(commit)
 
     async def load(self, run_id: str, /) -> StoredRun:
         """All that resuming a run needs."""
