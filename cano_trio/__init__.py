@@ -59,6 +59,7 @@ from ._errors import DataTypeMismatch as DataTypeMismatch
 from ._errors import DefinitionError as DefinitionError
 from ._errors import DrainTimeout as DrainTimeout
 from ._errors import DuplicateRun as DuplicateRun
+from ._errors import DuplicateSchedule as DuplicateSchedule
 from ._errors import IllegalTransition as IllegalTransition
 from ._errors import JournalError as JournalError
 from ._errors import JournalUnavailable as JournalUnavailable
@@ -88,6 +89,12 @@ from ._errors import RunFailed as RunFailed
 from ._errors import RunNotFound as RunNotFound
 from ._errors import RunReleased as RunReleased
 from ._errors import RunTimeout as RunTimeout
+from ._errors import ScheduleBusy as ScheduleBusy
+from ._errors import ScheduleClosed as ScheduleClosed
+from ._errors import ScheduleError as ScheduleError
+from ._errors import ScheduleNotFound as ScheduleNotFound
+from ._errors import SchedulePaused as SchedulePaused
+from ._errors import ScheduleTripped as ScheduleTripped
 from ._errors import SourceNotClosed as SourceNotClosed
 from ._errors import SplitFailed as SplitFailed
 from ._errors import StatementFailed as StatementFailed
@@ -185,6 +192,7 @@ __all__ = [
     "DefinitionError",
     "DrainTimeout",
     "DuplicateRun",
+    "DuplicateSchedule",
     "Event",
     "Every",
     "FailureContext",
@@ -256,9 +264,15 @@ __all__ = [
     "RunStatus",
     "RunTimeout",
     "Schedule",
+    "ScheduleBusy",
+    "ScheduleClosed",
+    "ScheduleError",
+    "ScheduleNotFound",
     "ScheduleOptions",
+    "SchedulePaused",
     "ScheduleState",
     "ScheduleStatus",
+    "ScheduleTripped",
     "Shared",
     "SourceNotClosed",
     "Split",
