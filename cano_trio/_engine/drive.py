@@ -48,8 +48,6 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
             if durable:
                 await run.journal.finish(step, following)
                 pass_at = clock() + FAIR_SECONDS  # others have run meanwhile
-                if run.leaving is not None and following.advance is not None:
-                    run.leaving.cancel()
         except Exception as failure:
             if not _diverted(run, step, failure):
                 raise
@@ -64,6 +62,8 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
             run.seq += 1
         if run.letter is not None:
             run.remove_letter()
+        if durable and run.leaving is not None and run.step.advance is not None:
+            run.leaving.cancel()
         transitions += 1
     if not transitions:
         await trio.lowlevel.checkpoint()
