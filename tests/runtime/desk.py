@@ -14,7 +14,6 @@ from trio.testing import MockClock
 
 from cano_trio import Pending, Resources, Retry, Run, RunContext, Runtime, Workflow, open_runtime
 
-
 T = TypeVar("T")
 
 

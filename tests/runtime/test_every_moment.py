@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import trio
 
-from cano_trio import Run, RunCancelled, RunStatus, Runtime
+from cano_trio import Run
 from cano_trio.journals import MemoryJournal
 from tests.runtime.desk import Job, Note, Step, World, begin, desk, opened, process
 from tests.runtime.moments import Moment, at_every_moment

@@ -18,8 +18,8 @@ from cano_trio import (
     RunContext,
     RunFailed,
     RunStatus,
-    RunTimeout,
     RuntimeNeeded,
+    RunTimeout,
     Workflow,
     open_runtime,
 )
