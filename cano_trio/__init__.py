@@ -113,6 +113,7 @@ from ._observe.events import CompensationStarted as CompensationStarted
 from ._observe.events import Event as Event
 from ._observe.events import EventsLost as EventsLost
 from ._observe.events import Progress as Progress
+from ._observe.events import Published as Published
 from ._observe.events import Released as Released
 from ._observe.events import RetryScheduled as RetryScheduled
 from ._observe.events import RunEnded as RunEnded
@@ -153,6 +154,8 @@ from ._runtime.info import RuntimeStatistics as RuntimeStatistics
 from ._runtime.result import RunResult as RunResult
 from ._runtime.runtime import Runtime as Runtime
 from ._runtime.runtime import open_runtime as open_runtime
+from ._runtime.schedule_status import ScheduleState as ScheduleState
+from ._runtime.schedule_status import ScheduleStatus as ScheduleStatus
 from ._runtime.workflow import Workflow as Workflow
 
 __version__ = "0.1.0"
@@ -230,6 +233,7 @@ __all__ = [
     "PollTimeout",
     "Problem",
     "Progress",
+    "Published",
     "RateLimited",
     "RateLimiter",
     "ReceiveOptions",
@@ -274,6 +278,8 @@ __all__ = [
     "RuntimeStatistics",
     "Schedule",
     "ScheduleOptions",
+    "ScheduleState",
+    "ScheduleStatus",
     "Shared",
     "SourceNotClosed",
     "Split",

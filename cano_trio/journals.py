@@ -36,6 +36,7 @@ from ._journal.rows import RunRecord as RunRecord
 from ._journal.rows import Statement as Statement
 from ._journal.rows import StoredError as StoredError
 from ._journal.rows import StoredRun as StoredRun
+from ._journal.schedule_record import ScheduleRecord as ScheduleRecord
 from ._journal.sqlite.journal import SqliteJournal as SqliteJournal
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Outcome",
     "Position",
     "RunRecord",
+    "ScheduleRecord",
     "SqliteJournal",
     "Statement",
     "StoredError",

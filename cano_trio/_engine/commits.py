@@ -6,15 +6,17 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+import trio
+from msgspec.structs import replace
 from typing_extensions import override
 
 from .._errors import JournalError
 from .._journal.protocol import Journal
-from .._journal.rows import Commit, Fence, Position, RunRecord
+from .._journal.rows import Commit, Cursor, Fence, LogRow, NewRun, Outcome, Position, RunRecord
 from .._observe.events import Committed
 from .run import Run
 from .unwritten import Unwritten
-from .writing import REFUSALS, committed, patiently
+from .writing import REFUSALS, carried_through, committed, patiently
 
 
 class Commits(Unwritten):
@@ -30,7 +32,6 @@ class Commits(Unwritten):
         "_along",
         "_committed",
         "_ended",
-        "_write",
         "broken",
         "consumed",
         "ending",
@@ -55,12 +56,11 @@ class Commits(Unwritten):
         self._committed: Any = run.packed
         """The data as they were last written."""
         self.inside = run.parent is not None
-        self._write = partial(committed, journal)
-        self.consumed: list[int] = []
+        self.consumed: tuple[int, ...] = ()
         """The numbers of the messages that leave the inbox with the next commit."""
-        self._along: list[Commit] = []
+        self._along: tuple[Commit, ...] = ()
         """What happens to other runs together with the next commit."""
-        self._ended: list[Commits] = []
+        self._ended: tuple[Commits, ...] = ()
         """The children whose end is written together with this run's next transition."""
         self.ending: Commit | None = None
         """Of a child: its end, as the run that started it writes it down."""
@@ -88,40 +88,44 @@ class Commits(Unwritten):
 
     @override
     def consume(self, numbers: Iterable[int]) -> None:
-        self._root().consumed += numbers  # the inbox is that of the outermost run
+        self._root().consumed += tuple(numbers)  # the inbox is that of the outermost run
 
     @override
     def add_end(self, child: Unwritten) -> None:
-        if isinstance(child, Commits) and child.ending is not None:
-            self._ended.append(child)
+        if not isinstance(child, Commits):
+            return
+        if child.ending is not None:
+            self._ended += (child,)
+        elif child.fence is not None and child.position.status.ended:  # it had ended before
+            self.add_release(child)
 
     @override
     def add_release(self, child: Unwritten) -> None:
-        self._along += child.release_inside()
+        self._along += tuple(child.release_inside())
 
     @override
     def release_inside(self) -> Sequence[Commit]:
         if self.broken is not None or self.fence is None:
             return ()
         self.forget_attempt()
-        return (self.made(self.position, alone=True, release=True),)
+        return (self.made(self.position, release=True, alone=True),)
 
     def forget_attempt(self) -> None:
         """Let go of what the attempt in flight has done; and have a child released, too, that is or was at work for it."""
         self.run.packed = self._committed
         self.run.outbox = None
-        self.consumed = []
+        self.consumed = ()
         self.ending = None
         children = [child.run for child in self._ended]
-        self._ended = []
+        self._ended = ()
         if self.run.child is not None and self.run.child not in children:
             children.append(self.run.child)
         for child in children:
             self.add_release(child.journal)
 
-    def end_inside(self, position: Position, **parts: Any) -> None:
+    def end_inside(self, commit: Commit) -> None:
         """Have the run that has started this one write down its end."""
-        self.ending = self.made(position, release=True, alone=True, **parts)
+        self.ending = commit
         self.run.outbox = None
 
     @override
@@ -130,68 +134,124 @@ class Commits(Unwritten):
 
     # -- the commit
 
-    async def commit(self, position: Position, **parts: Any) -> None:
-        """Write a commit.
+    @property
+    @override
+    def is_held(self) -> bool:
+        return self.fence is not None and self.journal.holds(self.fence.owner)
 
-        Args:
-            position: where the run stands afterwards.
-            parts: what else is in the commit.
+    async def show_fence(self) -> None:
+        """Write a commit of nothing but the fence: nothing that has come together yet.
+
+        Raises:
+            JournalError: the fence does not hold any more, or nothing can be written: the run stops in place.
+        """
+        fence = self.fence
+        assert fence is not None  # noqa: S101  (whoever writes has begun or claimed the run)
+        commit = Commit(run_id=self.run.key, fence=fence, position=self.position)
+        await patiently(self.run, partial(committed, self.journal), commit)
+        self.fence = Fence(fence.run, fence.owner, fence.epoch, fence.rev + 1)
+
+    async def commit(self, commit: Commit) -> None:
+        """Write a commit that was just made.
 
         Raises:
             JournalError: nothing of it is written; the run stops in place, unless the state itself is to blame.
         """
-        commit = self.made(position, **parts)
+        failure: BaseException | None = None
         try:
-            await patiently(self.run, self._write, commit)
-        except REFUSALS:
-            # What asked for it is to blame: the state has failed.
-            self.run.packed = self._committed
-            self.run.outbox = None
-            self._root().consumed = []
-            raise
-        root = self._root_with_news()
-        if root is not None:
-            root.note(root.position)
-        self.note(position)
+            await self.journal.commit(commit)
+        except (trio.Cancelled, JournalError) as error:
+            failure = error
+        if failure is not None:
+            try:
+                await self._insist(commit, failure)
+            finally:
+                del failure  # it holds this frame by its traceback
+        if self.inside and (root := self._root_with_news()) is not None:
+            root._note(root.position)  # noqa: SLF001  (of our own class)
+        self._note(commit.position)
         run = self.run
         if run.observers:
             run.tell(Committed, commit.fence.rev + 1)
 
-    def made(self, position: Position, *, alone: bool = False, **parts: Any) -> Commit:
-        """A commit of all that has come together; one that is not written `alone` lets messages go from the outermost run's inbox."""
-        outbox = self.run.outbox
-        if outbox is not None:
-            parts["statements"] = tuple(outbox.statements)
-            parts["sends"] = tuple(outbox.sends)
-            parts["starts"] = (*parts.get("starts", ()), *outbox.starts)
-        along = [*self._along, *(child.ending for child in self._ended if child.ending is not None)]
-        root = None if alone else self._root_with_news()
-        if root is not None:
-            along.append(root.made(root.position))
-        assert self.fence is not None  # noqa: S101  (whoever writes has begun or claimed the run)
-        return Commit(
-            run_id=self.run.key,
-            fence=self.fence,
+    async def _insist(self, commit: Commit, failure: BaseException) -> None:
+        """Have a commit written whose first try has failed."""
+        try:
+            await carried_through(self.run, self.journal, commit, failure)
+        except REFUSALS:
+            # What asked for it is to blame: the state has failed.
+            self.run.packed = self._committed
+            self.run.outbox = None
+            self._root().consumed = ()
+            raise
+
+    def made(
+        self,
+        position: Position,
+        log: tuple[LogRow, ...] = (),
+        *,
+        release: bool = False,
+        alone: bool = False,
+        version: int | None = None,
+        cursors: tuple[Cursor, ...] = (),
+        outcomes: tuple[Outcome, ...] = (),
+        forget_cursors: int | None = None,
+        forget_outcomes: int | None = None,
+        starts: tuple[NewRun, ...] = (),
+    ) -> Commit:
+        """A commit of all that has come together.
+
+        Args:
+            position: where the run stands afterwards.
+            log: states that are finished.
+            release: give the run back.
+            alone: it does not let messages go from the inbox, which is that of the outermost run.
+            version: that of the workflow that wrote the run's data.
+            cursors: cursors to keep.
+            outcomes: outcomes to keep.
+            forget_cursors: forget the cursors of visits up to this one.
+            forget_outcomes: forget the outcomes of visits up to this one.
+            starts: runs that are created with it.
+        """
+        fence, run, along, outbox = self.fence, self.run, self._along, self.run.outbox
+        assert fence is not None  # noqa: S101  (whoever writes has begun or claimed the run)
+        if self._ended:
+            along += tuple(child.ending for child in self._ended if child.ending is not None)
+        if self.inside and not alone and (root := self._root_with_news()) is not None:
+            along = (*along, root.made(root.position))
+        commit = Commit(
+            run_id=run.key,
+            fence=fence,
             position=position,
             data=self.new_data(),
-            consumed=tuple(self.consumed),
-            along=tuple(along),
-            **parts,
+            log=log,
+            cursors=cursors,
+            outcomes=outcomes,
+            forget_cursors=forget_cursors,
+            forget_outcomes=forget_outcomes,
+            release=release,
+            version=version,
+            consumed=self.consumed,
+            starts=starts,
+            along=along,
+        )
+        if outbox is None or outbox.is_empty:
+            return commit
+        return replace(
+            commit, statements=outbox.statements, sends=outbox.sends, starts=(*commit.starts, *outbox.starts)
         )
 
-    def note(self, position: Position) -> None:
+    def _note(self, position: Position) -> None:
         """Take note of what was written."""
-        fence = self.fence
+        fence, run = self.fence, self.run
         assert fence is not None  # noqa: S101  (it has just been shown)
         self.fence = Fence(fence.run, fence.owner, fence.epoch, fence.rev + 1)
         self.position = position
-        self._committed = self.run.packed
-        self._along = []
+        self._committed = run.packed
         for child in self._ended:
             child.fence = None  # it is written down as given back
-        self._ended = []
-        self.consumed = []
-        self.run.outbox = None
+        self._along = self._ended = self.consumed = ()
+        run.outbox = None
 
     def _root(self) -> Commits:
         """The commits of the outermost run."""
@@ -203,7 +263,5 @@ class Commits(Unwritten):
 
     def _root_with_news(self) -> Commits | None:
         """Those of the outermost run, if that is another and has messages to let go."""
-        if not self.inside:
-            return None
         root = self._root()
-        return root if root.consumed else None
+        return root if root.consumed and root is not self else None

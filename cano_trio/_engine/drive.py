@@ -47,7 +47,6 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
                 run.keep_draft()
             if durable:
                 await run.journal.finish(step, following)
-                pass_at = clock() + FAIR_SECONDS  # others have run meanwhile
         except Exception as failure:
             if not _diverted(run, step, failure):
                 raise
@@ -55,15 +54,17 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
             now = clock()
         else:
             now = clock()
+            if durable:
+                pass_at = now + FAIR_SECONDS  # others have run meanwhile
             if run.observers:
                 tell(run.observers, TaskSucceeded(run_id, name, step.state, now, step.label, following.state))
             run.step, run.error = following, None
+        if durable and run.leaving is not None and run.step.advance is not None:
+            run.leaving.cancel()
         if step.counts:
             run.seq += 1
         if run.letter is not None:
             run.remove_letter()
-        if durable and run.leaving is not None and run.step.advance is not None:
-            run.leaving.cancel()
         transitions += 1
     if not transitions:
         await trio.lowlevel.checkpoint()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from .._define.branch_results import BranchResults
+from .._errors import RunCancelled
 from .._journal.rows import LogRow, Position
 from .._observe.status import RunStatus
 from .commits import Commits
@@ -47,8 +48,18 @@ def stopped(last: Commits, status: RunStatus, error: BaseException | None) -> Po
     return replace(position, status=status, reason=last.run.reason, error=known)
 
 
+def status_undone(position: Position) -> RunStatus:
+    """How a run has ended that is undone in full."""
+    return RunStatus.CANCELLED if was_cancelled(position) else RunStatus.ROLLED_BACK
+
+
+def was_cancelled(position: Position) -> bool:
+    """Whether what a run is undone for is its cancel."""
+    return position.error is None or position.error.type == RunCancelled.__name__
+
+
 def finished(
-    last: Commits, step: Step, following: Step, now: float, failure: Exception | None, begun: Iterable[Entry]
+    last: Commits, step: Step, following: Step, now: float, failure: Exception | None, begun: Sequence[Entry]
 ) -> tuple[LogRow, ...]:
     """The rows of a finished state.
 
@@ -61,9 +72,8 @@ def finished(
         begun: what was begun in it and is not written down yet.
     """
     run = last.run
-    rows = [row_of(last, entry, now) for entry in begun]
     # What the state itself has done stands in its own row.
-    own = next((row for row in rows if not row.part and row.receipt is not None), None)
+    own = next((entry for entry in begun if not entry.part and entry.settled), None) if begun else None
     row = LogRow(
         seq=run.seq,
         state=step.name,
@@ -77,7 +87,7 @@ def finished(
         version=last.version,
         error=None if failure is None else stored_error(failure),
     )
-    return (*(other for other in rows if other is not own), row)
+    return (*[row_of(last, entry, now) for entry in begun if entry is not own], row)
 
 
 def row_of(last: Commits, entry: Entry, now: float, *, undone: bool = False) -> LogRow:

@@ -25,6 +25,16 @@ Kinds = tuple[type, ...]
 _log = logging.getLogger("cano_trio")
 
 
+def check_key(key: str | None) -> None:
+    """Refuse what no message can be known by.
+
+    Raises:
+        ValueError: it is empty, or no string.
+    """
+    if key is not None and (not isinstance(key, str) or not key):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"key is {key!r}: it takes a string that is not empty")
+
+
 @final
 class Letter:
     """A message in a mailbox, or of a sender who waits for room.
@@ -172,8 +182,7 @@ class Mailbox:
     def _letter(self, message: object, key: str | None) -> Letter:
         if not isinstance(message, self._kinds):
             raise MessageRejected(self._run_id, type(message).__name__, [kind.__name__ for kind in self._kinds])
-        if key is not None and (not isinstance(key, str) or not key):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"key is {key!r}: it takes a string that is not empty")
+        check_key(key)
         return Letter(message, key)
 
     def _is_known(self, letter: Letter) -> bool:

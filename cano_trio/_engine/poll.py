@@ -85,6 +85,8 @@ class Looks:
                 await trio.sleep(delay)
             finally:
                 self.run.wait_is_over()
+            if self.run.durable:
+                await self.run.may_begin()
 
     def _after_pending(self, pending: Pending) -> float:
         if self.look.takes_draft:

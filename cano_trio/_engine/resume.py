@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias, final
+from typing import Any, Final, Literal, TypeAlias, final
 
 from msgspec.structs import replace
 
@@ -15,7 +15,8 @@ from .._journal.rows import LogRow, StoredRun
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .done import done_by, undone_of
-from .kept import recorded_failure
+from .facts import was_cancelled
+from .kept import recorded_failure, stored_error
 from .lifecycle import Resources
 from .placing import placed, take_messages
 from .program import Program
@@ -86,6 +87,8 @@ class Revival:
         self.how: How = how
         self._claimed: Run | None = None
         """The child's run that was claimed together with it."""
+        self._again = False
+        """Its state is to be visited anew: what the child of this visit did is undone."""
 
     async def run(
         self, resources: Resources, observers: Sequence[Observer], reason: str | None, parent: Run | None
@@ -144,6 +147,14 @@ class Revival:
         await self._find_done(run, history, resources, at_work=False)
         return run
 
+    async def completed(self, parent: Run, resources: Resources) -> Run:
+        """A child that was claimed and has come to its end, of which the run that started it has yet to take the result."""
+        run = await self.past(parent, resources)
+        run.undoes, run.rerun = False, True
+        if isinstance(run.journal, RunJournal):
+            run.journal.go_on(self.record)
+        return run
+
     async def block(self, error: RunBlocked) -> None:
         """Write down why it can't go on, and give it back. A rollback stays one, whatever stands in its way."""
         position = self.record.position
@@ -170,7 +181,9 @@ class Revival:
                 seq: child for seq, child in children.items() if seq == run.seq or child.status is RunStatus.COMPLETED
             }
             run.undone = undone_of(self.reading, history, through)
-        still_done = {seq: child for seq, child in children.items() if child.done}
+        # One that has nothing left to be undone, and does not say so yet, is gone through for that alone.
+        stuck = RunStatus.ROLLBACK_FAILED
+        still_done = {seq: child for seq, child in children.items() if child.done or child.status is stuck}
         run.done = [*done_by(self.reading, run, self.stored.visits, history, still_done, at_work=at_work)]
 
     async def _children(self, run: Run, history: Sequence[LogRow], resources: Resources) -> dict[int, Run]:
@@ -179,48 +192,61 @@ class Revival:
         for row in history:
             known = self.reading.known(row.state)
             if known is not None and known.child is not None and known.child.undoable and is_transition(row):
-                child = await self._child(run, known.child, row.seq, resources)
-                if child is not None:
-                    children[row.seq] = child
+                stored = await self._stored_child(run, row.seq)
+                if stored is not None:
+                    children[row.seq] = await self._past_child(run, known.child, row.seq, stored, resources)
         if run.step.child is None:
             return children
-        present = await self._child(run, run.step.child, run.seq, resources, present=True)
-        if present is not None and not present.status.ended:
-            run.child = self._claimed = present
+        present = await self._present_child(run, run.step.child, resources)
         if present is not None and run.undoes:
             children[run.seq] = present
         return children
 
-    async def _child(
-        self, run: Run, program: Program, seq: int, resources: Resources, *, present: bool = False
-    ) -> Run | None:
-        """The run of the child workflow that did the work of a visit, or does that of the present one."""
-        key = f"{run.key}/{seq}"
-        try:
-            stored = await self.journal.load(key)
-        except RunNotFound:
+    async def _present_child(self, run: Run, program: Program, resources: Resources) -> Run | None:
+        """The run of the child workflow that does the work of the present visit; it goes on as the run's child, if it can."""
+        stored = await self._stored_child(run, run.seq)
+        if stored is None:
             return None
-        status = stored.record.position.status
-        goes_on = present and not (run.undoes and status.ended)
-        if goes_on and status.ended and status is not RunStatus.FAILED:
-            raise self.reading.blocked("child", f"its child {key!r} is {status.value}. Start a new run.")
-        found = await claimed(self.journal, key) if goes_on else stored
+        status, key = stored.record.position.status, stored.record.run_id
+        if run.undoes and status.ended:
+            return await self._past_child(run, program, run.seq, stored, resources)
+        if status in {RunStatus.ROLLED_BACK, RunStatus.CANCELLED}:
+            self._again = True  # what was undone must not be done again under its old key
+            return None
+        if status is RunStatus.ROLLBACK_FAILED:
+            raise self.reading.blocked(
+                "child",
+                f"its child {key!r} could not be undone in full, so its work can't begin anew. Undo what is left: "
+                f"workflow.cancel({run.run_id!r}, journal=...).",
+            )
+        found = await claimed(self.journal, key)
         if found is None:
             raise self.reading.blocked("child", f"another process holds its child {key!r}")
-        own = run.seq
-        run.seq = seq  # a child's key is made of it
-        try:
+        if status is RunStatus.COMPLETED:
+            child = await Revival(program, self.journal, found, "resume").completed(run, resources)
+        else:
             how: How = "retry" if status.ended else "resume"
-            child = await (
-                revive(program, self.journal, found, how=how, resources=resources, observers=(), parent=run)
-                if goes_on
-                else Revival(program, self.journal, found, "resume").past(run, resources)
-            )
+            child = await revive(
+                program, self.journal, found, how=how, resources=resources, observers=(), parent=run
+            )  # fmt: skip
+        run.child = self._claimed = child
+        return child
+
+    async def _past_child(self, run: Run, program: Program, seq: int, stored: StoredRun, resources: Resources) -> Run:
+        """The run of the child workflow that did the work of a visit."""
+        own, run.seq = run.seq, seq  # a child's key is made of it
+        try:
+            child = await Revival(program, self.journal, stored, "resume").past(run, resources)
         finally:
             run.seq = own
-        if not goes_on:
-            child.parent = None
+        child.parent = None
         return child
+
+    async def _stored_child(self, run: Run, seq: int) -> StoredRun | None:
+        try:
+            return await self.journal.load(f"{run.key}/{seq}")
+        except RunNotFound:
+            return None
 
     # -- what is changed by taking it up
 
@@ -228,21 +254,24 @@ class Revival:
         """Whether it was cancelled, with what reason, and what it failed with."""
         position = self.record.position
         if position.status is RunStatus.ROLLING_BACK or self.how == "roll_back":
-            error = position.error
-            if error is not None and error.type != RunCancelled.__name__:
-                return False, None, recorded_failure(error)
+            if position.error is not None and not was_cancelled(position):
+                return False, None, recorded_failure(position.error)
             reason = position.reason
         return True, reason, RunCancelled(reason)
 
     async def _write_anew(self, run: Run) -> None:
         """Write down what is changed by taking it up."""
         position, step, now = self.record.position, run.step, _clock.timestamp()
-        if self.how == "retry" or position.status is RunStatus.QUEUED:
+        parts = self._brought_up(run)
+        if self._again:
+            parts |= self._visited_anew(run, now)
+        if self.how == "retry" or self._again or position.status is RunStatus.QUEUED:
             timeout = self.program.workflow.timeout
             # When a queued run is to begin is no concern of its first state.
             due_at = None if position.status is RunStatus.QUEUED else position.due_at
             position = replace(
                 position,
+                seq=run.seq,
                 status=step.status,
                 entered_at=now,
                 due_at=due_at if step.patience is None else now + step.patience,
@@ -264,12 +293,37 @@ class Revival:
                 due_at=now + step.patience if due_at is None and step.patience is not None else due_at,
                 deadline_at=now + timeout if deadline_at is None and timeout is not None else deadline_at,
             )
-        writing, is_old = run.journal, self.reading.is_old
-        if isinstance(writing, RunJournal) and (is_old or position != self.record.position):
-            stored = self.stored
-            rows = [row for row in stored.cursors if is_old and row.seq == position.seq]
-            cursors = [replace(row, body=writing.places[row.part]) for row in rows]
-            outcomes = [
-                replace(row, body=self.reading.outcome(row.part, row.body)) for row in stored.outcomes if is_old
-            ]
-            await writing.write_anew(position, cursors, outcomes)
+        if isinstance(run.journal, RunJournal) and (self.reading.is_old or position != self.record.position):
+            await run.journal.write_anew(position, **parts)
+
+    def _brought_up(self, run: Run) -> dict[str, Any]:
+        """The rows that an older version wrote, as today's would have written them."""
+        if not self.reading.is_old:
+            return {}
+        seq, places = self.record.position.seq, run.journal.places
+        rows = [replace(row, body=self.reading.outcome(row.part, row.body)) for row in self.stored.outcomes]
+        return {
+            "cursors": tuple(replace(row, body=places[row.part]) for row in self.stored.cursors if row.seq == seq),
+            "outcomes": tuple(rows),
+        }
+
+    def _visited_anew(self, run: Run, now: float) -> dict[str, Any]:
+        """Have the run go on in a new visit of its state: with what led to the old one, which it ends."""
+        step, seq = run.step, run.seq
+        error = None if run.error is None else stored_error(run.error)
+        row = LogRow(
+            seq=seq,
+            state=step.name,
+            next=step.name,
+            entered_at=self.record.position.entered_at,
+            finished_at=now,
+            version=self.program.workflow.version,
+            error=error,
+        )
+        run.path.append(step.state)
+        run.visits[step.index] += 1
+        run.seq += 1
+        run.rerun = False
+        led_here = [one for one in self.stored.outcomes if one.seq == seq - 1]
+        moved = [replace(one, seq=seq, body=self.reading.outcome(one.part, one.body)) for one in led_here]
+        return {"log": (row,), "outcomes": tuple(moved), "forget_cursors": seq, "forget_outcomes": seq}

@@ -244,13 +244,20 @@ class _Undoing:
     async def _back_through_child(self, run: Run, child: Run) -> None:
         """Undo what a child workflow did; a journal that fails it stops the run that has started it, too."""
         child.parent = run
+        stuck = self._stuck()
         try:
             await child.journal.reopen()
             await self.back_through(child)
             if child is not run.child:  # else it ends together with the run
+                if self._stuck() == stuck:
+                    child.journal.undone_at_last()
                 run.journal.add_release(child.journal)
         finally:
             child.parent = None
+
+    def _stuck(self) -> int:
+        """How much could not be undone so far."""
+        return len(self.failed) + len(self.left)
 
     async def undo(self, run: Run, entry: Entry) -> None:
         """Undo one piece of work, or note why not."""
@@ -263,6 +270,7 @@ class _Undoing:
             self.left.append(state)
             self._leave(run, entry, "no time")
         else:
+            await run.may_begin()
             if run.observers:
                 run.tell(CompensationStarted, unit.label, entry.in_doubt)
             result, failure = await _compensated(run, unit, entry, self.deadline, self.limit)

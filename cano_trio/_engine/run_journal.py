@@ -10,14 +10,14 @@ import trio
 from msgspec.structs import replace
 from typing_extensions import override
 
-from .. import _clock
+from .._clock import wall_clock
 from .._errors import NotOwner
 from .._journal import rows
 from .._journal.protocol import Journal
-from .._journal.rows import Cursor, LogRow, NewRun, Outcome, Position, RunRecord
+from .._journal.rows import Commit, Cursor, LogRow, NewRun, Outcome, Position, RunRecord
 from .._observe.status import RunStatus
 from .commits import Commits
-from .facts import entered, finished, row_of, stopped, verdict
+from .facts import entered, finished, row_of, status_undone, stopped, verdict
 from .kept import encode
 from .mailbox import Letter, Mailbox
 from .program import Program
@@ -37,11 +37,12 @@ class RunJournal(Commits):
         program: its workflow, bound.
     """
 
-    __slots__ = ("_lock", "_program", "_queued", "_rows", "_stale", "outcomes", "places")
+    __slots__ = ("_lock", "_now", "_program", "_queued", "_rows", "_stale", "outcomes", "places")
 
     def __init__(self, journal: Journal, run: Run, program: Program) -> None:
         super().__init__(journal, run, program.workflow.version)
         self._program = program
+        self._now = wall_clock()
         self.places: dict[str, bytes] = {}
         self.outcomes: dict[str, bytes] = {}
         self._stale = False
@@ -55,7 +56,7 @@ class RunJournal(Commits):
     @override
     async def begin(self, labels: Mapping[str, str], priority: int = 0) -> None:
         run = self.run
-        now, timeout = _clock.timestamp(), self._program.workflow.timeout
+        now, timeout = self._now(), self._program.workflow.timeout
         self.position = entered(run.step, 0, now, None if timeout is None else now + timeout, None)
         new = NewRun(
             run_id=run.key,
@@ -72,7 +73,7 @@ class RunJournal(Commits):
         starter = None if run.parent is None else run.parent.journal
         if isinstance(starter, RunJournal):
             # The child's row alone would not show that this process still holds the run that starts it.
-            await starter.commit(starter.position, starts=(new,))
+            await starter.commit(starter.made(starter.position, starts=(new,)))
             await self.reopen()
         else:
             record = await patiently(run, partial(created, self.journal), new)
@@ -83,10 +84,10 @@ class RunJournal(Commits):
         self.take_up(record, self.run.packed)
         self._stale = True
 
-    async def write_anew(self, position: Position, cursors: Sequence[Cursor], outcomes: Sequence[Outcome]) -> None:
+    async def write_anew(self, position: Position, **parts: Any) -> None:
         """Write down what going on with a run has changed: its status, and the form of what an older version wrote."""
         self._committed = None
-        await self.commit(position, cursors=tuple(cursors), outcomes=tuple(outcomes), version=self.version)
+        await self.commit(self.made(position, version=self.version, **parts))
 
     @override
     async def begin_child(self, run: Run, program: Program) -> None:
@@ -104,9 +105,17 @@ class RunJournal(Commits):
     async def give_back(self, position: Position) -> None:
         """Give a claimed run back, that can't go on."""
         self._committed = self.run.packed
-        await self.commit(position, release=True)
+        await self.commit(self.made(position, release=True))
 
     # -- going on
+
+    @override
+    async def confirm(self) -> None:
+        async with self._lock:  # branches and items ask side by side
+            if self.broken is not None:
+                raise self.broken
+            if not self.is_held:
+                await self.show_fence()
 
     @property
     @override
@@ -123,49 +132,58 @@ class RunJournal(Commits):
         if seconds is None or not self.run.rerun:
             return seconds
         begun_at = self.position.entered_at if since is None else max(since, self.position.entered_at)
-        return max(begun_at + seconds - _clock.timestamp(), 0)
+        return max(begun_at + seconds - self._now(), 0)
 
     @override
     async def finish(self, step: Step, following: Step, failure: Exception | None = None) -> None:
-        run = self.run
-        ends = following.advance is None
-        if not step.counts and not ends and not following.counts:
+        run, ends = self.run, following.advance is None
+        if not (step.counts or ends or following.counts):
             return  # a chain of routers is one choice
-        counts = step.counts
-        now = _clock.timestamp()
-        position = entered(following, run.seq + counts, now, self.position.deadline_at, failure)
-        begun = self._begun() if counts else []
-        joined = run.joined if counts else None
-        if run.letter is not None and run.letter.number is not None:
-            self.consume([run.letter.number])
-        parts: dict[str, Any] = {}
-        if counts:
-            parts["log"] = finished(self, step, following, now, failure, begun)
-            if self._stale or self.places or self.outcomes:
-                parts["forget_cursors"] = run.seq
-                # What the branches came to is for the next state.
-                parts["forget_outcomes"] = run.seq - (joined is not None)
-            if joined is not None:
-                told = encode(verdict(step, joined, self.places.get("")))
-                parts["outcomes"] = (Outcome(run.seq, "", told),)
+        begun = self._begun() if run.done and step.counts else ()
+        commit = self._finishing(step, following, failure, begun, ends=ends)
         if ends and self.inside:
-            self.end_inside(position, **parts)
+            self.end_inside(commit)
         else:
-            await self.commit(position, release=ends, **parts)
+            await self.commit(commit)
         _mark_written(begun)
-        if counts:
-            self._stale = joined is not None
-        self.places, self.outcomes = {}, {}
+        if step.counts:
+            self._stale = run.joined is not None
+        if self.places or self.outcomes:
+            self.places, self.outcomes = {}, {}
         run.rerun = False
+
+    def _finishing(
+        self, step: Step, following: Step, failure: Exception | None, begun: Sequence[Entry], *, ends: bool
+    ) -> Commit:
+        """The commit of a finished state."""
+        run, now = self.run, self._now()
+        position = entered(following, run.seq + step.counts, now, self.position.deadline_at, failure)
+        alone = ends and self.inside
+        if run.letter is not None and run.letter.number is not None:
+            self.consume((run.letter.number,))
+        if not step.counts:
+            return self.made(position, release=ends, alone=alone)
+        log = finished(self, step, following, now, failure, begun)
+        joined = run.joined
+        if joined is None and not (self._stale or self.places or self.outcomes):
+            return self.made(position, log, release=ends, alone=alone)
+        told = None if joined is None else encode(verdict(step, joined, self.places.get("")))
+        return self.made(
+            position,
+            log,
+            release=ends,
+            alone=alone,
+            outcomes=() if told is None else (Outcome(run.seq, "", told),),
+            forget_cursors=run.seq,
+            # What the branches came to is for the next state.
+            forget_outcomes=run.seq - (joined is not None),
+        )
 
     @override
     async def keep(self, place: bytes, part: str = "", *, anew: bool = False) -> None:
         seq = self.run.seq
-        await self.commit(
-            self.position,
-            cursors=(Cursor(seq, part, place),),
-            forget_outcomes=seq if anew and self.outcomes else None,
-        )
+        forgotten = seq if anew and self.outcomes else None
+        await self.commit(self.made(self.position, cursors=(Cursor(seq, part, place),), forget_outcomes=forgotten))
         self.places[part] = place
         self.run.rerun = False
         if anew:
@@ -177,7 +195,7 @@ class RunJournal(Commits):
         seq = self.run.seq
         self._queued += [Outcome(seq, part, body) for part, body in outcomes]
         if entry is not None and not entry.written:
-            self._rows.append(row_of(self, entry, _clock.timestamp()))
+            self._rows.append(row_of(self, entry, self._now()))
             entry.written = True  # or the run is broken
             entry.come_last(self.run)  # what is undone first is what was written down last
         # What has finished is a fact, whatever is cut off meanwhile.
@@ -188,12 +206,13 @@ class RunJournal(Commits):
                 queued, self._queued = self._queued, []
                 rows, self._rows = self._rows, []
                 if queued or rows:
-                    await self.commit(self.position, outcomes=tuple(queued), log=tuple(rows))
+                    await self.commit(self.made(self.position, tuple(rows), outcomes=tuple(queued)))
                     self.outcomes.update((outcome.part, outcome.body) for outcome in queued)
 
     @override
     async def wait_until(self, due_at: float, reason: str) -> None:
-        await self.commit(replace(self.position, status=RunStatus.WAITING, due_at=due_at, reason=reason))
+        waiting = replace(self.position, status=RunStatus.WAITING, due_at=due_at, reason=reason)
+        await self.commit(self.made(waiting))
         self.run.rerun = False
 
     @override
@@ -209,7 +228,7 @@ class RunJournal(Commits):
             codec = self._program.message_codec(kind)
             body = codec.pack(message)
             letter = rows.Letter(
-                run_id=run.key, kind=kind.__name__, body=body, key=key, sent_at=_clock.timestamp(), version=self.version
+                run_id=run.key, kind=kind.__name__, body=body, key=key, sent_at=self._now(), version=self.version
             )
             number = await posted(self.journal, letter, mailbox.holds)
         except BaseException:
@@ -228,36 +247,42 @@ class RunJournal(Commits):
         if self.position.status is RunStatus.ROLLING_BACK:
             return
         begun = self._begun()
-        await self.commit(stopped(self, RunStatus.ROLLING_BACK, error), log=self._rows_of(begun, _clock.timestamp()))
+        position = stopped(self, RunStatus.ROLLING_BACK, error)
+        await self.commit(self.made(position, self._rows_of(begun, self._now())))
         _mark_written(begun)
         if self.run.child is not None:
             await self.run.child.journal.roll_back(error)
 
     @override
     async def undone(self, entry: Entry) -> None:
-        await self.commit(self.position, log=(row_of(self, entry, _clock.timestamp(), undone=True),))
+        await self.commit(self.made(self.position, (row_of(self, entry, self._now(), undone=True),)))
+
+    @override
+    def undone_at_last(self) -> None:
+        if self.position.status is RunStatus.ROLLBACK_FAILED:
+            self.position = replace(self.position, status=status_undone(self.position), ended_at=self._now())
 
     @override
     async def end(self, status: RunStatus, error: BaseException | None) -> None:
         if self.position.status.ended or self.ending is not None:
             return
-        run, now = self.run, _clock.timestamp()
+        run, now = self.run, self._now()
         if run.child is not None:
             await run.child.journal.end(status, error)
             self.add_end(run.child.journal)
-        position = replace(stopped(self, status, error), ended_at=now, due_at=None)
         begun = self._begun()
-        log = self._rows_of(begun, now)
-        if not self.inside:
-            await self.commit(position, log=log, release=True)
+        position = replace(stopped(self, status, error), ended_at=now, due_at=None)
+        commit = self.made(position, self._rows_of(begun, now), release=True, alone=self.inside)
+        if self.inside:
+            self.end_inside(commit)
         else:
-            self.end_inside(position, log=log)
+            await self.commit(commit)
         _mark_written(begun)
 
     @override
     async def release(self) -> None:
         self.forget_attempt()
-        await self.commit(self._left(), release=True)
+        await self.commit(self.made(self._left(), release=True))
 
     def _left(self) -> Position:
         """The state in which the run is released, with what it is claimed for again."""
@@ -270,7 +295,7 @@ class RunJournal(Commits):
         if wait is None:
             return self.position
         left = None if wait.until is None else wait.until - self.run.clock()
-        due_at = wait.due_at if left is None or wait.due_at is not None else _clock.timestamp() + left
+        due_at = wait.due_at if left is None or wait.due_at is not None else self._now() + left
         return replace(self.position, status=RunStatus.WAITING, due_at=due_at, reason=wait.reason, heard=wait.heard)
 
     def _begun(self) -> list[Entry]:

@@ -8,7 +8,7 @@ from typing import Any, final
 from .._define.branch_results import BranchResults
 from .._define.config import TaskConfig
 from .._define.method import Method, Parameter, Want
-from .._define.resources import Key, PerRun
+from .._define.resources import Elsewhere, Key, PerRun
 from .._errors import ResourceNotFound
 from .._resilience import CircuitBreaker, Limiter, is_limiter, matcher
 from .layers import Call, chosen, guarded, limited, reading, timed
@@ -100,7 +100,7 @@ def _filler(
 class Binder:
     """Makes units of a workflow's methods over a set of resources."""
 
-    def __init__(self, data: type | None, resources: Resources, program_of: Callable[[Any], Any]) -> None:
+    def __init__(self, data: type | None, resources: Resources | Elsewhere, program_of: Callable[[Any], Any]) -> None:
         self._data = data
         self._resources = resources
         self.program_of = program_of
@@ -181,7 +181,7 @@ class Binder:
             case Want.RESOURCES:
                 return self._resources, None
             case Want.CONTEXT:
-                return None, _give_writing_context if writes else _give_context
+                return None, Run.writing_context if writes else Run.context
             case Want.RESULTS:
                 return None, _give_results
             case Want.DATA:
@@ -281,14 +281,6 @@ def _own_giver(key: Key) -> Give:
 
 def _give_own(run: Run, _number: int, _part: str) -> object:
     return run.resources
-
-
-def _give_context(run: Run, number: int, part: str) -> object:
-    return run.context(number, part)
-
-
-def _give_writing_context(run: Run, number: int, part: str) -> object:
-    return run.writing_context(number, part)
 
 
 def _give_results(run: Run, _number: int, _part: str) -> object:

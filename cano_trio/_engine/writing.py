@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, TypeVar
 
 import trio
@@ -32,43 +33,66 @@ _BACKOFF = Backoff(base=0.05, maximum=2.0)
 REFUSALS: Final = (StatementFailed, DuplicateRun, RunNotFound, RunAlreadyEnded)
 """What is wrong with what a task asked to happen together with its transition: a failure of the state, not of the journal."""
 
+_TOLD = (JournalUnavailable, LeaseLost, *REFUSALS)
+"""What tells that nothing was written."""
 
-async def patiently(run: Run, write: Callable[[V], Awaitable[T]], what: V) -> T:
+
+async def patiently(run: Run, write: Callable[[V], Awaitable[T]], what: V, failure: BaseException | None = None) -> T:
     """Write, as often as it takes while the journal can't for now; nothing but a wait between two tries is cancelled.
 
     Args:
         run: the run that waits for it.
         write: writes it.
         what: what is written.
+        failure: what a first try has come to, if there was one already.
 
     Raises:
         JournalError: it can't, or can't for too long: the run stops in place.
     """
     patience = run.clock() + STORE_PATIENCE
     turn = 0
-    cancelled = False
+    shield = False
     while True:
+        match failure:
+            case None:
+                pass
+            case trio.Cancelled():
+                shield = True  # it came before the write had begun, as a journal promises: nothing was written
+            case JournalUnavailable() if run.clock() < patience:
+                turn += 1
+                delay = _BACKOFF.delay(turn)
+                run.wait_for("store", delay)
+                await trio.sleep(delay)
+                run.wait_is_over()
+            case JournalError() if not isinstance(failure, REFUSALS):
+                raise broken(run, failure)
+            case _:
+                raise failure
         try:
-            # A scope around every write would cost as much as all else that is done here for it.
-            if not cancelled:
+            with trio.CancelScope(shield=shield):
                 return await write(what)
-            with trio.CancelScope(shield=True):
-                return await write(what)
-        except trio.Cancelled:
-            cancelled = True  # before it had begun, as a journal promises: nothing was written
-            continue
-        except JournalUnavailable as error:
-            if run.clock() >= patience:
-                raise broken(run, error) from None
-        except REFUSALS:
-            raise
-        except JournalError as error:
-            raise broken(run, error) from None
-        turn += 1
-        delay = _BACKOFF.delay(turn)
-        run.wait_for("store", delay)
-        await trio.sleep(delay)
-        run.wait_is_over()
+        except (trio.Cancelled, JournalError) as error:
+            failure = error
+
+
+async def carried_through(run: Run, journal: Journal, commit: Commit, failure: BaseException) -> None:
+    """Have a commit written whose first try has failed.
+
+    It was tried without all this: a scope around every write would cost as much as all else that is done for it.
+
+    Args:
+        run: the run.
+        journal: where it is written down.
+        commit: the commit.
+        failure: what the first try has come to.
+
+    Raises:
+        JournalError: nothing of it is written.
+    """
+    if isinstance(failure, JournalError) and not isinstance(failure, _TOLD):
+        await patiently(run, partial(confirmed, journal, failure), commit)
+    else:
+        await patiently(run, partial(committed, journal), commit, failure)
 
 
 def broken(run: Run, error: JournalError) -> JournalError:
@@ -82,41 +106,40 @@ def broken(run: Run, error: JournalError) -> JournalError:
 
 
 async def committed(journal: Journal, commit: Commit) -> None:
-    """Commit; where nobody has told whether it was written, the run's row does.
+    """Commit; where nobody has told whether it was written, look.
 
     Raises:
         JournalError: it was not.
     """
     try:
         await journal.commit(commit)
-    except (JournalUnavailable, LeaseLost, *REFUSALS):
+    except _TOLD:
         raise
     except JournalError as error:
         failure = error
     else:
         return
-    if not await is_written(journal, commit, failure):
-        raise failure
+    await confirmed(journal, failure, commit)
 
 
-async def is_written(journal: Journal, commit: Commit, error: JournalError) -> bool:
-    """Whether a commit was written that was said to have failed.
+async def confirmed(journal: Journal, failure: JournalError, commit: Commit) -> None:
+    """See that a commit was written that was said to have failed: the run's row tells.
 
     Raises:
         LeaseLost: another process has the run.
-        JournalError: that can't be found out.
+        JournalError: it was not, or that can't be found out.
     """
     try:
         with trio.CancelScope(shield=True):
             record = (await journal.load(commit.run_id)).record
     except JournalError:
-        raise error from None
+        raise failure from None
     fence = commit.fence
     if (record.epoch, record.rev) == (fence.epoch, fence.rev + 1):
-        return True
+        return
     if record.owner != fence.owner or record.epoch != fence.epoch:
-        raise LeaseLost(commit.run_id, fence.owner, commit.position.seq) from error
-    return False
+        raise LeaseLost(commit.run_id, fence.owner, commit.position.seq) from failure
+    raise failure
 
 
 async def created(journal: Journal, new: NewRun) -> RunRecord:

@@ -37,7 +37,7 @@ def may_be_too_much(commit: Commit, size: int) -> bool:
         size: how much its log rows weigh together.
     """
     rows = len(commit.log)
-    every = max(1, ROWS_BETWEEN // rows) if rows else ROWS_BETWEEN
+    every = ROWS_BETWEEN if rows < 2 else max(1, ROWS_BETWEEN // rows)
     return size > MANY_BYTES or (commit.fence.rev + 1) % every == 0
 
 
@@ -64,20 +64,16 @@ class Cut:
 
     def keeps(self, row: LogRow) -> bool:
         """Whether a row stays; one that does not is counted in `visits`, if it is of a whole state."""
-        receipt = row.receipt is not None
-        return self.keeps_one_of(row.seq, row.state, row.kind, row.part, size_of(row), receipt=receipt)
-
-    def keeps_one_of(self, seq: int, state: str, kind: str, part: str, size: int, *, receipt: bool) -> bool:
-        """As `keeps`, of a row of which no more is known than is needed."""
-        if kind == "undone":
-            self._undone.add((seq, part))
+        work, size = (row.seq, row.part), size_of(row)
+        if row.kind == "undone":
+            self._undone.add(work)
         self._full = self._full or self.rows == ROWS_KEPT or (self.rows > 0 and self.size + size > BYTES_KEPT)
         if not self._full:
             self.rows += 1
             self.size += size
             return True
-        if receipt and self.status not in SETTLED and (seq, part) not in self._undone:
+        if row.receipt is not None and self.status not in SETTLED and work not in self._undone:
             return True
-        if kind == "finished" and not part:
-            self.visits[state] = self.visits.get(state, 0) + 1
+        if row.kind == "finished" and not row.part:
+            self.visits[row.state] = self.visits.get(row.state, 0) + 1
         return False

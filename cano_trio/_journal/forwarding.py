@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 from .._observe.status import RunStatus
 from .protocol import NO_LABELS, Journal
 from .rows import Commit, Fence, Letter, LogRow, Message, NewRun, News, RunRecord, StoredRun
+from .schedule_record import ScheduleRecord
 
 T = TypeVar("T")
 
@@ -59,6 +60,10 @@ class ForwardingJournal:
     def owner(self) -> str:
         """Under which id runs are held by it."""
         return self.inner.owner
+
+    def holds(self, owner: str, /) -> bool:
+        """Whether the runs that are held under an owner are sure to be held still."""
+        return self.inner.holds(owner)
 
     async def __aenter__(self) -> Self:
         """Open it."""
@@ -150,3 +155,15 @@ class ForwardingJournal:
     async def delete(self, run_id: str, fence: Fence, /) -> None:
         """Remove a run with all its rows; its id stays used."""
         await self.forward("delete", lambda: self.inner.delete(run_id, fence))
+
+    async def schedules(self) -> tuple[ScheduleRecord, ...]:
+        """The schedules that were ever begun, by their names."""
+        return await self.forward("schedules", self.inner.schedules)
+
+    async def keep_schedule(self, schedule: ScheduleRecord, /) -> ScheduleRecord | None:
+        """Write down where a schedule stands, unless somebody else has done so since."""
+        return await self.forward("keep_schedule", lambda: self.inner.keep_schedule(schedule))
+
+    async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
+        """Create a run, and write down that a schedule has fired it: both, or neither."""
+        return await self.forward("fire", lambda: self.inner.fire(run, schedule))

@@ -12,7 +12,7 @@ import attrs
 import trio
 from msgspec import Struct, field
 from msgspec.structs import replace
-from trio.lowlevel import TrioToken, checkpoint, current_trio_token
+from trio.lowlevel import TrioToken, cancel_shielded_checkpoint, checkpoint, current_trio_token
 
 from .._errors import DuplicateRun, LeaseLost, RunAlreadyEnded, RunNotFound, StatementFailed
 from .._observe.status import RunStatus
@@ -21,6 +21,7 @@ from .claiming import TAKEN_UP, due_of, first_first, has_work
 from .inbox import KEYS_KEPT, takes_messages
 from .protocol import NO_LABELS
 from .rows import Commit, Cursor, Fence, Letter, LogRow, Message, NewRun, News, Outcome, RunRecord, StoredRun
+from .schedule_record import ScheduleRecord
 from .shared import Shared, is_over
 
 Place: TypeAlias = tuple[int, str]
@@ -66,6 +67,7 @@ class _Shelf:
     owners: dict[str, TrioToken] = attrs.Factory(dict)
     journals: list[MemoryJournal] = attrs.Factory(list)
     posts: list[str] = attrs.Factory(list)
+    schedules: dict[str, ScheduleRecord] = attrs.Factory(dict)
 
     def tell(self, writer: MemoryJournal, *, itself: bool) -> None:
         """Tell those that are open that something has changed; the one that wrote it only if it is of interest to `itself`."""
@@ -80,6 +82,7 @@ class _Transaction:
 
     runs: ChainMap[int, _Kept]
     numbers: ChainMap[str, int]
+    schedules: ChainMap[str, ScheduleRecord]
     log: list[tuple[int, LogRow]] = attrs.Factory(list)
     large: list[int] = attrs.Factory(list)
     keys: dict[tuple[int, str], None] = attrs.Factory(dict)
@@ -122,6 +125,10 @@ class MemoryJournal:
         self._shared.check()
         return self._owner
 
+    def holds(self, owner: str, /) -> bool:
+        """Whether it is its own: no lease of it ever lapses."""
+        return owner == self._owner
+
     async def __aenter__(self) -> Self:
         """Open it; if it is open in this trio run, join those that use it.
 
@@ -138,11 +145,13 @@ class MemoryJournal:
 
     async def create(self, run: NewRun, /) -> RunRecord:
         """Create a run."""
-        return await self._transact(lambda transaction: self._create(transaction, run))
+        await checkpoint()
+        return self._transact(lambda transaction: self._create(transaction, run))
 
     async def commit(self, commit: Commit, /) -> int:
         """Write down what happened to a run, and return its new ``rev``."""
-        await self._transact(lambda transaction: self._commit(transaction, commit))
+        await cancel_shielded_checkpoint()
+        self._transact(lambda transaction: self._commit(transaction, commit))
         return commit.fence.rev + 1
 
     async def load(self, run_id: str, /) -> StoredRun:
@@ -212,9 +221,10 @@ class MemoryJournal:
         return min((instant for instant in instants if instant is not None and instant > now), default=None)
 
     def _unheld(self, workflows: Collection[str] | None) -> Iterator[_Kept]:
+        living = {owner for owner in self._shelf.owners if self._lives(owner)}
         for kept in self._shelf.runs.values():
             record = kept.record
-            if (workflows is None or record.workflow in workflows) and not (record.owner and self._lives(record.owner)):
+            if record.owner not in living and (workflows is None or record.workflow in workflows):
                 yield kept
 
     async def inbox(self, run_id: str, /, *, after: int = 0) -> tuple[Message, ...]:
@@ -247,7 +257,8 @@ class MemoryJournal:
 
     async def post(self, letter: Letter, /) -> int | None:
         """Put a message into a run's inbox."""
-        return await self._transact(lambda transaction: self._post(transaction, letter))
+        await checkpoint()
+        return self._transact(lambda transaction: self._post(transaction, letter))
 
     async def delete(self, run_id: str, fence: Fence, /) -> None:
         """Remove a run with all its rows; its id stays used."""
@@ -259,6 +270,23 @@ class MemoryJournal:
         shelf.logs.pop(fence.run, None)
         shelf.keys.pop(fence.run, None)
         shelf.tell(self, itself=False)
+
+    async def schedules(self) -> tuple[ScheduleRecord, ...]:
+        """The schedules that were ever begun, by their names."""
+        await self._checkpoint()
+        return tuple(schedule for _, schedule in sorted(self._shelf.schedules.items()))
+
+    async def keep_schedule(self, schedule: ScheduleRecord, /) -> ScheduleRecord | None:
+        """Write down where a schedule stands, unless somebody else has done so since."""
+        await checkpoint()
+        return self._transact(lambda transaction: _keep_schedule(transaction, schedule))
+
+    async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
+        """Create a run, and write down that a schedule has fired it: both, or neither."""
+        await checkpoint()
+        return self._transact(
+            lambda transaction: _keep_schedule(transaction, schedule) or self._create(transaction, run)
+        )
 
     async def _take_up(self) -> None:
         self._owner = uuid4().hex
@@ -292,14 +320,17 @@ class MemoryJournal:
             raise RunNotFound(run_id)
         return self._shelf.runs[number]
 
-    async def _transact(self, change: Callable[[_Transaction], V]) -> V:
+    def _transact(self, change: Callable[[_Transaction], V]) -> V:
         """Make a change as a whole, or not at all."""
-        await self._checkpoint()
+        self._shared.check()
         shelf = self._shelf
-        transaction = _Transaction(ChainMap({}, shelf.runs), ChainMap({}, shelf.numbers))
+        transaction = _Transaction(
+            ChainMap({}, shelf.runs), ChainMap({}, shelf.numbers), ChainMap({}, shelf.schedules)
+        )  # fmt: skip
         result = change(transaction)
         shelf.runs.update(transaction.runs.maps[0])
         shelf.numbers.update(transaction.numbers.maps[0])
+        shelf.schedules.update(transaction.schedules.maps[0])
         for number, row in transaction.log:
             shelf.logs.setdefault(number, []).append(row)
         for number in transaction.large:
@@ -367,6 +398,15 @@ class MemoryJournal:
         messages = {**kept.messages, number: Message(number=number, letter=letter)}
         transaction.runs[run] = replace(kept, messages=messages, posted=number)
         return number
+
+
+def _keep_schedule(transaction: _Transaction, schedule: ScheduleRecord) -> ScheduleRecord | None:
+    schedule.name.encode()  # a lone surrogate can't be written down
+    there = transaction.schedules.get(schedule.name)
+    if there is not None and there.rev != schedule.rev:
+        return there
+    transaction.schedules[schedule.name] = replace(schedule, rev=schedule.rev + 1)
+    return None
 
 
 def _remember(keys: dict[str, None], key: str) -> None:

@@ -8,6 +8,7 @@ from typing import Final, Protocol, Self
 
 from .._observe.status import RunStatus
 from .rows import Commit, Fence, Letter, LogRow, Message, NewRun, News, RunRecord, StoredRun
+from .schedule_record import ScheduleRecord
 
 NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -16,7 +17,8 @@ class Journal(Protocol):
     """Where runs are written down; used inside ``async with``, by any number of trio tasks.
 
     Each call is one transaction: what it returns from is on disk. A cancel before the call has begun means that nothing was
-    written; once begun, the call is carried through, and its caller meets the cancel at its next checkpoint.
+    written; once begun, the call is carried through, and its caller meets the cancel at its next checkpoint. A `commit` may
+    be carried through even then: what it tells of has happened already.
 
     While it is open, it holds its runs under one `owner`: an id that no process had before, under a lease that the journal
     itself renews. The lease only says whether others may claim its runs; whether it may still write is said by the fence,
@@ -29,6 +31,14 @@ class Journal(Protocol):
     @property
     def owner(self) -> str:
         """Under which id runs are held by it; a new one each time it is opened, and after its lease was lost."""
+        ...
+
+    def holds(self, owner: str, /) -> bool:
+        """Whether the runs that are held under an owner are sure to be held still, without a look at where they are kept.
+
+        Not if it is another's, and not half a lease after the last renewal: somebody may be about to claim them, and nothing
+        new is begun for them before a commit has shown that they are still held.
+        """
         ...
 
     async def __aenter__(self) -> Self:
@@ -182,3 +192,36 @@ class Journal(Protocol):
         Raises:
             LeaseLost: the fence does not hold.
         """
+        ...
+
+    async def schedules(self) -> tuple[ScheduleRecord, ...]:
+        """The schedules that were ever begun, by their names."""
+        ...
+
+    async def keep_schedule(self, schedule: ScheduleRecord, /) -> ScheduleRecord | None:
+        """Write down where a schedule stands, unless somebody else has done so since.
+
+        Args:
+            schedule: the schedule, with the ``rev`` of the record that it was made of; it is kept with the next one. 0 for
+                one that is begun.
+
+        Returns:
+            None if it is written; or the record that is there instead, and nothing is written.
+        """
+        ...
+
+    async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
+        """Create a run, and write down that a schedule has fired it: both, or neither.
+
+        Args:
+            run: the run.
+            schedule: where its schedule stands afterwards; as of `keep_schedule`.
+
+        Returns:
+            The run; or the record of the schedule that is there instead, and nothing is written: another process has fired,
+            or something else has become of the schedule.
+
+        Raises:
+            DuplicateRun: there is or was a run of that id.
+        """
+        ...

@@ -14,7 +14,6 @@ import trio
 from .._define.definition import check_resources
 from .._engine.lifecycle import Resources
 from .._engine.parting import parted
-from .._engine.program import Program
 from .._errors import DefinitionError, RunAlreadyEnded, RuntimeClosed, RuntimeNeeded, WorkflowNotFound
 from .._journal.protocol import Journal
 from .._journal.rows import RunRecord
@@ -64,10 +63,12 @@ class RuntimeHost:
         check_choice("on_unhandled", on_unhandled, ("log", "raise"))
         if limit is not None and limit < 1:
             raise ValueError(f"limit is {limit!r}: it takes a number of runs, at least 1, or None")
+        carries = claim or journal is None
         self.workflows = _by_name(workflows)
         self.resources = {
             name: own_resources(workflow) if resources is None else resources
             for name, workflow in self.workflows.items()
+            if carries
         }
         self.journal = journal
         self._on_exit = on_exit
@@ -81,6 +82,7 @@ class RuntimeHost:
             slots=self.slots,
             context=copy_context(),
             on_unhandled=on_unhandled,
+            carries=carries,
         )
         self.actors.on_failure = self._fail
         self.stored: Stored | None = None
@@ -106,10 +108,8 @@ class RuntimeHost:
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
         """Carry runs out for the block."""
-        for name, workflow in self.workflows.items():
-            program = Program.of(workflow, self.resources[name])
-            if self.journal is not None:
-                program.check_recordable(self.resources[name])
+        for workflow in self.workflows.values():
+            self.actors.program_of(workflow)
         failure: BaseException | None = None
         try:
             async with trio.open_nursery() as services:
@@ -177,14 +177,15 @@ class RuntimeHost:
         if failures:
             raise BaseExceptionGroup("several things ended the runtime", failures)
 
-    async def drain(self, grace: float = 10.0) -> None:
+    async def drain(self, grace: float = 10.0) -> bool:
         """See `Runtime.drain`."""
         self.actors.closed = True
         self.actors.release_when_finished()
-        with trio.move_on_after(grace):
+        with trio.move_on_after(grace) as patience:
             await self.actors.wait_left()
         self.actors.release_all()
         await self.actors.wait_left()
+        return not patience.cancelled_caught
 
     # -- what handles ask for
 

@@ -31,6 +31,9 @@ PAGE: Final = 1000
 LOOK_AGAIN: Final = 1.0
 """Seconds of a real clock after which somebody looks for runs of processes that have died: they tell nobody."""
 
+TOGETHER: Final = 0.005
+"""Seconds of a real clock for which changes are gathered before anybody looks."""
+
 POISONED: Final = 2
 """How many processes may die in a row with a run before it is taken up only by itself."""
 
@@ -116,6 +119,8 @@ class Recovery:
             at_most = math.inf if _clock.is_virtual() else LOOK_AGAIN
             with trio.move_on_after(min(left, at_most)):
                 await self._bell.wait()
+            if not _clock.is_virtual():
+                await trio.sleep(TOGETHER)
 
     async def _sweep(self) -> float | None:
         """Do what there is to do; gives when there will be more."""
@@ -277,7 +282,8 @@ class Recovery:
         while True:
             while self._parked:
                 due, actor, wait = self._parked.popleft()
-                await trio.sleep_until(due)
+                if due > trio.current_time():
+                    await trio.sleep_until(due)
                 run = actor.engine
                 if run is not None and run.innermost.wait is wait and not run.released:
                     run.park(actor.scope)

@@ -33,7 +33,7 @@ nothing can be written for now."""
 
 HOWS: tuple[How, ...] = ("before", "after", "told failed", "away")
 
-READS = {"load", "history", "runs"}
+READS = {"load", "history", "runs", "schedules"}
 """The calls of a journal that write nothing."""
 
 DOWNTIME = 2.0

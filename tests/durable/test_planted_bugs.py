@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from cano_trio import CanoError, RunContext
-from cano_trio._engine import commits, conduct, facts, placing, unwritten, writing
+from cano_trio._engine import conduct, facts, placing, unwritten, writing
 from cano_trio._engine.commits import Commits
 from cano_trio._engine.resume import Revival
 from cano_trio._engine.run import Run
@@ -59,21 +59,33 @@ def in_rows(**changes: Any) -> Plant:
     return plant
 
 
+class Late:
+    """A journal that writes each commit of a run when the next one comes, and acknowledges it before."""
+
+    def __init__(self, journal: Any) -> None:
+        self.journal = journal
+        self.late: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.journal, name)
+
+    async def commit(self, commit: Any) -> int:
+        if self.late is not None:
+            await self.journal.commit(self.late)
+        self.late = commit
+        if commit.position.status.ended:
+            await self.journal.commit(commit)
+        return 0
+
+
 def acknowledged_early(patch: pytest.MonkeyPatch) -> None:
     """A commit counts before it is written: what comes between is lost."""
-    written = writing.committed
-    late: dict[str, Any] = {}
+    make = Commits.__init__
 
-    async def write_later(journal: Any, commit: Any) -> None:
-        before = late.pop(commit.run_id, None)
-        if before is not None:
-            await written(journal, before)
-        if commit.position.status.ended:
-            await written(journal, commit)
-        else:
-            late[commit.run_id] = commit
+    def make_late(self: Commits, journal: Any, run: Run, version: int) -> None:
+        make(self, Late(journal), run, version)
 
-    patch.setattr(commits, "committed", write_later)
+    patch.setattr(Commits, "__init__", make_late)
 
 
 def a_router_leaves_no_pointer(patch: pytest.MonkeyPatch) -> None:
@@ -114,10 +126,10 @@ def a_lost_lease_compensates(patch: pytest.MonkeyPatch) -> None:
 def nothing_is_read_back(patch: pytest.MonkeyPatch) -> None:
     """What was written but reported as failed counts as failed."""
 
-    async def never(*_: object) -> bool:
-        return False
+    async def never(_: object, failure: Exception, _commit: object) -> None:
+        raise failure
 
-    patch.setattr(writing, "is_written", never)
+    patch.setattr(writing, "confirmed", never)
 
 
 def a_timer_begins_anew(patch: pytest.MonkeyPatch) -> None:

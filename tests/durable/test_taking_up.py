@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -19,6 +19,7 @@ from cano_trio import (
     LeaseLost,
     More,
     NotOwner,
+    RecordedFailure,
     Retry,
     RollbackFailed,
     RunBlocked,
@@ -75,7 +76,7 @@ def leads(
     work.register(state, task)
 
 
-def books(work: Any, state: Step, following: Step, undo: Callable[[str], object]) -> None:
+def books(work: Any, state: Enum, following: Enum, undo: Callable[[str], object]) -> None:
     async def book(ctx: RunContext) -> Any:
         return following, ctx.idempotency_key
 
@@ -478,6 +479,85 @@ async def test_what_could_not_be_undone_is_tried_again() -> None:
         assert await status(journal) is RunStatus.ROLLED_BACK
         with pytest.raises(RunFailed, match="rolled_back"):
             await work.retry_rollback("r", journal=journal)
+
+
+class Inner(Enum):
+    A = auto()
+    B = auto()
+    OUT = auto()
+
+
+def with_child(undo: Callable[[str], object], *, deep: bool = False, **options: Any) -> Workflow[Step, Any]:
+    """A workflow whose child books, and then fails; or one that has such a child."""
+    inner = Workflow(
+        Inner, initial=Inner.A, exits=[Inner.OUT], name="inner", data=Notes, defaults=TaskConfig(retry=Retry.none())
+    )
+    books(inner, Inner.A, Inner.B, undo)
+    leads(inner, Inner.B, Inner.OUT, fails)
+    if deep:
+        innermost, inner = inner, Workflow(Inner, initial=Inner.A, exits=[Inner.OUT], name="middle", data=Notes)
+        books(inner, Inner.A, Inner.B, undo)
+        inner.register_child(Inner.B, innermost, {Inner.OUT: Inner.OUT})
+    work = new(**options)
+    books(work, Step.A, Step.B, undo)
+    work.register_child(Step.B, inner, {Inner.OUT: Step.DONE})
+    return work
+
+
+class Noting(ForwardingJournal):
+    """Notes how each transaction leaves the runs; dies before one of them."""
+
+    def __init__(self, inner: Journal, dies_at: RunStatus | None = None) -> None:
+        super().__init__(inner)
+        self.left: list[dict[str, RunStatus]] = []
+        self.dies_at = dies_at
+
+    async def commit(self, commit: Commit, /) -> int:
+        if commit.position.status is self.dies_at:
+            raise LeaseLost(commit.run_id, self.owner)
+        rev = await super().commit(commit)
+        self.left.append(dict(self._statuses(commit)))
+        return rev
+
+    def _statuses(self, commit: Commit) -> Iterator[tuple[str, RunStatus]]:
+        yield commit.run_id, commit.position.status
+        for other in commit.along:
+            yield from self._statuses(other)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+async def test_a_child_is_undone_at_last_together_with_its_parent(deep: bool) -> None:  # noqa: FBT001
+    """What `retry_rollback` undoes of a child whose own rollback had failed ends rolled back, in the parent's transaction."""
+    stays = True
+    undone: list[str] = []
+
+    def undo(receipt: str) -> None:
+        if stays and receipt.startswith("r/1/"):
+            raise TypeError("not now")
+        undone.append(receipt)
+
+    work = with_child(undo, deep=deep)
+    family = ["r/1/1", "r/1", "r"] if deep else ["r/1", "r"]
+    async with MemoryJournal() as journal:
+        with pytest.raises(RollbackFailed):
+            await work.run(Notes(), run_id="r", journal=journal)
+        left = {run.run_id: run.position.status for run in await journal.runs()}
+        assert left == dict.fromkeys(family, RunStatus.ROLLBACK_FAILED)
+        with pytest.raises(RollbackFailed):
+            await work.retry_rollback("r", journal=journal)
+        left = {run.run_id: run.position.status for run in await journal.runs()}
+        assert left == dict.fromkeys(family, RunStatus.ROLLBACK_FAILED)
+        stays = False
+        with pytest.raises(LeaseLost):  # between the last compensation and the end
+            await work.retry_rollback("r", journal=Noting(journal, dies_at=RunStatus.ROLLED_BACK))
+        noting = Noting(journal)
+        with pytest.raises(RecordedFailure):
+            await work.resume("r", journal=noting)
+        assert noting.left[-1] == {"r": RunStatus.ROLLED_BACK, "r/1": RunStatus.ROLLED_BACK}
+        left = {run.run_id: run.position.status for run in await journal.runs()}
+        assert left == dict.fromkeys(family, RunStatus.ROLLED_BACK)
+        assert {run.owner for run in await journal.runs()} == {None}
+    assert undone == ["r/0", *(f"{key}/0" for key in family[:-1])]
 
 
 async def test_what_is_held_waits_for_the_operator() -> None:

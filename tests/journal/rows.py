@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cano_trio import RunStatus
 from cano_trio._journal.rows import Commit, Fence, Letter, LogRow, NewRun, Position, StoredRun
+from cano_trio._journal.schedule_record import ScheduleRecord
 
 
 def at(seq: int, status: RunStatus = RunStatus.RUNNING) -> Position:
@@ -30,6 +31,11 @@ def step(run_id: str, fence: Fence) -> Commit:
 def letter(run_id: str, body: bytes = b"{}", key: str | None = None) -> Letter:
     """A message."""
     return Letter(run_id=run_id, kind="Approved", body=body, key=key, sent_at=1.5)
+
+
+def schedule(name: str, rev: int = 0) -> ScheduleRecord:
+    """A schedule that was written so many times."""
+    return ScheduleRecord(name=name, workflow="census", trigger="every 60 s", since=0.5, passed=60.0, rev=rev)
 
 
 def fence_of(stored: StoredRun | None) -> Fence:

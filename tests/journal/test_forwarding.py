@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from cano_trio._journal.forwarding import ForwardingJournal
 from cano_trio._journal.memory import MemoryJournal
-from tests.journal.rows import letter, new, step
+from tests.journal.rows import letter, new, schedule, step
 
 T = TypeVar("T")
 
@@ -41,5 +41,21 @@ async def test_every_call_passes_through_one_method(autojump_clock: MockClock) -
         assert stored is not None
         await journal.delete("a", stored.record.fence)
         assert await journal.inner.runs() == ()
-    assert journal.calls == ["create", "commit", "post", "load", "history", "runs", "claim", "delete"]
-    assert trio.current_time() == 8
+        assert await journal.keep_schedule(schedule("s")) is None
+        await journal.fire(new("b"), schedule("s", rev=1))
+        assert await journal.schedules() == (schedule("s", rev=2),)
+    calls = [
+        "create",
+        "commit",
+        "post",
+        "load",
+        "history",
+        "runs",
+        "claim",
+        "delete",
+        "keep_schedule",
+        "fire",
+        "schedules",
+    ]
+    assert journal.calls == calls
+    assert trio.current_time() == 11

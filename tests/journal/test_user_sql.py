@@ -57,6 +57,7 @@ WRONG = {
     "DELETE FROM seat; /* then */ SELECT 1": "more than one statement",
     "SELECT * FROM cano_run": r"cano_\* are the journal's",
     "DELETE FROM CANO_LOG": r"cano_\* are the journal's",
+    "UPDATE cano_schedule SET rev=0": r"cano_\* are the journal's",
     "DROP TABLE cano_owner": r"cano_\* are the journal's",
     "ALTER TABLE cano_run RENAME TO mine": r"cano_\* are the journal's",
     "CREATE INDEX mine ON cano_run(state)": r"cano_\* are the journal's",

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 import apsw
 
 from ..._errors import LeaseLost
+from ..._observe.status import RunStatus
 from ..bounds import Cut, is_too_much, may_be_too_much, size_of
 from ..claiming import due_of
 from ..rows import Commit
@@ -42,37 +43,37 @@ INSERT_LOG: Final[Rows] = (
 )
 """Each row of the log knows the one before it of its run: an index by run would halve the speed of writing."""
 
-NEW: Final = "number, owner, epoch, rev, status, place, crc, last_log, log_rows, log_bytes"
+NEW: Final = "number, owner, epoch, rev, status, place, crc, last_log, log_rows, log_bytes, due_at"
 SET: Final = (
-    "SET rev=excluded.rev+1, status=excluded.status, place=excluded.place, crc=excluded.crc,"
+    "SET rev=excluded.rev+1, status=excluded.status, place=excluded.place, crc=excluded.crc, due_at=excluded.due_at,"
     " last_log=coalesce(excluded.last_log,cano_place.last_log), log_rows=cano_place.log_rows+excluded.log_rows,"
     " log_bytes=cano_place.log_bytes+excluded.log_bytes"
 )
 FENCED: Final = "cano_place.owner=excluded.owner AND cano_place.epoch=excluded.epoch AND cano_place.rev=excluded.rev"
 GO_ON: Final[Rows] = (
     f"INSERT INTO cano_place({NEW}) VALUES ",
-    "(?,?,?,?,?,?,?,?,?,?)",
-    (f" ON CONFLICT(number) DO UPDATE {SET} WHERE {FENCED} AND cano_place.unfinished AND cano_place.due_at IS NULL"),
+    "(?,?,?,?,?,?,?,?,?,?,?)",
+    f" ON CONFLICT(number) DO UPDATE {SET} WHERE {FENCED} AND cano_place.unfinished",
 )
-"""A run that goes on stays where it is in the indexes. The row is there, and so the insert is an update: SQLite goes through
-an update of many rows twice, and through this once."""
+"""A run that was and is unfinished stays where it is in most of the indexes. Its row is there, so that the insert is an
+update: SQLite goes through an update of many rows twice, and through this once."""
 
 TURN: Final[Rows] = (
-    f"WITH excluded({NEW}, due_at, settled_at, unfinished, release, wakes_behind) AS (VALUES ",
+    f"WITH excluded({NEW}, settled_at, unfinished, release, wakes_behind) AS (VALUES ",
     "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     (
-        f") UPDATE cano_place {SET}, due_at=excluded.due_at, settled_at=excluded.settled_at, unfinished=excluded.unfinished,"
+        f") UPDATE cano_place {SET}, settled_at=excluded.settled_at, unfinished=excluded.unfinished,"
         f" owner=iif(excluded.release,NULL,cano_place.owner),"
         f" ready=iif(excluded.release AND (SELECT parent IS NULL AND posted>excluded.wakes_behind FROM cano_run"
         f" WHERE cano_run.number=excluded.number), priority, NULL) FROM excluded"
         f" WHERE cano_place.number=excluded.number AND {FENCED}"
     ),
 )
-"""A run that begins or ends to wait, is over, or is given back."""
+"""A run that is over, is taken up again after it was, or is given back."""
 
 SET_DATA: Final[Rows] = ("INSERT OR REPLACE INTO cano_data(run, data, crc) VALUES ", "(?,?,?)", "")
 
-CHUNKS: Final = (256, 32, 4, 1)
+CHUNKS: Final = (256, 64, 16, 4, 1)
 """How many rows one statement writes: SQLite's driver lets the interpreter go at every step, and beside a busy loop it
 gets it back late."""
 
@@ -90,9 +91,9 @@ COUNT_KEPT: Final = (
 
 
 def goes_on(one: Commit) -> bool:
-    """Whether a run only goes on by a commit: it neither waits for a time, nor is it over or given back."""
-    position = one.position
-    return due_of(position) is None and not one.release and not position.status.ended
+    """Whether a run is unfinished after a commit, and not given back."""
+    status = one.position.status
+    return not one.release and (status is RunStatus.RUNNING or not status.ended)  # the first is nearly always so
 
 
 def write(db: apsw.Connection, commits: Sequence[Commit], statement: Rows = TURN) -> None:
@@ -100,7 +101,7 @@ def write(db: apsw.Connection, commits: Sequence[Commit], statement: Rows = TURN
 
     Raises:
         LeaseLost: the fence of one of them does not hold; if there are several, the error may name another. Or, with
-            `GO_ON`, a run stood where it could not just go on.
+            `GO_ON`, a run was over.
     """
     first = (db.execute("SELECT max(id) FROM cano_log").get or 0) + 1
     rows, places, data, large = _parameters(commits, first, turn=statement is TURN)
@@ -112,10 +113,10 @@ def write(db: apsw.Connection, commits: Sequence[Commit], statement: Rows = TURN
         lost = commits[0]
         raise LeaseLost(lost.run_id, lost.fence.owner, lost.position.seq)
     _write_rows(db, SET_DATA, data)
-    touching = [one for one in commits if _touches_kept(one)]
-    for sql, parameters in _kept(touching):
-        if parameters:
-            db.executemany(sql, parameters)
+    if touching := [one for one in commits if _touches_kept(one)]:
+        for sql, parameters in _kept(touching):
+            if parameters:
+                db.executemany(sql, parameters)
     for one in large:
         trim(db, one)
 
@@ -152,14 +153,15 @@ def _parameters(
         last = None
         size = 0
         for row in one.log:
-            rows += (this, number, last, *pack_log(row, number))
+            rows += pack_log(row, this, number, last)
             size += size_of(row)
             last = this
             this += 1
-        places += (number, fence.owner, epoch, rev, position.status._value_)
-        places += (*pack_place(position, number, epoch, rev + 1), last, len(one.log), size)
+        status, count = position.status._value_, len(one.log)
+        place, crc = pack_place(position, number, epoch, rev + 1)
+        places += (number, fence.owner, epoch, rev, status, place, crc, last, count, size, due_of(position))
         if turn:
-            places += (*indexed(position), one.release, wakes_behind(position))
+            places += (*indexed(position)[1:], one.release, wakes_behind(position))
         if data is not None:
             changed += (number, *pack_data(data, number))
         if may_be_too_much(one, size):
@@ -169,8 +171,8 @@ def _parameters(
 
 def _touches_kept(one: Commit) -> bool:
     kept = one.cursors or one.outcomes or one.consumed
-    rest = (one.forget_cursors, one.forget_outcomes, one.version)
-    return bool(kept) or any(part is not None for part in rest)
+    is_any_forgotten = one.forget_cursors is not None or one.forget_outcomes is not None
+    return bool(kept) or is_any_forgotten or one.version is not None
 
 
 def _kept(commits: Sequence[Commit]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:

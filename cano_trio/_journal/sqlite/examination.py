@@ -16,7 +16,7 @@ import attrs
 from ..._errors import JournalError, RunNotFound
 from ..._observe.status import RunStatus
 from ..rows import RunRecord
-from . import statements
+from . import schedules, statements
 from .packed import RUNS, indexed
 from .schema import refuse_strangers
 
@@ -45,7 +45,7 @@ class Examination:
         size: the file's size, in bytes.
         wal_size: the size of what is not in the file yet, in bytes.
         integrity: what SQLite finds wrong with the file; nothing if it is whole.
-        unreadable: which runs can't be read, and why; those inside others, too.
+        unreadable: which runs and schedules can't be read, and why; runs inside others, too.
         runs: how many runs stand in each way.
         dead: the processes that are gone and still hold runs.
         needy: runs that do not go on before somebody does something: blocked, not undone, or with which processes die.
@@ -148,15 +148,16 @@ def _read_all(db: apsw.Connection) -> tuple[list[RunRecord], tuple[str, ...]]:
             wrong.append(f"run {record.run_id!r} is there, but is not found by its name")
         except (JournalError, apsw.Error) as error:
             wrong.append(str(error))
-    return records, tuple(wrong)
+    _, damaged = schedules.schedules(db)
+    return records, (*wrong, *map(str, damaged))
 
 
 def _is_found(db: apsw.Connection, record: RunRecord, labels: set[Any]) -> bool:
     """Whether the columns by which runs are found say the same as the run."""
-    wanted = f"SELECT workflow, parent, due_at, settled_at, unfinished FROM {RUNS} WHERE number=?"
+    wanted = f"SELECT run_id, workflow, parent, due_at, settled_at, unfinished FROM {RUNS} WHERE number=?"
     said = db.execute(wanted, (record.number,)).fetchone()
     labelled = {(name, value, record.number) for name, value in record.labels.items()}
-    return said == (record.workflow, record.parent, *indexed(record.position)) and labelled <= labels
+    return said == (record.run_id, record.workflow, record.parent, *indexed(record.position)) and labelled <= labels
 
 
 def _needs_somebody(record: RunRecord) -> bool:

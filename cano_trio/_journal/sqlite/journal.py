@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self, TypeVar, final
+from typing import Any, Self, TypeVar, final
 
 import apsw
 import attrs
 import trio
 from trio.lowlevel import current_trio_token
 
-from ..._clock import now, wall_clock
+from ..._clock import monotonic, now, wall_clock
 from ..._errors import JournalError
 from ..._observe.status import RunStatus
 from ..protocol import NO_LABELS
 from ..rows import Commit, Fence, Letter, LogRow, Message, NewRun, News, RunRecord, StoredRun
+from ..schedule_record import ScheduleRecord
 from ..shared import Shared
-from . import claims, statements
+from . import claims, schedules, statements
 from .examination import Examination, examine
 from .lease import Lease
 from .retention import Retention
@@ -82,6 +83,11 @@ class SqliteJournal:
         """
         return self._open.lease.owner
 
+    def holds(self, owner: str, /) -> bool:
+        """Whether the runs that are held under an owner are sure to be held still: it is its own, and renewed its lease lately."""
+        lease = self._open.lease
+        return owner == lease.owner and monotonic() < lease.sure_until
+
     async def __aenter__(self) -> Self:
         """Open the file; if it is open in this trio run, join those that use it.
 
@@ -103,13 +109,9 @@ class SqliteJournal:
             opened.watch.change()
         return record
 
-    async def commit(self, commit: Commit, /) -> int:
+    def commit(self, commit: Commit, /) -> Coroutine[Any, Any, int]:
         """Write down what happened to a run, and return its new ``rev``."""
-        opened = self._open
-        rev = await opened.writer.commit(commit)
-        if commit.sends or commit.starts or (commit.release and not commit.position.status.ended):
-            opened.watch.change()
-        return rev
+        return self._open.writer.commit(commit)
 
     async def load(self, run_id: str, /) -> StoredRun:
         """All that resuming a run needs."""
@@ -143,10 +145,7 @@ class SqliteJournal:
             limit=limit,
         )
         found, unreadable = await self._read(lambda db: statements.runs(db, wanted))
-        for error in unreadable:
-            if str(error) not in self._unreadable:
-                self._unreadable.add(str(error))
-                _log.error("%s", error)
+        self._tell(unreadable)
         return found
 
     async def claimable(
@@ -204,6 +203,20 @@ class SqliteJournal:
         lease = self._open.lease
         return await self._read(lease.dead)
 
+    async def schedules(self) -> tuple[ScheduleRecord, ...]:
+        """The schedules that were ever begun, by their names; one whose row can't be read is left out, and logged."""
+        found, unreadable = await self._read(schedules.schedules)
+        self._tell(unreadable)
+        return found
+
+    async def keep_schedule(self, schedule: ScheduleRecord, /) -> ScheduleRecord | None:
+        """Write down where a schedule stands, unless somebody else has done so since."""
+        return await self._open.writer.do(lambda db: schedules.keep(db, schedule))
+
+    async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
+        """Create a run, and write down that a schedule has fired it: both, or neither."""
+        return await self._open.writer.do(lambda db: schedules.fire(db, run, schedule))
+
     async def examine(self, *, stuck_after: float = 60.0) -> Examination:
         """Look through all of it: for damage, for the dead, and for runs that nobody carries on.
 
@@ -233,6 +246,13 @@ class SqliteJournal:
     def _open(self) -> _Opened:
         self._shared.check()
         return self._opened
+
+    def _tell(self, unreadable: Iterable[JournalError]) -> None:
+        """Log what can't be read, each once."""
+        for error in unreadable:
+            if str(error) not in self._unreadable:
+                self._unreadable.add(str(error))
+                _log.error("%s", error)
 
     async def _take_up(self) -> None:
         lease = Lease(self._path, self._lease_seconds, current_trio_token())

@@ -10,6 +10,7 @@ import apsw
 
 from ..._clock import monotonic
 from ..._errors import JournalError
+from . import schedules
 
 APPLICATION_ID = 0x63616E6F  # "cano"
 
@@ -59,7 +60,8 @@ STEPS = (
     CREATE INDEX cano_place_due ON cano_place(due_at) WHERE due_at IS NOT NULL;
     CREATE INDEX cano_place_ready ON cano_place(ready DESC, number) WHERE ready IS NOT NULL;
     CREATE INDEX cano_place_settled ON cano_place(settled_at) WHERE settled_at IS NOT NULL;
-    """,
+    """
+    + schedules.TABLE,
 )
 """What makes a file of version n one of version n + 1, from nothing on.
 
@@ -96,6 +98,7 @@ def open_writer(path: str, patience: float, *, vfs: str | None = None, steps: Se
         ).fetchall()
         _read_back(db, path)
         db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        _plan_once(db)
         db.limit(apsw.SQLITE_LIMIT_LENGTH, LARGEST)
         _bring_up_to_date(db, path, steps)
     except BaseException:
@@ -108,9 +111,15 @@ def open_reader(path: str, patience: float, *, vfs: str | None = None) -> apsw.C
     """A second connection to a file that is open for writing."""
     db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
     db.set_busy_handler(patiently(patience))
+    _plan_once(db)
     db.limit(apsw.SQLITE_LIMIT_LENGTH, LARGEST)
     db.execute("PRAGMA query_only=ON; PRAGMA mmap_size=0; PRAGMA trusted_schema=OFF").fetchall()
     return db
+
+
+def _plan_once(db: apsw.Connection) -> None:
+    """Have each statement planned only once: SQLite plans those anew, at every call, whose values might choose an index."""
+    db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
 
 
 def patiently(patience: float) -> Callable[[int], bool]:

@@ -16,6 +16,7 @@ from trio.lowlevel import Abort, Task, checkpoint_if_cancelled, current_task, re
 
 from ..._clock import monotonic
 from ..._errors import CanoError, JournalError, JournalUnavailable, StatementFailed
+from ..acknowledgement import ACKNOWLEDGED
 from ..bounds import size_of
 from ..rows import Commit
 from . import commits, statements
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger("cano_trio")
 
-MOST_ROWS = 1000
+MOST_ROWS = 1024
 MOST_BYTES = 4 * 1024 * 1024
 
 LONGEST_WAIT = 3600.0
@@ -56,6 +57,10 @@ class _Job(Struct, eq=False, gc=False):
 
 def _always(_: apsw.Connection) -> bool:
     return True
+
+
+class _Refused(Exception):
+    """One of the commits that were written together is refused, or all are; each is to be written alone."""
 
 
 class _Undone(Exception):
@@ -91,6 +96,7 @@ class Writer:
         self._path = path
         self._files = Files(path)
         self._lease = lease
+        self._watch = watch
         self._chores = (lease, retention, watch)
         self._close = close
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
@@ -102,9 +108,10 @@ class Writer:
 
     async def commit(self, commit: Commit) -> int:
         """Write a commit, together with whatever else waits; returns its ``rev`` when it is on disk."""
-        await checkpoint_if_cancelled()
         self._put(_Job(current_task(), commit))
         await wait_task_rescheduled(_never)
+        if commit.sends or commit.starts or (commit.release and not commit.position.status.ended):
+            self._watch.change()
         return commit.fence.rev + 1
 
     async def do(self, apply: Callable[[apsw.Connection], T]) -> T:
@@ -152,7 +159,8 @@ class Writer:
     def _do_chores(self, *, is_idle: bool) -> None:
         for chore in self._chores:
             if monotonic() >= chore.due and (is_idle or chore.is_urgent):
-                self._token.run_sync_soon(_nothing, idempotent=True)
+                if chore is not self._watch:  # which looks so often that a clock could not jump for all the calls
+                    self._token.run_sync_soon(_nothing, idempotent=True)
                 if not self._change(chore.do, chore.has_work):
                     chore.put_off()
 
@@ -200,10 +208,13 @@ class Writer:
     def _transact(self, batch: Sequence[_Job]) -> None:
         """Write a batch, and note for each of it what came of it."""
         jobs = list(batch)
+        together = True
         while self._broken is None:
             try:
                 with self._transaction():
-                    self._apply(jobs)
+                    self._apply(jobs, together=together)
+            except _Refused:
+                together = False
             except _Undone as undone:
                 jobs.remove(undone.job)
                 for job in jobs:
@@ -229,26 +240,26 @@ class Writer:
             raise
         self._lease.counted()
 
-    def _apply(self, jobs: Sequence[_Job]) -> None:
+    def _apply(self, jobs: Sequence[_Job], *, together: bool) -> None:
         """Apply jobs, in any order: their tasks wait for them at the same time."""
-        going_on, turning, others = _sorted(jobs)
-        for together, statement in ((going_on, commits.GO_ON), (turning, commits.TURN)):
-            if not self._applied_together(together, statement):
-                others += together
+        others = jobs
+        if together:
+            going_on, turning, others = _sorted(jobs)
+            self._write_together(going_on, commits.GO_ON)
+            self._write_together(turning, commits.TURN)
         for job in others:
             self._apply_alone(job)
 
-    def _applied_together(self, jobs: Sequence[_Job], statement: tuple[str, str, str]) -> bool:
-        """Apply commits of different runs in as few statements as can be, unless one of them is refused."""
-        if len(jobs) < 2:
-            return False
-        together = [job.commit for job in jobs if job.commit is not None]
-        try:
-            with self._db:  # a savepoint
+    def _write_together(self, together: Sequence[Commit], statement: commits.Rows) -> None:
+        """Write commits of different runs in as few statements as can be.
+
+        There is no savepoint to go back to: SQLite would keep a copy of each page that it changes, in a file of its own.
+        """
+        if together:
+            try:
                 commits.write(self._db, together, statement)
-        except REFUSALS:
-            return False
-        return True
+            except REFUSALS as error:
+                raise _Refused from error
 
     def _apply_alone(self, job: _Job) -> None:
         try:
@@ -311,10 +322,10 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _sorted(jobs: Iterable[_Job]) -> tuple[list[_Job], list[_Job], list[_Job]]:
-    """Those of runs that go on, of runs that turn, and what can't be written together with its like."""
-    going_on: list[_Job] = []
-    turning: list[_Job] = []
+def _sorted(jobs: Iterable[_Job]) -> tuple[list[Commit], list[Commit], list[_Job]]:
+    """Commits of runs that go on, of runs that turn, and what can't be written together with its like."""
+    going_on: list[Commit] = []
+    turning: list[Commit] = []
     others: list[_Job] = []
     runs: set[int] = set()
     for job in jobs:
@@ -323,7 +334,7 @@ def _sorted(jobs: Iterable[_Job]) -> tuple[list[_Job], list[_Job], list[_Job]]:
             others.append(job)
             continue
         runs.add(one.fence.run)
-        (going_on if commits.goes_on(one) else turning).append(job)
+        (going_on if commits.goes_on(one) else turning).append(one)
     return going_on, turning, others
 
 
@@ -349,7 +360,7 @@ def _statement_failed(error: BaseException | None) -> StatementFailed | None:
 def _acknowledge(batch: Iterable[_Job]) -> None:
     for job in batch:
         if job.result is None:
-            reschedule(job.task)
+            reschedule(job.task, ACKNOWLEDGED)
         else:
             reschedule(job.task, job.result)
 
