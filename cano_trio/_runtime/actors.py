@@ -27,7 +27,7 @@ from .._engine.run_journal import RunJournal
 from .._engine.writing import claimed
 from .._errors import DuplicateRun, JournalError, LeaseLost, RunBlocked, RuntimeClosed
 from .._journal.protocol import Journal
-from .._journal.requests import PAUSE, reason_of, requested, requests_met
+from .._journal.requests import CANCEL, PAUSE, reason_of, requested, requests_met
 from .._journal.rows import Commit, NewRun, Position, StoredRun
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
@@ -294,7 +294,7 @@ class Actors:
         if not await self._goes_on(journal, stored, how, actor):
             return None
         asked = requested(stored.messages)
-        if asked is not None and how == "resume":  # a pause has been seen to
+        if asked is not None and asked.letter.kind == CANCEL and how == "resume":
             how, reason = "cancel", reason_of(asked)
         try:
             run = await revive(
