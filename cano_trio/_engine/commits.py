@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -86,9 +86,9 @@ class Commits(Unwritten):
 
     # -- what happens together with the next commit
 
-    def consume(self, number: int) -> None:
-        """Have a message leave the inbox, which is that of the outermost run."""
-        self._root().consumed += (number,)
+    @override
+    def consume(self, numbers: Iterable[int]) -> None:
+        self._root().consumed += tuple(numbers)  # the inbox is that of the outermost run
 
     @override
     def add_end(self, child: Unwritten) -> None:

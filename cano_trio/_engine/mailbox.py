@@ -145,10 +145,18 @@ class Mailbox:
         self._coming -= 1
         self._call_waiting()
 
-    def fill(self, letter: Letter) -> None:
-        """Put a message that is written down in its reserved place."""
-        self._coming -= 1
-        self._admit(letter)
+    def fill(self, letter: Letter, number: int, *, in_turn: bool) -> None:
+        """Put a message that is written down in its reserved place.
+
+        Args:
+            letter: the message.
+            number: its place in the inbox.
+            in_turn: if those before it are still to come, it comes with them, by whoever passes them on: they may be of the
+                same sender.
+        """
+        self.give_up()
+        if number == self._heard + 1 or not in_turn:
+            self._admit(letter)
 
     @property
     def heard(self) -> int:

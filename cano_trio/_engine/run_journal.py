@@ -160,7 +160,7 @@ class RunJournal(Commits):
         position = entered(following, run.seq + step.counts, now, self.position.deadline_at, failure)
         alone = ends and self.inside
         if run.letter is not None and run.letter.number is not None:
-            self.consume(run.letter.number)
+            self.consume((run.letter.number,))
         if not step.counts:
             return self.made(position, release=ends, alone=alone)
         log = finished(self, step, following, now, failure, begun)
@@ -237,7 +237,7 @@ class RunJournal(Commits):
         if number is None:
             mailbox.give_up()
         else:
-            mailbox.fill(Letter(codec.unpack(body), key, number, body))
+            mailbox.fill(Letter(codec.unpack(body), key, number, body), number, in_turn=run.hears)
         return number is not None
 
     # -- leaving
@@ -287,22 +287,16 @@ class RunJournal(Commits):
     def _left(self) -> Position:
         """The state in which the run is released, with what it is claimed for again."""
         pause, wait = self.run.paused, self.run.parked
-        if self.position.status is RunStatus.ROLLING_BACK:
+        if self.position.status is RunStatus.ROLLING_BACK:  # it never turns forward again, whoever wanted to hold it
             return self.position
         if pause is not None:
-            if pause.number is not None:
-                self.consumed += (pause.number,)
+            self.consume(pause.numbers)
             return replace(self.position, status=RunStatus.PAUSED, reason=pause.reason)
         if wait is None:
             return self.position
         left = None if wait.until is None else wait.until - self.run.clock()
-        return replace(
-            self.position,
-            status=RunStatus.WAITING,
-            due_at=None if left is None else self._now() + left,
-            reason=wait.reason,
-            heard=self.run.mailbox().heard,
-        )
+        due_at = wait.due_at if left is None or wait.due_at is not None else self._now() + left
+        return replace(self.position, status=RunStatus.WAITING, due_at=due_at, reason=wait.reason, heard=wait.heard)
 
     def _begun(self) -> list[Entry]:
         """What was begun in the present state and is not written down yet, first things first."""

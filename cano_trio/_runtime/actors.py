@@ -27,7 +27,7 @@ from .._engine.run_journal import RunJournal
 from .._engine.writing import claimed
 from .._errors import DuplicateRun, JournalError, LeaseLost, RunBlocked, RuntimeClosed
 from .._journal.protocol import Journal
-from .._journal.requests import PAUSE, reason_of, requested
+from .._journal.requests import CANCEL, PAUSE, reason_of, requested, requests_met
 from .._journal.rows import Commit, NewRun, Position, StoredRun
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
@@ -205,6 +205,7 @@ class Actors:
         run = self._run(actor, program, start, packed)
         writing = RunJournal(journal, run, program)
         run.write_down(writing)
+        run.hears = True
         self.at_work[actor.run_id] = actor
         try:
             await writing.begin(actor.labels, actor.priority)
@@ -293,7 +294,7 @@ class Actors:
         if not await self._goes_on(journal, stored, how, actor):
             return None
         asked = requested(stored.messages)
-        if asked is not None and how == "resume":  # a pause has been seen to
+        if asked is not None and asked.letter.kind == CANCEL and how == "resume":
             how, reason = "cancel", reason_of(asked)
         try:
             run = await revive(
@@ -307,7 +308,7 @@ class Actors:
             )
             raise
         run.scope = trio.CancelScope()
-        run.on_parked = lambda wait: self.on_parked(actor, wait)
+        run.hears = True
         self.counts.claimed += 1
         actor.attach(run)
         self.on_attached(actor)
@@ -316,17 +317,19 @@ class Actors:
     async def _goes_on(self, journal: Journal, stored: StoredRun, how: How, actor: Actor) -> bool:
         """Whether a claimed run is to be gone on with; if not, it is given back."""
         record = stored.record
-        asked = requested(stored.messages)
-        is_undone = record.position.status is RunStatus.ROLLING_BACK
-        if how == "resume" and asked is not None and asked.letter.kind == PAUSE and not is_undone:
+        asked, status = requested(stored.messages), record.position.status
+        consumed: list[int] = []
+        # One that is held already is claimed by who wants it to go on; one that is undone can't be held.
+        may_hold = how == "resume" and status not in {RunStatus.PAUSED, RunStatus.ROLLING_BACK}
+        if status.ended and how in {"resume", "cancel"}:
+            position = record.position
+        elif may_hold and asked is not None and asked.letter.kind == PAUSE:
             position = replace_status(record.position, RunStatus.PAUSED, reason_of(asked))
-            consumed: tuple[int, ...] = (asked.number,)
-        elif record.position.status.ended and how in {"resume", "cancel"}:
-            position, consumed = record.position, ()
+            consumed = requests_met(stored.messages, cancelled=False)
         else:
             return True
         await journal.commit(
-            Commit(run_id=record.run_id, fence=record.fence, position=position, consumed=consumed, release=True)
+            Commit(run_id=record.run_id, fence=record.fence, position=position, consumed=tuple(consumed), release=True)
         )
         actor.place(position, stored.data, actor.codec)
         return False
@@ -385,12 +388,13 @@ class Actors:
             run: EngineRun | None = what
             what.resources = own
             what.status = RunStatus.RUNNING
-            if what.durable:
-                what.on_parked = lambda wait: self.on_parked(actor, wait)
         else:
             run = await what(own)
-        if run is not None:
-            await conduct(run, actor.workflow)
+        if run is None:
+            return
+        if run.durable:
+            run.on_parked = lambda wait: self.on_parked(actor, wait)
+        await conduct(run, actor.workflow)
 
     def _put_down(self, actor: Actor, failure: Exception | None) -> None:
         """Take note that a run's task is over."""

@@ -14,7 +14,6 @@ import trio
 from .._define.definition import check_resources
 from .._engine.lifecycle import Resources
 from .._engine.parting import parted
-from .._engine.run import Pause
 from .._errors import DefinitionError, RunAlreadyEnded, RuntimeClosed, RuntimeNeeded, WorkflowNotFound
 from .._journal.protocol import Journal
 from .._journal.rows import RunRecord
@@ -227,8 +226,7 @@ class RuntimeHost:
             await stored.pause(actor, reason)
             return
         if run is not None and not actor.over:
-            run.paused = Pause(reason)
-            run.leave_when_finished(actor.scope)
+            run.pause(actor.scope, reason)
             while actor.engine is run and not actor.over and run.paused is not None:
                 await actor.rung()
         if actor.over:

@@ -13,7 +13,7 @@ import trio
 from .. import _clock
 from .._define.definition import Definition
 from .._engine.mailbox import Letter
-from .._engine.run import Pause, Wait
+from .._engine.run import Wait
 from .._errors import JournalError, JournalUnavailable, RunNotFound
 from .._journal.codec import codec_for
 from .._journal.protocol import Journal
@@ -248,8 +248,7 @@ class Recovery:
             if letter.kind == CANCEL:
                 run.cancel(reason)
             else:
-                run.paused = Pause(reason, message.number)
-                run.leave_when_finished(actor.scope)
+                run.pause(actor.scope, reason, message.number)
             run.mailbox().is_news(message.number)
             return
         kind = next((kind for kind in run.takes if kind.__name__ == letter.kind), None)
