@@ -151,8 +151,8 @@ class RunJournal(Commits):
         run, now = self.run, self._now()
         position = entered(following, run.seq + step.counts, now, self.position.deadline_at, failure)
         alone = ends and self.inside
-        if run.letter is not None and run.letter.number is not None:
-            self.consume(run.letter.number)
+        if run.letters:
+            self._consume_letters()
         if not step.counts:
             return self.made(position, release=ends, alone=alone)
         log = finished(self, step, following, now, failure, begun)
@@ -174,6 +174,8 @@ class RunJournal(Commits):
     @override
     async def keep(self, place: bytes, part: str = "", *, anew: bool = False) -> None:
         seq = self.run.seq
+        if self.run.letters:
+            self._consume_letters()
         forgotten = seq if anew and self.outcomes else None
         await self.commit(self.made(self.position, cursors=(Cursor(seq, part, place),), forget_outcomes=forgotten))
         self.places[part] = place
@@ -293,6 +295,11 @@ class RunJournal(Commits):
             reason=wait.reason,
             heard=self.run.mailbox().heard,
         )
+
+    def _consume_letters(self) -> None:
+        for letter in self.run.letters:
+            if letter.number is not None:
+                self.consume(letter.number)
 
     def _begun(self) -> list[Entry]:
         """What was begun in the present state and is not written down yet, first things first."""

@@ -7,12 +7,15 @@ from typing import Any, final
 
 from .._define.branch_results import BranchResults
 from .._define.config import TaskConfig
+from .._define.messages import received
 from .._define.method import Method, Parameter, Want
 from .._define.resources import Key, PerRun
 from .._errors import ResourceNotFound
 from .._resilience import CircuitBreaker, Limiter, is_limiter, matcher
+from .intake import Intake
 from .layers import Call, chosen, guarded, limited, reading, timed
 from .lifecycle import Resources
+from .mailbox import Kinds
 from .run import Run
 
 Give = Callable[[Run, int, str], object]
@@ -180,6 +183,8 @@ class Binder:
                 return None, _give_own
             case Want.RESOURCES:
                 return self._resources, None
+            case Want.CONTEXT if writes and (kinds := tuple(received(parameter))):
+                return None, _intake_giver(kinds)
             case Want.CONTEXT:
                 return None, _give_writing_context if writes else _give_context
             case Want.RESULTS:
@@ -289,6 +294,10 @@ def _give_context(run: Run, number: int, part: str) -> object:
 
 def _give_writing_context(run: Run, number: int, part: str) -> object:
     return run.writing_context(number, part)
+
+
+def _intake_giver(kinds: Kinds) -> Give:
+    return lambda run, number, part: run.writing_context(number, part, Intake(run, kinds))
 
 
 def _give_results(run: Run, _number: int, _part: str) -> object:
