@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Generic, Never, Protocol, final, overload
 
+from msgspec import Struct
 from typing_extensions import TypeVar
 
 from .. import _clock
@@ -57,21 +58,21 @@ class Startable(Protocol):
 
 
 @final
-class Outbox:
+class Outbox(Struct, eq=False, kw_only=True):
     """What an attempt wants to happen together with its transition: all of it, or nothing.
 
     Args:
         durable: the run has a journal, which makes it happen.
+        statements: SQL.
+        sends: messages to other runs.
+        starts: runs.
     """
 
-    __slots__ = ("durable", "sends", "starts", "statements")
-
-    def __init__(self, *, durable: bool) -> None:
-        self.durable: bool = durable
-        # Tuples: one is made for every attempt, and mostly nothing comes into it.
-        self.statements: tuple[Statement, ...] = ()
-        self.sends: tuple[Letter, ...] = ()
-        self.starts: tuple[NewRun, ...] = ()
+    durable: bool
+    # Tuples: an outbox is made for every attempt, and mostly nothing comes into it.
+    statements: tuple[Statement, ...] = ()
+    sends: tuple[Letter, ...] = ()
+    starts: tuple[NewRun, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -86,7 +87,7 @@ class Outbox:
 
 
 @final
-class RunContext(Generic[Messages_contra]):
+class RunContext(Struct, Generic[Messages_contra], eq=False):
     """What a task may know, and say, of its run: annotate a parameter with it to get one.
 
     ``RunContext[Approved | Rejected]`` can `receive` messages of these classes, too. It is made anew for every attempt;
@@ -107,45 +108,22 @@ class RunContext(Generic[Messages_contra]):
     <Step.DONE: 2>
     """
 
-    __slots__ = ("_intake", "_outbox", "_part", "_run", "attempt", "error", "rerun", "seq", "state", "visit")
-
-    attempt: int
-    """The number of this attempt, counted from 1."""
-    error: BaseException | None
-    """The failure that led here by an ``on_error``; None otherwise."""
-    rerun: bool
-    """This work may have begun before, in an earlier attempt or in a process that is gone."""
-    seq: int
-    """How many states the run has finished before this one (routers are not counted)."""
+    _run: Reporting
     state: Enum
     """The state the run is in."""
     visit: int
     """How often the run has been in this state, counted from 1."""
-
-    def __init__(
-        self,
-        run: Reporting,
-        state: Enum,
-        *,
-        visit: int,
-        attempt: int,
-        seq: int,
-        error: BaseException | None,
-        part: str,
-        rerun: bool,
-        outbox: Outbox | None,
-        intake: Receiving | None = None,
-    ) -> None:
-        self._run = run
-        self._part = part
-        self._outbox = outbox
-        self._intake = intake
-        self.rerun = rerun
-        self.state = state
-        self.visit = visit
-        self.attempt = attempt
-        self.seq = seq
-        self.error = error
+    attempt: int
+    """The number of this attempt, counted from 1."""
+    seq: int
+    """How many states the run has finished before this one (routers are not counted)."""
+    error: BaseException | None
+    """The failure that led here by an ``on_error``; None otherwise."""
+    rerun: bool
+    """This work may have begun before, in an earlier attempt or in a process that is gone."""
+    _part: str
+    _outbox: Outbox | None
+    _intake: Receiving | None = None
 
     @property
     def run_id(self) -> str:

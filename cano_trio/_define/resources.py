@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Annotated, Any, Self, TypeAlias, TypeVar, final, get_args, get_origin
 
 from msgspec import Struct
+from typing_extensions import override
 
 from .._errors import (
     DefinitionError,
@@ -314,6 +315,21 @@ class ResourceMap:
             for entry in self._entries.values()
         ]
         return f"<{' '.join([type(self).__name__, ', '.join(shown)]).rstrip()}>"
+
+
+@final
+class Elsewhere(ResourceMap):
+    """The resources of other processes, which carry runs out: whatever is asked for is there, and of no use here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.programs: dict[Any, Any] = {}
+        """As those of `Resources`."""
+        self.per_run = False
+
+    @override
+    def find(self, types: tuple[type, ...] | None, name: str, key: Key | None) -> Entry:
+        return Entry(name if key is None else key, None, CLOSED, None)
 
 
 def is_async(value: object, method: str) -> bool:

@@ -25,6 +25,16 @@ Kinds = tuple[type, ...]
 _log = logging.getLogger("cano_trio")
 
 
+def check_key(key: str | None) -> None:
+    """Refuse what no message can be known by.
+
+    Raises:
+        ValueError: it is empty, or no string.
+    """
+    if key is not None and (not isinstance(key, str) or not key):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"key is {key!r}: it takes a string that is not empty")
+
+
 @final
 class Letter:
     """A message in a mailbox, or of a sender who waits for room.
@@ -63,6 +73,7 @@ class Mailbox:
 
     __slots__ = (
         "_ahead",
+        "_closed",
         "_coming",
         "_heard",
         "_keys",
@@ -89,6 +100,8 @@ class Mailbox:
         """How many places are reserved."""
         self._vacated = trio.Event()
         """Somebody who waits to reserve a place may look again."""
+        self._closed = False
+        """Nobody takes anything out any more."""
 
     # -- sending
 
@@ -122,12 +135,13 @@ class Mailbox:
     async def reserve(self, message: object, key: str | None) -> None:
         """Wait for room, and keep it for a message that is being written down.
 
+        Where the run stops meanwhile, what it is told is up to those who write the message down: it may go on elsewhere.
+
         Raises:
             MessageRejected: no state takes it.
-            RunReleased, RunAlreadyEnded: not here, but where the message is written down.
         """
         letter = self._letter(message, key)
-        while len(self._letters) + self._coming >= SIZE and not self._is_awaited(letter):
+        while not self._closed and len(self._letters) + self._coming >= SIZE and not self._is_awaited(letter):
             await self._vacated.wait()
         self._coming += 1
 
@@ -165,8 +179,7 @@ class Mailbox:
     def _letter(self, message: object, key: str | None) -> Letter:
         if not isinstance(message, self._kinds):
             raise MessageRejected(self._run_id, type(message).__name__, [kind.__name__ for kind in self._kinds])
-        if key is not None and (not isinstance(key, str) or not key):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"key is {key!r}: it takes a string that is not empty")
+        check_key(key)
         return Letter(message, key)
 
     def _is_known(self, letter: Letter) -> bool:
@@ -263,6 +276,7 @@ class Mailbox:
 
     def turn_away(self, error: Exception) -> None:
         """The run stops here: turn away all who wait for room or for a message, each with an error of its own."""
+        self._closed = True
         self._vacated.set()
         for task in (*self._senders, *self.takers):
             reschedule(task, outcome.Error(copy.copy(error)))

@@ -10,6 +10,7 @@ from .._define.blueprint import Plan, joined_states
 from .._define.child import family
 from .._define.definition import Definition
 from .._define.messages import message_types
+from .._define.resources import Elsewhere
 from .._errors import CanoError, DefinitionError, Problem, ResourceError
 from .._journal.codec import Codec, codec_for
 from .._observe.observer import Observer
@@ -61,7 +62,7 @@ class Program:
             self._message_codecs[kind] = codec_for(kind)
         return self._message_codecs[kind]
 
-    def check_recordable(self, resources: Resources) -> None:
+    def check_recordable(self, resources: Resources | Elsewhere) -> None:
         """See that a journal can hold its runs.
 
         Raises:
@@ -72,7 +73,7 @@ class Program:
                 raise DefinitionError(problems)
             self._recordable = True
 
-    def bind(self, resources: Resources) -> None:
+    def bind(self, resources: Resources | Elsewhere) -> None:
         """Settle all that can be known before a run.
 
         Raises:
@@ -99,8 +100,10 @@ class Program:
         return True
 
     @classmethod
-    def of(cls, workflow: Definition[Any, Any], resources: Resources) -> Program:
+    def of(cls, workflow: Definition[Any, Any], resources: Resources | Elsewhere) -> Program:
         """The program of the two, made if it is not known yet or the workflow has changed since.
+
+        One whose resources are elsewhere tells what its runs are made of, and can't be run.
 
         Raises:
             DefinitionError: the workflow is wrong, or does not find its resources.

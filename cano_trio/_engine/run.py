@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, final
 
 import trio
+from msgspec.structs import replace
 
 from .._define.branch_results import BranchResults
 from .._define.context import Outbox, Receiving, RunContext
@@ -328,6 +329,19 @@ class Run:
             run.leaving, run = scope, run.child
         self.park(scope)
 
+    async def may_begin(self) -> None:
+        """Wait until something new may begin: an attempt, a branch, an item, a look, a compensation.
+
+        A process that has been frozen, or can't write, may have lost the run to another one. Half a lease after it was last
+        heard of it begins nothing more, before the journal has shown that the run is its own. A state needs no such look:
+        what was written down before it has shown it.
+
+        Raises:
+            JournalError: it is not, or that can't be found out: the run stops in place.
+        """
+        if not self.journal.is_held:
+            await self.journal.confirm()
+
     def mailbox(self) -> Mailbox:
         """Its mailbox, made when it is first needed.
 
@@ -375,20 +389,20 @@ class Run:
             self._mailbox.turn_away(RunReleased(self.run_id))
             self._mailbox, self.letters = None, ()
 
-    def context(
-        self, attempt: int, part: str, outbox: Outbox | None = None, intake: Receiving | None = None
-    ) -> RunContext:
-        """The context of an attempt at a part of the present state; one that may write is given an outbox, and maybe an intake."""
+    def context(self, attempt: int, part: str, outbox: Outbox | None = None) -> RunContext:
+        """The context of an attempt at a part of the present state; one that may write is given an outbox."""
         step = self.step
-        return RunContext(
-            self, step.state, visit=self.visits[step.index], attempt=attempt, seq=self.seq, error=self.error, part=part,
-            rerun=self.rerun or attempt > 1, outbox=outbox, intake=intake,
-        )  # fmt: skip
+        rerun = self.rerun or attempt > 1
+        return RunContext(self, step.state, self.visits[step.index], attempt, self.seq, self.error, rerun, part, outbox)
 
-    def writing_context(self, attempt: int, part: str, intake: Receiving | None = None) -> RunContext:
+    def writing_context(self, attempt: int, part: str) -> RunContext:
         """The context of an attempt whose work is committed: what it wants to happen with that takes the last one's place."""
         outbox = self.outbox = Outbox(durable=True) if self.durable else None
-        return self.context(attempt, part, NO_OUTBOX if outbox is None else outbox, intake)
+        return self.context(attempt, part, NO_OUTBOX if outbox is None else outbox)
+
+    def receiving_context(self, attempt: int, part: str, intake: Receiving) -> RunContext[Any]:
+        """The context of an attempt that may receive messages, too."""
+        return replace(self.writing_context(attempt, part), _intake=intake)
 
     def data(self) -> Any:
         """A copy of the data as the last finished state left them."""

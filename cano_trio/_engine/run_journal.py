@@ -109,6 +109,14 @@ class RunJournal(Commits):
 
     # -- going on
 
+    @override
+    async def confirm(self) -> None:
+        async with self._lock:  # branches and items ask side by side
+            if self.broken is not None:
+                raise self.broken
+            if not self.is_held:
+                await self.show_fence()
+
     @property
     @override
     def last(self) -> Position:
@@ -281,6 +289,8 @@ class RunJournal(Commits):
     def _left(self) -> Position:
         """The state in which the run is released, with what it is claimed for again."""
         pause, wait = self.run.paused, self.run.parked
+        if self.position.status is RunStatus.ROLLING_BACK:
+            return self.position
         if pause is not None:
             if pause.number is not None:
                 self.consumed += (pause.number,)

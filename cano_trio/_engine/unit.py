@@ -9,7 +9,7 @@ from .._define.branch_results import BranchResults
 from .._define.config import TaskConfig
 from .._define.messages import received
 from .._define.method import Method, Parameter, Want
-from .._define.resources import Key, PerRun
+from .._define.resources import Elsewhere, Key, PerRun
 from .._errors import ResourceNotFound
 from .._resilience import CircuitBreaker, Limiter, is_limiter, matcher
 from .intake import Intake
@@ -103,7 +103,7 @@ def _filler(
 class Binder:
     """Makes units of a workflow's methods over a set of resources."""
 
-    def __init__(self, data: type | None, resources: Resources, program_of: Callable[[Any], Any]) -> None:
+    def __init__(self, data: type | None, resources: Resources | Elsewhere, program_of: Callable[[Any], Any]) -> None:
         self._data = data
         self._resources = resources
         self.program_of = program_of
@@ -186,7 +186,7 @@ class Binder:
             case Want.CONTEXT if writes and (kinds := tuple(received(parameter))):
                 return None, _intake_giver(kinds)
             case Want.CONTEXT:
-                return None, _give_writing_context if writes else _give_context
+                return None, Run.writing_context if writes else Run.context
             case Want.RESULTS:
                 return None, _give_results
             case Want.DATA:
@@ -288,16 +288,8 @@ def _give_own(run: Run, _number: int, _part: str) -> object:
     return run.resources
 
 
-def _give_context(run: Run, number: int, part: str) -> object:
-    return run.context(number, part)
-
-
-def _give_writing_context(run: Run, number: int, part: str) -> object:
-    return run.writing_context(number, part)
-
-
 def _intake_giver(kinds: Kinds) -> Give:
-    return lambda run, number, part: run.writing_context(number, part, Intake(run, kinds))
+    return lambda run, number, part: run.receiving_context(number, part, Intake(run, kinds))
 
 
 def _give_results(run: Run, _number: int, _part: str) -> object:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from .. import _clock
 from .._define.data import check_data
 from .._define.definition import Definition
+from .._define.resources import Elsewhere
 from .._engine.conduct import conduct
 from .._engine.execute import check_start
 from .._engine.lifecycle import Resources
@@ -40,6 +41,7 @@ OnUnhandled: TypeAlias = Literal["log", "raise"]
 Taking: TypeAlias = Callable[[Resources], Awaitable[EngineRun | None]]
 
 _log = logging.getLogger("cano_trio")
+_unhandled = logging.getLogger("cano_trio.unhandled")
 
 
 @final
@@ -54,6 +56,7 @@ class Actors:
         slots: of those at work.
         context: that in which their tasks run.
         on_unhandled: what follows when one fails for whose end nobody waits.
+        carries: whether any are carried out here; else they wait in the journal for a runtime that does.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Actors:
         slots: Slots,
         context: Context,
         on_unhandled: OnUnhandled,
+        carries: bool,
     ) -> None:
         self._host = host
         self.journal = journal
@@ -78,6 +82,8 @@ class Actors:
         self._known: WeakValueDictionary[str, Actor] = WeakValueDictionary()
         self._context = context
         self._on_unhandled = on_unhandled
+        self.carries = carries
+        self._elsewhere = Elsewhere()
         self.nursery: trio.Nursery
         self.closed = False
         """No more are started or taken up."""
@@ -110,6 +116,18 @@ class Actors:
         """What the tasks of a workflow work with."""
         return self._resources[workflow.name]
 
+    def program_of(self, workflow: Definition[Any, Any]) -> Program:
+        """A workflow as it is run here, or as it is where it is run.
+
+        Raises:
+            DefinitionError: it is wrong, does not find its resources, or can't be written down where there is a journal.
+        """
+        resources = self.resources_of(workflow) if self.carries else self._elsewhere
+        program = Program.of(workflow, resources)
+        if self.journal is not None:
+            program.check_recordable(resources)
+        return program
+
     def watched(self) -> list[Actor]:
         """Those that somebody wants to hear of, and that are not at work here."""
         return [
@@ -139,7 +157,7 @@ class Actors:
             DuplicateRun: there is or was a run of that id.
             Exception: what is wrong with the call.
         """
-        program = Program.of(workflow, self.resources_of(workflow))
+        program = self.program_of(workflow)
         check_start(workflow, start)
         check_data(workflow.name, workflow.data, data)
         if run_id in self.at_work:
@@ -150,7 +168,6 @@ class Actors:
         if self.journal is None:
             await self._start_in_memory(actor, program, start, packed, delay)
         else:
-            program.check_recordable(self.resources_of(workflow))
             await self._start_written(actor, program, self.journal, start, packed, delay)
         self._known[run_id] = actor
         self.counts.started += 1
@@ -170,11 +187,11 @@ class Actors:
             await trio.lowlevel.checkpoint_if_cancelled()
             await self.slots.take(actor.priority)
         except BaseException:
-            del self.at_work[actor.run_id]
+            self._drop(actor)
             raise
         if self.closed:
-            del self.at_work[actor.run_id]
             self.slots.give_back()
+            self._drop(actor)
             raise RuntimeClosed(f"run {actor.run_id!r} was not started")
         self._spawn(self._carry, actor, run)
         await trio.lowlevel.cancel_shielded_checkpoint()
@@ -182,7 +199,7 @@ class Actors:
     async def _start_written(
         self, actor: Actor, program: Program, journal: Journal, start: Enum, packed: Any, delay: float
     ) -> None:
-        if delay > 0 or not self.slots.take_nowait():
+        if delay > 0 or not self.carries or not self.slots.take_nowait():
             await self._queue(actor, program, journal, start, packed, delay)
             return
         run = self._run(actor, program, start, packed)
@@ -300,7 +317,8 @@ class Actors:
         """Whether a claimed run is to be gone on with; if not, it is given back."""
         record = stored.record
         asked = requested(stored.messages)
-        if how == "resume" and asked is not None and asked.letter.kind == PAUSE:
+        is_undone = record.position.status is RunStatus.ROLLING_BACK
+        if how == "resume" and asked is not None and asked.letter.kind == PAUSE and not is_undone:
             position = replace_status(record.position, RunStatus.PAUSED, reason_of(asked))
             consumed: tuple[int, ...] = (asked.number,)
         elif record.position.status.ended and how in {"resume", "cancel"}:
@@ -432,7 +450,9 @@ class Actors:
 
     def _report(self, actor: Actor, failure: Exception | None) -> None:
         if self._on_unhandled == "log":
-            _log.error("run %r is %s, and nobody waits for it", actor.run_id, actor.status.value, exc_info=failure)
+            _unhandled.error(
+                "run %r is %s, and nobody waits for it", actor.run_id, actor.status.value, exc_info=failure
+            )
             return
         try:
             actor.result()

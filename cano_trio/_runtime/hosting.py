@@ -13,7 +13,7 @@ import trio
 
 from .._define.definition import check_resources
 from .._engine.lifecycle import Resources
-from .._engine.program import Program
+from .._engine.parting import parted
 from .._engine.run import Pause
 from .._errors import DefinitionError, RunAlreadyEnded, RuntimeClosed, RuntimeNeeded, WorkflowNotFound
 from .._journal.protocol import Journal
@@ -64,10 +64,12 @@ class RuntimeHost:
         check_choice("on_unhandled", on_unhandled, ("log", "raise"))
         if limit is not None and limit < 1:
             raise ValueError(f"limit is {limit!r}: it takes a number of runs, at least 1, or None")
+        carries = claim or journal is None
         self.workflows = _by_name(workflows)
         self.resources = {
             name: own_resources(workflow) if resources is None else resources
             for name, workflow in self.workflows.items()
+            if carries
         }
         self.journal = journal
         self._on_exit = on_exit
@@ -81,6 +83,7 @@ class RuntimeHost:
             slots=self.slots,
             context=copy_context(),
             on_unhandled=on_unhandled,
+            carries=carries,
         )
         self.actors.on_failure = self._fail
         self.stored: Stored | None = None
@@ -106,10 +109,8 @@ class RuntimeHost:
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
         """Carry runs out for the block."""
-        for name, workflow in self.workflows.items():
-            program = Program.of(workflow, self.resources[name])
-            if self.journal is not None:
-                program.check_recordable(self.resources[name])
+        for workflow in self.workflows.values():
+            self.actors.program_of(workflow)
         failure: BaseException | None = None
         try:
             async with trio.open_nursery() as services:
@@ -126,10 +127,13 @@ class RuntimeHost:
                     self.actors.closed = True
                     if failure is not None or self._failures:
                         self.actors.release_all()
+                        with trio.CancelScope(
+                            shield=True
+                        ):  # some are only being written down, and not in the nursery yet
+                            await self.actors.wait_left()
                 services.cancel_scope.cancel("the runtime is closed")
-        except BaseExceptionGroup as group:
-            if failure is None:
-                failure = _only(group)
+        except BaseException as error:
+            failure = _both(failure, error)
         finally:
             self._close()
         self._raise(failure)
@@ -174,14 +178,15 @@ class RuntimeHost:
         if failures:
             raise BaseExceptionGroup("several things ended the runtime", failures)
 
-    async def drain(self, grace: float = 10.0) -> None:
+    async def drain(self, grace: float = 10.0) -> bool:
         """See `Runtime.drain`."""
         self.actors.closed = True
         self.actors.release_when_finished()
-        with trio.move_on_after(grace):
+        with trio.move_on_after(grace) as patience:
             await self.actors.wait_left()
         self.actors.release_all()
         await self.actors.wait_left()
+        return not patience.cancelled_caught
 
     # -- what handles ask for
 
@@ -300,12 +305,16 @@ def _by_name(workflows: Iterable[Workflow[Any, Any]]) -> dict[str, Workflow[Any,
     return known
 
 
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The only exception in a group of groups, if there is but one."""
-    only: BaseException = group
-    while isinstance(only, BaseExceptionGroup) and len(only.exceptions) == 1:
-        only = only.exceptions[0]
-    return only
+def _both(failure: BaseException | None, error: BaseException) -> BaseException:
+    """What comes out of a block and of the tasks behind it; a cancel is nothing of its own beside what has brought it about."""
+    _, other = parted(error)
+    if other is None:
+        return error if failure is None else failure
+    while isinstance(other, BaseExceptionGroup) and len(other.exceptions) == 1:
+        other = other.exceptions[0]
+    if failure is None or parted(failure)[1] is None:
+        return other
+    return BaseExceptionGroup("the block of a runtime failed, and so did what it carries out", [failure, other])
 
 
 def check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:

@@ -63,14 +63,16 @@ async def open_runtime(
         resources: what tasks work with; opened for the block. Where it is not given, those of the workflows.
         observers: who is told of the events of all runs.
         limit: how many runs are at work at a time. Without a journal `start` waits for its turn; with one, runs wait there.
-        claim: whether runs of the journal are taken up; a tool that only looks passes False.
+        claim: whether runs of the journal are carried out here. A tool that only looks or asks passes False: no resources
+            are opened; what it starts waits in the journal for a runtime that claims it, and what it resumes, tries again
+            or cancels goes on, or is undone, there.
         unload_after: seconds after which a run with a journal that only waits, for a time or a message, is let go to the
             journal; it comes back when it has something to do.
         stuck_after: seconds after which a run that is at work in one state is reported as `Stuck`, with its stack.
         on_exit: what leaving the block does: ``"wait"`` for the runs, or `Runtime.drain` them.
         grace: seconds that this may take.
-        on_unhandled: what follows when a run fails and nobody waits for it: ``"log"`` at ERROR, or ``"raise"`` out of the
-            runtime, which is stopped.
+        on_unhandled: what follows when a run fails and nobody waits for it: ``"log"`` at ERROR, by the logger
+            ``cano_trio.unhandled``, or ``"raise"`` out of the runtime, which is stopped.
 
     Raises:
         DefinitionError: a workflow is wrong, does not find its resources, or two have one name.
@@ -323,7 +325,7 @@ class Runtime:
                 worst = HealthStatus.degraded(f"run {blocked[0].run_id!r} is blocked: {blocked[0].position.reason}")
         return worst
 
-    async def drain(self, grace: float = 10.0) -> None:
+    async def drain(self, grace: float = 10.0) -> bool:
         """Take on no more, let each run finish the state that it is in, and stop all that can go on elsewhere.
 
         Runs with a journal are released: they go on wherever they are claimed next, and those that only wait are released at
@@ -332,8 +334,11 @@ class Runtime:
 
         Args:
             grace: seconds that they have.
+
+        Returns:
+            Whether that was enough: no run was stopped in the midst of a state.
         """
-        await self._host.drain(grace)
+        return await self._host.drain(grace)
 
     def __repr__(self) -> str:
         """What it holds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import Any, final
 
@@ -13,9 +14,10 @@ from .. import _clock
 from .._define.definition import Definition
 from .._engine.execute import check_workflow
 from .._engine.kept import recorded_failure
-from .._engine.program import Program
+from .._engine.lifecycle import Resources
+from .._engine.mailbox import check_key
 from .._engine.reading import Reading
-from .._engine.resume import Revival
+from .._engine.resume import How, Revival, revive
 from .._engine.writing import claimed
 from .._errors import MessageNotAwaited, MessageRejected, RunAlreadyEnded, WorkflowNotFound
 from .._journal import rows
@@ -67,11 +69,11 @@ class Stored:
 
     async def _note(self, actor: Actor, stored: StoredRun) -> None:
         record = stored.record
-        program = Program.of(actor.workflow, self._actors.resources_of(actor.workflow))
+        program = self._actors.program_of(actor.workflow)
         actor.labels, actor.priority, actor.crashes = record.labels, record.priority, record.crashes
         status = record.position.status
         if status is RunStatus.COMPLETED:
-            run = await Revival(program, self.journal, stored, "resume").over(self._actors.resources_of(actor.workflow))
+            run = await Revival(program, self.journal, stored, "resume").over(Resources())
             if actor.engine is None and not actor.over:
                 actor.engine = run
                 actor.end(None)
@@ -104,7 +106,7 @@ class Stored:
         workflow = self._workflows.get(stored.record.workflow)
         if workflow is None:
             raise WorkflowNotFound(stored.record.workflow, sorted(self._workflows))
-        program = Program.of(workflow, self._actors.resources_of(workflow))
+        program = self._actors.program_of(workflow)
         reading = Reading(program, stored.record)
         reading.check_version()
         packed = reading.data(stored.data)
@@ -117,7 +119,8 @@ class Stored:
 
     async def send(self, actor: Actor, message: object, key: str | None, *, require_waiting: bool) -> bool:
         """Put a message into a run's inbox."""
-        program = Program.of(actor.workflow, self._actors.resources_of(actor.workflow))
+        check_key(key)
+        program = self._actors.program_of(actor.workflow)
         kind = next((kind for kind in program.takes if isinstance(message, kind)), None)
         if kind is None:
             raise MessageRejected(actor.run_id, type(message).__name__, [kind.__name__ for kind in program.takes])
@@ -141,36 +144,33 @@ class Stored:
             actor.engine.cancel(reason)
         if record.position.status.ended or actor.engine is not None:
             return
-        if self._is_held(record):
-            await self._ask(actor, CANCEL, reason)
+        if self._is_held(record) or not self._actors.carries:
+            with suppress(RunAlreadyEnded):  # there is nothing to be cancelled any more
+                await self._ask(actor, CANCEL, reason)
+                await self._have_claimed(record)
             return
         await self._actors.slots.take(actor.priority)
         self._actors.take_up(actor, "cancel", reason)
 
     async def pause(self, actor: Actor, reason: str | None) -> None:
         """Have a run held."""
-        record = await self._record(actor.run_id)
-        if self._is_held(record):
+        stored = await self._claimed_if_free(actor)
+        if stored is None:
             await self._ask(actor, PAUSE, reason)
             with actor.host.watching(actor):
                 while actor.status is not RunStatus.PAUSED and not actor.over:
                     await actor.rung()
             _check_paused(actor)
             return
-        stored = await claimed(self.journal, actor.run_id)
-        if stored is None:  # somebody was quicker
-            await self.pause(actor, reason)
-            return
         position = stored.record.position
-        ended = position.status.ended
-        if not ended:
+        if may_pause := not position.status.ended and position.status is not RunStatus.ROLLING_BACK:
             if position.status is RunStatus.QUEUED:
                 position = replace(position, due_at=None)
             position = replace_status(position, RunStatus.PAUSED, reason)
         await self._give_back(stored, position)
         await self._note(actor, replace(stored, record=replace(stored.record, position=position)))
-        if ended:
-            _check_paused(actor)
+        if not may_pause:
+            raise RunAlreadyEnded(actor.run_id, position.status.value, "can't be paused")
 
     async def go_on(self, actor: Actor, *, retry: bool) -> None:
         """Have a run go on that is paused, blocked or has failed."""
@@ -181,6 +181,9 @@ class Stored:
             raise RunAlreadyEnded(actor.run_id, status.value, "can't be resumed")
         if not retry and status not in {RunStatus.PAUSED, RunStatus.BLOCKED}:
             return
+        if not self._actors.carries:
+            await self._leave_to_others(actor, "retry" if retry else "resume")
+            return
         await self._actors.slots.take(actor.priority)
         if actor.over:
             actor.reopen()
@@ -188,6 +191,25 @@ class Stored:
         await self.settled(actor)
         if actor.obstacle is not None:
             raise copy.copy(actor.obstacle)
+
+    async def _leave_to_others(self, actor: Actor, how: How) -> None:
+        """Have a run go on wherever it is claimed next."""
+        stored = await claimed(self.journal, actor.run_id)
+        if stored is not None:
+            program = self._actors.program_of(actor.workflow)
+            run = await revive(program, self.journal, stored, how=how, resources=Resources(), observers=())
+            await run.journal.release()
+        if actor.over:
+            actor.reopen()
+        await self.refresh(actor)
+
+    async def _have_claimed(self, record: RunRecord) -> None:
+        """Have somebody look what a run was sent, though it is one that nobody takes up by itself."""
+        if record.position.status not in {RunStatus.PAUSED, RunStatus.BLOCKED}:
+            return
+        stored = await claimed(self.journal, record.run_id)
+        if stored is not None:
+            await self._give_back(stored, replace_status(stored.record.position, RunStatus.RUNNING, None))
 
     async def settled(self, actor: Actor) -> None:
         """Wait until a run that is being taken up is at work, or is not."""
@@ -197,6 +219,12 @@ class Stored:
     async def _give_back(self, stored: StoredRun, position: rows.Position) -> None:
         record = stored.record
         await self.journal.commit(Commit(run_id=record.run_id, fence=record.fence, position=position, release=True))
+
+    async def _claimed_if_free(self, actor: Actor) -> StoredRun | None:
+        """A run, claimed, unless it is carried out elsewhere, be it by another runtime on this very journal."""
+        if not self._actors.carries and (await self._record(actor.run_id)).owner == self.journal.owner:
+            return None
+        return await claimed(self.journal, actor.run_id)
 
     def _is_held(self, record: RunRecord) -> bool:
         """Whether another process holds it."""

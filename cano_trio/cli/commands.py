@@ -18,17 +18,19 @@ from .._engine.program import Program
 from .._errors import DefinitionError, Problem
 from .._runtime.workflow import Workflow
 from .answers import find, find_valid, refuse_broken, say, watched
+from .asking import pause, send
 from .concluding import conclude
 from .looking_after import doctor, list_runs, rm, show
-from .options import checked_id, journal_option, with_json, with_target
+from .options import checked_id, journal_option, with_detach, with_json, with_target
 from .recourse import Recourse
 from .refusal import Refused, did_you_mean
 from .rehearsal import Rehearsed, rehearse
 from .report import errors_of, problems_document
 from .run_data import read_data
 from .running import run_to_its_end
+from .serving import serve
 from .store import asked, opened
-from .taking_up import cancel, resume, retry, run_written_down
+from .taking_up import cancel, leave_written_down, resume, retry, run_written_down
 from .target import BrokenTarget, find_workflow, states_of
 from .wording import count, flat, printable, word
 
@@ -42,7 +44,7 @@ def cano_trio() -> None:
     """
 
 
-for _command in (list_runs, show, resume, retry, cancel, rm, doctor):
+for _command in (serve, list_runs, show, send, pause, resume, retry, cancel, rm, doctor):
     cano_trio.add_command(_command)
 
 
@@ -54,6 +56,7 @@ for _command in (list_runs, show, resume, retry, cancel, rm, doctor):
 @click.option(
     "--run-id", metavar="ID", callback=checked_id, help="The run's id in the journal; go on with it if it is there."
 )
+@with_detach
 @with_json
 def run(
     target: str,
@@ -63,6 +66,7 @@ def run(
     data: str | None,
     file: Path | None,
     run_id: str | None,
+    detach: bool,
     as_json: bool,
 ) -> None:
     """Run a workflow; its progress goes to stderr, its result to stdout.
@@ -74,6 +78,11 @@ def run(
     """
     workflow = find_valid(target, full=full)
     begin = _state(workflow, start)
+    if detach and file is None:
+        raise Refused("--detach leaves the run in a journal: say --journal FILE, too")
+    if file is not None and detach:
+        leave_written_down(workflow, file, run_id=run_id, start=begin, data=data, full=full, as_json=as_json)
+        return
     if file is not None:
         recourse = Recourse(target, file)
         run_written_down(workflow, recourse, run_id=run_id, start=begin, data=data, full=full, as_json=as_json)

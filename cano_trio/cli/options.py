@@ -64,3 +64,10 @@ def checked_id(_: click.Context, __: click.Parameter, given: str | None) -> str 
 def with_run(command: F) -> F:
     """The argument that names a run."""
     return click.argument("run_id", metavar="RUN", callback=checked_id)(command)
+
+
+def with_detach(command: F) -> F:
+    """Whether a run is left to the process that serves its workflow."""
+    return click.option(
+        "--detach", is_flag=True, help="Leave it to the process that serves its workflow, instead of doing it here."
+    )(command)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from enum import Enum
-from queue import SimpleQueue
-from threading import Thread
 from types import TracebackType
 from typing import Self, TextIO, final
 
@@ -28,10 +25,8 @@ from .._observe.events import (
     Waiting,
     WindowFlushed,
 )
-from .wording import count, elapsed, finished, one_line, printable, released, seconds, waiting
-
-BACKLOG = 1000
-"""Events that may wait for a slow reader before events are left out."""
+from .line_writer import LineWriter
+from .wording import count, elapsed, finished, one_line, released, seconds, waiting
 
 PROGRESS_SECONDS = 1.0
 """Between two lines about the progress of one state."""
@@ -52,41 +47,29 @@ class PlainProgress:
     """
 
     def __init__(self, stream: TextIO, work: Mapping[Enum, str]) -> None:
-        self._stream = stream
         self._work = work
-        self._events: SimpleQueue[Event | int | None] = SimpleQueue()
-        """Events; between them, how many were left out; None at the end."""
-        self._left_out = 0
+        self._writer = LineWriter(stream, self._lines, _left_out)
         self._started = 0.0
         self._inside = 0
         self._told_at = 0.0
-        self._writer = Thread(target=self._write_all, name="cano-trio progress", daemon=True)
 
     def __enter__(self) -> Self:
         """Begin to write."""
-        self._writer.start()
+        self._writer.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait until all is written."""
-        self._events.put(None)
-        self._writer.join()
+        self._writer.__exit__(kind, error, trace)
 
     # -- in the run's thread
 
     def on_event(self, event: Event, /) -> None:
         """Take note of an event."""
-        if not isinstance(event, _TOLD) or self._is_of_a_child(event):
-            return
-        if self._events.qsize() >= BACKLOG and not isinstance(event, RunEnded | Released):
-            self._left_out += 1
-            return
-        if self._left_out:
-            self._events.put(self._left_out)
-            self._left_out = 0
-        self._events.put(event)
+        if isinstance(event, _TOLD) and not self._is_of_a_child(event):
+            self._writer.put(event, always=isinstance(event, RunEnded | Released))
 
     def _is_of_a_child(self, event: Event) -> bool:
         """Whether it begins or ends a child workflow, which the state that it works for has told or will tell."""
@@ -100,20 +83,11 @@ class PlainProgress:
 
     # -- in the writing thread
 
-    def _write_all(self) -> None:
-        while (event := self._events.get()) is not None:
-            if isinstance(event, int):
-                self._write(f"{'…':>9}  {count(event, 'event')} left out: the run is faster than they are read")
-                continue
-            if isinstance(event, RunStarted | RunResumed):
-                self._started = event.time
-            for text in self._texts(event):
-                self._write(f"{elapsed(event.time - self._started):>9}  {event.state.name}: {text}")
-
-    def _write(self, line: str) -> None:
-        with suppress(OSError, ValueError):  # nobody reads any more, or it is closed: the run goes on
-            self._stream.write(f"{printable(line)}\n")
-            self._stream.flush()
+    def _lines(self, event: Event) -> Iterator[str]:
+        if isinstance(event, RunStarted | RunResumed):
+            self._started = event.time
+        for text in self._texts(event):
+            yield f"{elapsed(event.time - self._started):>9}  {event.state.name}: {text}"
 
     def _texts(self, event: Event) -> Iterator[str]:
         match event:
@@ -160,6 +134,10 @@ class PlainProgress:
         if due:
             self._told_at = event.time
         return due
+
+
+def _left_out(number: int) -> str:
+    return f"{'…':>9}  {count(number, 'event')} left out: the run is faster than they are read"
 
 
 def _course_text(event: RunResumed | Released | RunEnded) -> str:

@@ -95,13 +95,14 @@ def document(workflow: Workflow[Any, Any], outcome: Outcome) -> str:
             "path": path,
             "elapsed": course.elapsed if result is None else result.elapsed,
             "data": None if result is None else _data(workflow.data, result.data),
-            "error": None if outcome.error is None else _failure(outcome.error),
-            "rollback": course.rollback and _rollback(course.rollback),
+            "error": None if outcome.error is None else failure_document(outcome.error),
+            "rollback": course.rollback and rollback_document(course.rollback),
         }
     )
 
 
-def _rollback(rollback: Rollback) -> dict[str, Any]:
+def rollback_document(rollback: Rollback) -> dict[str, Any]:
+    """What was undone and what was not, for JSON."""
     return {
         "undone": [state.name for state, _ in rollback.undone],
         "failed": [{"state": state.name, **_named(error)} for state, error in rollback.failed],
@@ -124,7 +125,8 @@ def _data(type_: Any, data: Any) -> Any:
         return repr(data)
 
 
-def _failure(error: Exception) -> dict[str, Any]:
+def failure_document(error: BaseException) -> dict[str, Any]:
+    """A failure, with what it came of and where, for JSON."""
     context = failure_context(error)
     frame = user_frame(error)
     return {

@@ -31,14 +31,16 @@ def read_data(workflow: Workflow[Any, Any], given: str | None) -> Any:
         return None
     if given is None:
         return _made_of_nothing(type_)
-    text = _source(given)
+    text = source_of(given)
     if not text.strip():
         option = f"--data {given}".rstrip()
         raise Refused(f"{option} is empty: pass JSON, @FILE, or - for stdin; or leave --data out")
-    return _decoded(type_, text, given)
+    is_file = os.path.isfile(given)  # noqa: PTH113  (never raises)
+    return decoded(type_, text, "--data", hint=f". Did you mean --data @{given}?" if is_file else "")
 
 
-def _source(given: str) -> bytes:
+def source_of(given: str) -> bytes:
+    """What an argument says, or the file that it names by ``@FILE``, or stdin by ``-``."""
     if given == "-":
         return sys.stdin.buffer.read()
     if not given.startswith("@"):
@@ -49,19 +51,29 @@ def _source(given: str) -> bytes:
     return path.read_bytes()
 
 
-def _decoded(type_: Any, text: bytes, given: str) -> Any:
+def decoded(type_: Any, text: bytes, what: str, *, hint: str = "") -> Any:
+    """JSON as a value of a type.
+
+    Args:
+        type_: the type.
+        text: the JSON.
+        what: what errors call it.
+        hint: what they say behind it, if it is no JSON at all.
+
+    Raises:
+        Refused: it is none; the field that does not fit is named.
+    """
     try:
-        _check_names(type_, msgspec.json.decode(text))
+        _check_names(type_, msgspec.json.decode(text), what)
         return _completed(JsonCodec(type_).unpack(text), set())
     except Refused:
         raise
     except msgspec.ValidationError as error:
-        raise Refused(f"--data is no {type_.__name__}: {error}") from error
+        raise Refused(f"{what} is no {type_.__name__}: {error}") from error
     except msgspec.DecodeError as error:
-        hint = f". Did you mean --data @{given}?" if os.path.isfile(given) else ""  # noqa: PTH113  (never raises)
-        raise Refused(f"--data: {error}{hint}") from error
+        raise Refused(f"{what}: {error}{hint}") from error
     except Exception as error:
-        raise Refused(f"--data makes no {type_.__name__}: {one_line(error)}") from error
+        raise Refused(f"{what} makes no {type_.__name__}: {one_line(error)}") from error
 
 
 def _completed(value: Any, seen: set[int]) -> Any:
@@ -78,7 +90,7 @@ def _completed(value: Any, seen: set[int]) -> Any:
     return value
 
 
-def _check_names(type_: Any, raw: object) -> None:
+def _check_names(type_: Any, raw: object, what: str) -> None:
     """Refuse fields that the type has not: msgspec passes over them, and with them over a slip of the pen."""
     fields = _fields(type_)
     if not fields or not isinstance(raw, dict):
@@ -88,7 +100,7 @@ def _check_names(type_: Any, raw: object) -> None:
         if name not in known:
             names = [field.encode_name for field in fields]
             raise Refused(
-                f"--data: {type_.__name__} has no field {name!r}{did_you_mean(name, names, 'Its fields are')}"
+                f"{what}: {type_.__name__} has no field {name!r}{did_you_mean(name, names, 'Its fields are')}"
             )
 
 

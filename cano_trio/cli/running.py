@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from types import FrameType
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import attrs
 import trio
@@ -20,9 +18,9 @@ from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
 from .._runtime.result import RunResult
 from .._runtime.workflow import Workflow
+from .signals import heard
 
-AGAIN_SECONDS = 0.3
-"""A second SIGINT this soon is the first one once more: a shell's and a wrapper's both arrive."""
+T = TypeVar("T")
 
 KEPT = 1000
 """States of the path that are kept, as in a `RunResult`."""
@@ -145,48 +143,26 @@ def carried_out(
     course = Course()
 
     async def main() -> RunResult[Any, Any] | Rollback | None:
-        with trio.CancelScope() as scope, _cancelled_by_ctrl_c(scope):
+        with trio.CancelScope() as scope, heard([signal.SIGINT], scope.cancel):
             return await work([course, *observers])
         return None
 
     try:
-        came = trio.run(main)
+        came = until_interrupted(main)
     except Exception as error:
         return Outcome(course=course, error=error, durable=durable)
-    except KeyboardInterrupt:
-        return Outcome(course=course, durable=durable)
-    except BaseExceptionGroup as group:
-        if group.subgroup(KeyboardInterrupt) is None:
-            raise
-        return Outcome(course=course, durable=durable)
     if isinstance(came, Rollback):
         return Outcome(course=course, undone=True, durable=durable)
     return Outcome(course=course, result=came, durable=durable)
 
 
-@contextmanager
-def _cancelled_by_ctrl_c(scope: trio.CancelScope) -> Iterator[None]:
-    """Cancel the scope at the first SIGINT, as any scope is; a later one is trio's again, which raises it in the task.
-
-    Once it has come, the process is on its way out, and deaf to more when the block is left.
-    """
-    trios = signal.getsignal(signal.SIGINT)
-    if not callable(trios):  # it is ignored, as under nohup: not for us to hear it
-        yield
-        return
-    token = trio.lowlevel.current_trio_token()
-    now = trio.lowlevel.current_clock().current_time
-    first: list[float] = []
-
-    def hear(number: int, frame: FrameType | None) -> None:
-        if not first:
-            first.append(now())
-            token.run_sync_soon(scope.cancel)
-        elif now() > first[0] + AGAIN_SECONDS:
-            trios(number, frame)
-
-    signal.signal(signal.SIGINT, hear)
+def until_interrupted(main: Callable[[], Awaitable[T]]) -> T | None:
+    """What comes of a trio run; None if a KeyboardInterrupt breaks it off."""
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN if first else trios)
+        return trio.run(main)
+    except KeyboardInterrupt:
+        return None
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
+        return None

@@ -13,6 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast, final
 
+import attrs
+
+from .._define.schedule import Schedule
 from .._errors import DefinitionError
 from .._runtime.workflow import Workflow
 from .refusal import Refused, did_you_mean, no_file
@@ -42,8 +45,42 @@ def find_workflow(target: str) -> Workflow[Any, Any]:
     """
     where, attribute = _split(target)
     with redirect_stdout(sys.stderr):
-        module = _load_file(Path(where)) if _is_file(where) else _load_module(where)
+        module = _loaded(where)
         return _named(module, where, attribute) if attribute else _only(module, where)
+
+
+@final
+@attrs.frozen
+class Served:
+    """What there is to be served of a target.
+
+    Args:
+        workflows: the workflows whose runs are carried out.
+        schedules: when some of them run by themselves.
+    """
+
+    workflows: tuple[Workflow[Any, Any], ...]
+    schedules: tuple[Schedule[Any], ...]
+
+
+def find_served(target: str) -> Served:
+    """All workflows of a target, and its ``schedules``; where it names a workflow, that one and the schedules for it.
+
+    Raises:
+        Refused: as `find_workflow`, but for several workflows; or what it calls its schedules are none.
+        BrokenTarget: its own code fails.
+    """
+    where, attribute = _split(target)
+    with redirect_stdout(sys.stderr):
+        module = _loaded(where)
+    schedules = _schedules(module, where)
+    if attribute:
+        workflow = _named(module, where, attribute)
+        return Served((workflow,), tuple(one for one in schedules if one.workflow is workflow))
+    workflows = tuple(_workflows(module).values())
+    if not workflows:
+        raise _has_none(where)
+    return Served(workflows, schedules)
 
 
 def states_of(workflow: Workflow[Any, Any]) -> list[Enum]:
@@ -55,6 +92,10 @@ def _split(target: str) -> tuple[str, str]:
     """The file or module, and the attribute; the colon of a Windows drive is none of ours."""
     where, colon, attribute = target.rpartition(":")
     return (where, attribute) if colon and not _is_file(attribute) else (target, "")
+
+
+def _loaded(where: str) -> ModuleType:
+    return _load_file(Path(where)) if _is_file(where) else _load_module(where)
 
 
 def _is_file(where: str) -> bool:
@@ -138,10 +179,22 @@ def _workflows(module: ModuleType) -> dict[str, Workflow[Any, Any]]:
 def _only(module: ModuleType, where: str) -> Workflow[Any, Any]:
     found = _workflows(module)
     if not found:
-        raise Refused(f"{where} has no Workflow at module level")
+        raise _has_none(where)
     if len(found) > 1:
         raise Refused(f"{where} has several workflows. Say which: {' or '.join(f'{where}:{name}' for name in found)}")
     return next(iter(found.values()))
+
+
+def _has_none(where: str) -> Refused:
+    return Refused(f"{where} has no Workflow at module level")
+
+
+def _schedules(module: ModuleType, where: str) -> tuple[Schedule[Any], ...]:
+    """What the module calls its schedules."""
+    found = getattr(module, "schedules", ())
+    if not isinstance(found, list | tuple) or not all(isinstance(one, Schedule) for one in found):
+        raise Refused(f"{where}: schedules is no list of Schedule, but {found!r}")
+    return tuple(found)
 
 
 def _named(module: ModuleType, where: str, attribute: str) -> Workflow[Any, Any]:

@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from cano_trio import RunStatus
-from cano_trio.cli.running import AGAIN_SECONDS, run_to_its_end
+from cano_trio.cli.running import run_to_its_end
+from cano_trio.cli.signals import AGAIN_SECONDS
 from cano_trio.cli.target import find_workflow
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from cano_trio import (
     Waiting,
     WindowFlushed,
 )
-from cano_trio.cli import progress, progress_plain
+from cano_trio.cli import line_writer, progress
 from cano_trio.cli.progress_live import LINES_A_FRAME, LiveProgress
 from cano_trio.cli.progress_plain import PlainProgress
 from cano_trio.cli.target import find_workflow
@@ -208,7 +208,7 @@ def test_retries_of_items_are_told_once_a_second() -> None:
 
 def test_a_slow_reader_does_not_hold_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """While nobody reads, `on_event` returns at once; what does not fit is counted, and memory stays bounded."""
-    monkeypatch.setattr(progress_plain, "BACKLOG", 10)
+    monkeypatch.setattr(line_writer, "BACKLOG", 10)
     reading = threading.Event()
 
     class Slow(io.StringIO):
@@ -231,16 +231,15 @@ def test_a_slow_reader_does_not_hold_the_run(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_left_out_lines_are_told_before_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """When there is room again, the gap is told where it is."""
-    plain = PlainProgress(io.StringIO(), WORK)
-    monkeypatch.setattr(progress_plain, "BACKLOG", 1)
+    told = io.StringIO()
+    plain = PlainProgress(told, WORK)
+    monkeypatch.setattr(line_writer, "BACKLOG", 1)
     plain.on_event(entered(0.0, 1))
     plain.on_event(entered(0.0, 2))
-    monkeypatch.setattr(progress_plain, "BACKLOG", 2)
+    monkeypatch.setattr(line_writer, "BACKLOG", 2)
     plain.on_event(entered(0.0, 3))
     with plain:
         pass
-    told = plain._stream
-    assert isinstance(told, io.StringIO)
     assert [line.split("  ")[-1] for line in told.getvalue().splitlines()] == [
         "WORK: batch work",
         "1 event left out: the run is faster than they are read",
