@@ -783,7 +783,9 @@ class MessageRejected(MessageError, TypeError):
     """
 
     def __init__(self, run_id: str, found: str, wanted: Sequence[str]) -> None:
-        takes = f"they take {', '.join(wanted)}" if wanted else "none of them is a receive"
+        takes = (
+            f"they take {', '.join(wanted)}" if wanted else "none of them is a receive, or has a ctx: RunContext[...]"
+        )
         super().__init__(f"no state of run {run_id!r} takes a message of type {found}: {takes}")
         self.run_id = run_id
         self.found = found

@@ -38,6 +38,8 @@ async def attempt(run: Run, unit: Unit, args: tuple[object, ...], part: str = ""
                 if delay is None:
                     raise
                 earlier = failure
+                if run.letters:
+                    run.put_back_letters()
             # Outside `except`, so that a cancel during the back-off does not carry the failure as its context.
             with Waits(f"retry {number} of {unit.label}", run.clock() + delay):
                 await trio.sleep(delay)

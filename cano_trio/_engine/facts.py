@@ -13,6 +13,7 @@ from .._journal.rows import LogRow, Position
 from .._observe.status import RunStatus
 from .commits import Commits
 from .kept import Verdict, read_chosen, stored_error
+from .mailbox import Letter
 from .rollback import Entry
 from .step import Step
 
@@ -82,12 +83,20 @@ def finished(
         entered_at=last.position.entered_at,
         finished_at=now,
         receipt=None if own is None else own.receipt,
-        messages=None if run.letter is None else run.letter.body,
+        messages=_consumed(run.letters) if run.letters else None,
         data=last.new_data(),
         version=last.version,
         error=None if failure is None else stored_error(failure),
     )
     return (*[row_of(last, entry, now) for entry in begun if entry is not own], row)
+
+
+def _consumed(letters: Sequence[Letter]) -> bytes | None:
+    """The messages that a state has taken: one as it is, several as an array of them."""
+    bodies = [letter.body for letter in letters if letter.body is not None]
+    if len(bodies) > 1:
+        return b"[" + b",".join(bodies) + b"]"
+    return bodies[0] if bodies else None
 
 
 def row_of(last: Commits, entry: Entry, now: float, *, undone: bool = False) -> LogRow:

@@ -9,6 +9,7 @@ from typing import Any, cast, final
 from .._define.blueprint import Plan, joined_states
 from .._define.child import family
 from .._define.definition import Definition
+from .._define.messages import message_types
 from .._define.resources import Elsewhere
 from .._errors import CanoError, DefinitionError, Problem, ResourceError
 from .._journal.codec import Codec, codec_for
@@ -162,6 +163,7 @@ class Program:
     def _bind(self, step: Step, plan: Plan[Any], binder: Binder, way: str, problems: list[Problem]) -> None:
         node = plan.node
         step.plan, step.label = plan, node.name
+        step.takes = message_types(plan.methods)
         step.edges = {id(edge.target): self.steps[edge.target] for edge in plan.edges if not edge.error}
         step.diversions = tuple((kind, self.steps[target]) for kind, target in node.on_error.items())
         try:

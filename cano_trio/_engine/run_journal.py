@@ -159,8 +159,8 @@ class RunJournal(Commits):
         run, now = self.run, self._now()
         position = entered(following, run.seq + step.counts, now, self.position.deadline_at, failure)
         alone = ends and self.inside
-        if run.letter is not None and run.letter.number is not None:
-            self.consume((run.letter.number,))
+        if run.letters:
+            self._consume_letters()
         if not step.counts:
             return self.made(position, release=ends, alone=alone)
         log = finished(self, step, following, now, failure, begun)
@@ -182,6 +182,8 @@ class RunJournal(Commits):
     @override
     async def keep(self, place: bytes, part: str = "", *, anew: bool = False) -> None:
         seq = self.run.seq
+        if self.run.letters:
+            self._consume_letters()
         forgotten = seq if anew and self.outcomes else None
         await self.commit(self.made(self.position, cursors=(Cursor(seq, part, place),), forget_outcomes=forgotten))
         self.places[part] = place
@@ -297,6 +299,9 @@ class RunJournal(Commits):
         left = None if wait.until is None else wait.until - self.run.clock()
         due_at = wait.due_at if left is None or wait.due_at is not None else self._now() + left
         return replace(self.position, status=RunStatus.WAITING, due_at=due_at, reason=wait.reason, heard=wait.heard)
+
+    def _consume_letters(self) -> None:
+        self.consume(letter.number for letter in self.run.letters if letter.number is not None)
 
     def _begun(self) -> list[Entry]:
         """What was begun in the present state and is not written down yet, first things first."""
