@@ -103,8 +103,11 @@ class RuntimeStatistics:
 
 
 def instant(timestamp: float | None) -> datetime | None:
-    """Seconds since 1970 as an instant."""
-    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)
+    """Seconds since 1970 as an instant; None of one that no calendar has."""
+    try:
+        return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def told_by(record: RunRecord, *, known: bool = True) -> RunInfo:
@@ -151,7 +154,7 @@ def _wait_of(record: RunRecord, *, known: bool) -> tuple[str | None, str | None]
         case RunStatus.WAITING:
             return position.reason or "something", _at(position.due_at)
         case RunStatus.PAUSED:
-            return "an operator", "run.resume() goes on with it"
+            return "an operator", "it goes on when it is resumed"
         case RunStatus.BLOCKED:
             return "an operator", position.reason
         case _ if record.owner is None:
@@ -161,7 +164,8 @@ def _wait_of(record: RunRecord, *, known: bool) -> tuple[str | None, str | None]
 
 
 def _at(due_at: float | None) -> str | None:
-    return None if due_at is None else f"due {datetime.fromtimestamp(due_at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    due = instant(due_at)
+    return None if due is None else f"due {due:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def told_here(actor: Actor) -> RunInfo:

@@ -32,6 +32,7 @@ from .serving import serve
 from .store import asked, opened
 from .taking_up import cancel, leave_written_down, resume, retry, run_written_down
 from .target import BrokenTarget, find_workflow, states_of
+from .top import top
 from .wording import count, flat, printable, word
 
 
@@ -44,7 +45,7 @@ def cano_trio() -> None:
     """
 
 
-for _command in (serve, list_runs, show, send, pause, resume, retry, cancel, rm, doctor):
+for _command in (serve, list_runs, show, top, send, pause, resume, retry, cancel, rm, doctor):
     cano_trio.add_command(_command)
 
 
