@@ -163,6 +163,7 @@ from ._runtime.runtime import Runtime as Runtime
 from ._runtime.runtime import open_runtime as open_runtime
 from ._runtime.schedule_status import ScheduleState as ScheduleState
 from ._runtime.schedule_status import ScheduleStatus as ScheduleStatus
+from ._runtime.schedules import Schedules as Schedules
 from ._runtime.workflow import Workflow as Workflow
 
 __version__ = "0.1.0"
@@ -294,6 +295,7 @@ __all__ = [
     "ScheduleState",
     "ScheduleStatus",
     "ScheduleTripped",
+    "Schedules",
     "Shared",
     "SourceNotClosed",
     "Split",

@@ -29,6 +29,7 @@ from .._errors import DuplicateRun, JournalError, LeaseLost, RunBlocked, Runtime
 from .._journal.protocol import Journal
 from .._journal.requests import CANCEL, PAUSE, reason_of, requested, requests_met
 from .._journal.rows import Commit, NewRun, Position, StoredRun
+from .._journal.schedule_record import ScheduleRecord
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .actor import Actor, Host
@@ -150,8 +151,12 @@ class Actors:
         labels: Mapping[str, str],
         priority: int,
         delay: float,
-    ) -> Actor:
+        record: ScheduleRecord | None = None,
+    ) -> Actor | ScheduleRecord:
         """Start a run; one with a journal is written down when this returns, and begins when there is a slot.
+
+        If a schedule starts it, its `record` is written down with it. If another process has written one meanwhile, that is
+        what this returns, and nothing was started.
 
         Raises:
             DuplicateRun: there is or was a run of that id.
@@ -167,6 +172,10 @@ class Actors:
         packed = program.pack(data)
         if self.journal is None:
             await self._start_in_memory(actor, program, start, packed, delay)
+        elif record is not None:
+            other = await self._fire(actor, program, self.journal, start, packed, record)
+            if other is not None:
+                return other
         else:
             await self._start_written(actor, program, self.journal, start, packed, delay)
         self._known[run_id] = actor
@@ -220,25 +229,19 @@ class Actors:
     async def _queue(
         self, actor: Actor, program: Program, journal: Journal, start: Enum, packed: Any, delay: float
     ) -> None:
-        now = _clock.timestamp()
-        position = Position(
-            state=start.name,
-            status=RunStatus.QUEUED,
-            seq=0,
-            entered_at=now,
-            due_at=now + delay if delay > 0 else None,
-        )
-        new = NewRun(
-            run_id=actor.run_id,
-            workflow=program.name,
-            version=program.workflow.version,
-            position=position,
-            data=packed or b"",
-            labels=actor.labels,
-            priority=actor.priority,
-        )
+        new = _queued(actor, program, start, packed, delay)
         await journal.create(new)
-        actor.place(position, packed, program.codec)
+        actor.place(new.position, packed, program.codec)
+
+    async def _fire(
+        self, actor: Actor, program: Program, journal: Journal, start: Enum, packed: Any, record: ScheduleRecord
+    ) -> ScheduleRecord | None:
+        new = _queued(actor, program, start, packed, 0.0)
+        result = await journal.fire(new, record)
+        if isinstance(result, ScheduleRecord):
+            return result
+        actor.place(new.position, packed, program.codec)
+        return None
 
     def _run(self, actor: Actor, program: Program, start: Enum, packed: Any) -> EngineRun:
         run = program.run(
@@ -484,6 +487,27 @@ class Actors:
         """Wait until none is at work."""
         while self.at_work:
             await self.left.wait()
+
+
+def _queued(actor: Actor, program: Program, start: Enum, packed: Any, delay: float) -> NewRun:
+    """A run that waits in the journal to be begun."""
+    now = _clock.timestamp()
+    position = Position(
+        state=start.name,
+        status=RunStatus.QUEUED,
+        seq=0,
+        entered_at=now,
+        due_at=now + delay if delay > 0 else None,
+    )
+    return NewRun(
+        run_id=actor.run_id,
+        workflow=program.name,
+        version=program.workflow.version,
+        position=position,
+        data=packed or b"",
+        labels=actor.labels,
+        priority=actor.priority,
+    )
 
 
 def replace_status(position: Position, status: RunStatus, reason: str | None) -> Position:

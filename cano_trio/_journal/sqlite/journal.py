@@ -215,7 +215,10 @@ class SqliteJournal:
 
     async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
         """Create a run, and write down that a schedule has fired it: both, or neither."""
-        return await self._open.writer.do(lambda db: schedules.fire(db, run, schedule))
+        opened = self._open
+        result = await opened.writer.do(lambda db: schedules.fire(db, run, schedule))
+        opened.watch.change()
+        return result
 
     async def examine(self, *, stuck_after: float = 60.0) -> Examination:
         """Look through all of it: for damage, for the dead, and for runs that nobody carries on.
