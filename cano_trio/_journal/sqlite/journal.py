@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self, TypeVar, final
 
@@ -23,6 +23,7 @@ from ..shared import Shared
 from . import statements
 from .examination import Examination, examine
 from .lease import Lease
+from .reader import Reader, at_one_moment
 from .retention import Retention
 from .schema import open_reader, open_writer
 from .writer import PASSING, Writer, refusal
@@ -165,11 +166,12 @@ class SqliteJournal:
                 self._path, self._patience, vfs=self._vfs
             )  # its own: it takes long, and others read meanwhile
             try:
-                return _at_one_moment(db, lambda db: examine(db, self._path, lease.dead(db), since))
+                return at_one_moment(db, lambda db: examine(db, self._path, lease.dead(db), since))
             finally:
                 db.close()
 
-        return await self._in_thread(look, trio.to_thread.current_default_thread_limiter())
+        with self._telling():
+            return await trio.to_thread.run_sync(look)
 
     @property
     def _open(self) -> _Opened:
@@ -179,25 +181,30 @@ class SqliteJournal:
     async def _take_up(self) -> None:
         lease = Lease(self._path, self._lease_seconds, current_trio_token())
         retention = Retention(self._retention_seconds, wall_clock())
-        db, reader, close = await trio.to_thread.run_sync(self._connect, lease)
-        self._opened = _Opened(
-            lease=lease,
-            writer=Writer(db, self._path, lease, retention, close),
-            reader=reader,
-            one_reader=trio.CapacityLimiter(1),
-        )
+        db, reading, close = await trio.to_thread.run_sync(self._connect, lease)
+        reader = Reader(reading, self._path)
+
+        def end() -> None:
+            reader.end()
+            close()
+
+        writer = Writer(db, self._path, lease, retention, end)
+        self._opened = _Opened(lease=lease, writer=writer, reader=reader)
 
     async def _lay_down(self) -> None:
+        self._opened.reader.refuse()
         await self._opened.writer.aclose()
 
     async def _read(self, read: Callable[[apsw.Connection], T]) -> T:
-        """Read in one transaction, in a thread."""
-        opened = self._open
-        return await self._in_thread(lambda: _at_one_moment(opened.reader, read), opened.one_reader)
+        """Read at one moment, in the thread for that."""
+        with self._telling():
+            return await self._open.reader.read(read)
 
-    async def _in_thread(self, read: Callable[[], T], limiter: trio.CapacityLimiter) -> T:
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell what a failure of SQLite means, inside."""
         try:
-            return await trio.to_thread.run_sync(read, limiter=limiter)
+            yield
         except PASSING as error:
             raise refusal(self._path, error) from error
         except apsw.Error as error:
@@ -222,20 +229,10 @@ class SqliteJournal:
             return db, reader, stack.pop_all().close
 
 
-def _at_one_moment(db: apsw.Connection, read: Callable[[apsw.Connection], T]) -> T:
-    """Read in one transaction."""
-    db.execute("BEGIN")
-    try:
-        return read(db)
-    finally:
-        db.execute("ROLLBACK")
-
-
 @attrs.frozen(kw_only=True)
 class _Opened:
     """What an open journal consists of."""
 
     lease: Lease
     writer: Writer
-    reader: apsw.Connection
-    one_reader: trio.CapacityLimiter
+    reader: Reader
