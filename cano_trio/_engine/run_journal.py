@@ -17,7 +17,7 @@ from .._journal.protocol import Journal
 from .._journal.rows import Commit, Cursor, LogRow, NewRun, Outcome, Position, RunRecord
 from .._observe.status import RunStatus
 from .commits import Commits
-from .facts import entered, finished, row_of, status_undone, stopped, verdict
+from .facts import entered, finished, queued, row_of, status_undone, stopped, verdict
 from .kept import encode
 from .mailbox import Letter, Mailbox
 from .program import Program
@@ -54,10 +54,12 @@ class RunJournal(Commits):
     # -- beginning
 
     @override
-    async def begin(self, labels: Mapping[str, str], priority: int = 0) -> None:
+    async def begin(self, labels: Mapping[str, str], priority: int = 0, queued_for: float | None = None) -> None:
         run = self.run
         now, timeout = self._now(), self._program.workflow.timeout
-        self.position = entered(run.step, 0, now, None if timeout is None else now + timeout, None)
+        position = entered(run.step, 0, now, None if timeout is None else now + timeout, None)
+        waits = queued_for is not None and not position.status.ended
+        self.position = queued(run.step, now, queued_for or 0.0) if waits else position
         new = NewRun(
             run_id=run.key,
             workflow=run.workflow,
@@ -65,7 +67,7 @@ class RunJournal(Commits):
             position=self.position,
             data=b"" if run.packed is None else run.packed,
             # A child's is claimed behind that: else who is interrupted in between could not release it.
-            owner=None if self.inside or self.position.status.ended else self.journal.owner,
+            owner=None if self.inside or waits or position.status.ended else self.journal.owner,
             labels=labels,
             priority=priority,
             parent=None if run.parent is None else run.parent.key,
