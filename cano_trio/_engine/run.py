@@ -9,9 +9,10 @@ from enum import Enum
 from typing import Any, final
 
 import trio
+from msgspec.structs import replace
 
 from .._define.branch_results import BranchResults
-from .._define.context import Outbox, RunContext
+from .._define.context import Outbox, Receiving, RunContext
 from .._errors import DataNotWritable, RunAlreadyEnded, RunReleased
 from .._journal.codec import Codec
 from .._journal.difference import difference
@@ -96,11 +97,12 @@ class Run:
         "error",
         "failure",
         "hears",
+        "intakes",
         "joined",
         "journal",
         "key",
         "leaving",
-        "letter",
+        "letters",
         "limit",
         "lineage",
         "mistake",
@@ -208,8 +210,10 @@ class Run:
         """As this run sees them: with those that were made for it alone."""
         self.takes = takes
         """The kinds of the messages that its states take."""
-        self.letter: Letter | None = None
-        """The message that the present state has taken: it leaves the mailbox when the state is finished."""
+        self.letters: tuple[Letter, ...] = ()
+        """The messages that the present state has taken: they leave the mailbox when it is finished."""
+        self.intakes = 0
+        """How many contexts could receive messages; only the latest can."""
         self._mailbox: Mailbox | None = None
         self.status = RunStatus.RUNNING
         self.path: list[Enum] = []
@@ -379,21 +383,27 @@ class Run:
             self._mailbox = Mailbox(self.run_id, self.takes)
         return self._mailbox
 
-    def remove_letter(self) -> None:
-        """Take the message that the finished state had taken out of the mailbox."""
-        if self.letter is not None:
-            self.mailbox().remove(self.letter)
-            self.letter = None
+    def remove_letters(self) -> None:
+        """Take the messages that the finished work had taken out of the mailbox."""
+        letters, self.letters = self.letters, ()
+        for letter in letters:
+            self.mailbox().remove(letter)
+
+    def put_back_letters(self) -> None:
+        """Let the next attempt find the messages that this one has received."""
+        received = [letter for letter in self.letters if not letter.kept]
+        self.letters = tuple(letter for letter in self.letters if letter.kept)
+        self.mailbox().put_back(received)
 
     def stop(self, status: RunStatus) -> None:
         """Go on to no other state, and take no more messages."""
         self.status = status
         if self._mailbox is not None:
-            self._mailbox.close(status.value, self.letter)
-            self._mailbox = self.letter = None
-        elif self.parent is not None and self.letter is not None:
+            self._mailbox.close(status.value)
+            self._mailbox, self.letters = None, ()
+        elif self.parent is not None and self.letters:
             # A child that failed: its parent's state is the one that is finished, if an `on_error` leads it anywhere.
-            self.parent.letter, self.letter = self.letter, None
+            self.parent.letters, self.letters = (*self.parent.letters, *self.letters), ()
 
     def leave(self) -> None:
         """Stop here, and let it go on elsewhere."""
@@ -402,7 +412,7 @@ class Run:
         self.error = self.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
         if self._mailbox is not None:
             self._mailbox.turn_away(RunReleased(self.run_id))
-            self._mailbox = self.letter = None
+            self._mailbox, self.letters = None, ()
 
     def context(self, attempt: int, part: str, outbox: Outbox | None = None) -> RunContext:
         """The context of an attempt at a part of the present state; one that may write is given an outbox."""
@@ -414,6 +424,10 @@ class Run:
         """The context of an attempt whose work is committed: what it wants to happen with that takes the last one's place."""
         outbox = self.outbox = Outbox(durable=True) if self.durable else None
         return self.context(attempt, part, NO_OUTBOX if outbox is None else outbox)
+
+    def receiving_context(self, attempt: int, part: str, intake: Receiving) -> RunContext[Any]:
+        """The context of an attempt that may receive messages, too."""
+        return replace(self.writing_context(attempt, part), _intake=intake)
 
     def data(self) -> Any:
         """A copy of the data as the last finished state left them."""

@@ -26,6 +26,7 @@ from .._engine.run import Wait
 from .._engine.run_journal import RunJournal
 from .._errors import DuplicateRun, JournalError, JournalUnavailable, RunBlocked, RuntimeClosed
 from .._journal.protocol import Journal
+from .._journal.schedule_record import ScheduleRecord
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .actor import Actor, Host
@@ -150,8 +151,12 @@ class Actors:
         labels: Mapping[str, str],
         priority: int,
         delay: float,
-    ) -> Actor:
+        record: ScheduleRecord | None = None,
+    ) -> Actor | ScheduleRecord:
         """Start a run; one with a journal is written down when this returns, and begins when there is a slot.
+
+        If a schedule starts it, its `record` is written down with it. If another process has written one meanwhile, that is
+        what this returns, and nothing was started.
 
         Raises:
             DuplicateRun: there is or was a run of that id.
@@ -172,6 +177,10 @@ class Actors:
         self.at_work[run_id] = actor
         if self.journal is None:
             await self._start_in_memory(actor, run, delay)
+        elif record is not None:
+            other = await self._fire(actor, run, RunJournal(self.journal, run, program), record)
+            if other is not None:
+                return other
         else:
             await self._start_written(actor, run, RunJournal(self.journal, run, program), delay)
         self._known[run_id] = actor
@@ -215,6 +224,18 @@ class Actors:
             self._spawn(self._carry, actor, run)
         else:
             actor.place(writing.last, run.packed, run.codec)
+            self._withdraw(actor)
+
+    async def _fire(
+        self, actor: Actor, run: EngineRun, writing: RunJournal, record: ScheduleRecord
+    ) -> ScheduleRecord | None:
+        try:
+            result = await writing.journal.fire(writing.beginning(actor.labels, actor.priority, 0.0), record)
+            if isinstance(result, ScheduleRecord):
+                return result
+            actor.place(writing.last, run.packed, run.codec)
+            return None
+        finally:
             self._withdraw(actor)
 
     def _withdraw(self, actor: Actor) -> None:

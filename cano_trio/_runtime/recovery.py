@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
 import trio
@@ -83,6 +83,8 @@ class Recovery:
         """The one with which several processes have died, and that has not committed since."""
         self._parked: deque[tuple[float, Actor, Wait]] = deque()
         self._parking = trio.Event()
+        self.on_news: Callable[[], object] = _nothing
+        """Is called when others may have written to the journal."""
         actors.on_change = self._note_slot
         actors.on_withdrawn = self.ring
         actors.on_obstacle = self._note_obstacle
@@ -104,6 +106,7 @@ class Recovery:
         while True:
             seen = self._journal.changes
             self.ring()
+            self.on_news()
             await self._journal.wait_changed(seen)
 
     async def _sweep_for_ever(self) -> None:
@@ -316,6 +319,10 @@ class Recovery:
                     run.park(actor.scope)
             self._parking = trio.Event()
             await self._parking.wait()
+
+
+def _nothing() -> None:
+    """What nobody wants to know."""
 
 
 @final
