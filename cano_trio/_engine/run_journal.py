@@ -17,7 +17,7 @@ from .._journal.protocol import Journal
 from .._journal.rows import Commit, Cursor, LogRow, NewRun, Outcome, Position, RunRecord
 from .._observe.status import RunStatus
 from .commits import Commits
-from .facts import entered, finished, row_of, status_undone, stopped, verdict, with_work
+from .facts import entered, finished, queued, row_of, status_undone, stopped, verdict, with_work
 from .kept import encode, stored_error
 from .mailbox import Letter, Mailbox
 from .program import Program
@@ -49,23 +49,29 @@ class RunJournal(Commits):
 
     # -- beginning
 
-    @override
-    async def begin(self, labels: Mapping[str, str], priority: int = 0) -> None:
+    def beginning(self, labels: Mapping[str, str], priority: int, queued_for: float | None) -> NewRun:
+        """It as it begins; or as it is accepted, if it has to wait for so many seconds, and for whoever claims it then."""
         run = self.run
         now, timeout = self._now(), self._program.workflow.timeout
-        self.position = entered(run.step, 0, now, None if timeout is None else now + timeout)
-        new = NewRun(
+        position = entered(run.step, 0, now, None if timeout is None else now + timeout)
+        waits = queued_for is not None and not position.status.ended
+        self.position = queued(run.step, now, queued_for or 0.0) if waits else position
+        return NewRun(
             run_id=run.key,
             workflow=run.workflow,
             version=self.version,
             position=self.position,
             data=b"" if run.packed is None else run.packed,
             # A child's is claimed behind that: else who is interrupted in between could not release it.
-            owner=None if self.inside or self.position.status.ended else self.journal.owner,
+            owner=None if self.inside or waits or position.status.ended else self.journal.owner,
             labels=labels,
             priority=priority,
             parent=None if run.parent is None else run.parent.key,
         )
+
+    @override
+    async def begin(self, labels: Mapping[str, str], priority: int = 0, queued_for: float | None = None) -> None:
+        run, new = self.run, self.beginning(labels, priority, queued_for)
         starter = None if run.parent is None else run.parent.journal
         if isinstance(starter, RunJournal):
             # The child's row alone would not show that this process still holds the run that starts it.

@@ -191,6 +191,8 @@ class Actor:
         self.failure = failure
         self.over = True
         self.task = None
+        if self.engine is not None:
+            self.engine.on_parked = None  # it holds this
         self.ring()
         for told in self.endings:
             told()

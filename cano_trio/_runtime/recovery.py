@@ -13,6 +13,7 @@ import trio
 from .. import _clock
 from .._define.definition import Definition
 from .._engine.mailbox import Letter
+from .._engine.resume import How
 from .._engine.run import Wait
 from .._errors import JournalError, JournalUnavailable, RunNotFound
 from .._journal.codec import codec_for
@@ -73,7 +74,9 @@ class Recovery:
         self._late: set[str] = set()
         """Those that were sent something while they were taken up."""
         self._unfit: set[str] = set()
-        """Those of versions with which this code does not go on."""
+        """Those with which this code does not go on."""
+        self._again: list[tuple[float, Actor, How, str | None]] = []
+        """Those to be taken up at an instant, since the journal could not be written when they were first."""
         self._tries_blocked = True
         """Those that are blocked are still to be tried once more."""
         self._poisoned: Actor | None = None
@@ -83,6 +86,8 @@ class Recovery:
         self.on_news: Callable[[], object] = _nothing
         """Is called when others may have written to the journal."""
         actors.on_change = self._note_slot
+        actors.on_withdrawn = self.ring
+        actors.on_obstacle = self._note_obstacle
         actors.on_attached = self._note_attached
         actors.on_parked = self._note_parked
 
@@ -132,12 +137,14 @@ class Recovery:
             await self._stored.refresh(actor)
         if not self._claims or self._actors.closed:
             return None
+        again = self._try_again()
         await self._retry_blocked()
         while await self._claim_page():
             pass
         if self._actors.slots.free == 0:
-            return None
-        return await self._journal.next_due(workflows=self._workflows, now=_clock.timestamp())
+            return again
+        due = await self._journal.next_due(workflows=self._workflows, now=_clock.timestamp())
+        return min((instant for instant in (due, again) if instant is not None), default=None)
 
     # -- taking up
 
@@ -185,6 +192,18 @@ class Recovery:
         batch.count += 1
         self._actors.take_up(actor, done=batch.done)
         return True
+
+    def _try_again(self) -> float | None:
+        """Take those up whose time has come; gives when that of the next one comes."""
+        now, waiting = _clock.timestamp(), []
+        for entry in self._again:
+            due, actor, how, reason = entry
+            if due > now or not self._actors.slots.take_nowait():
+                waiting.append(entry)
+            else:
+                self._actors.take_up(actor, how, reason)
+        self._again = waiting
+        return min((due for due, *_ in waiting if due > now), default=None)
 
     def clear_lane(self) -> None:
         """The run with which several processes have died goes on, or is over: the next one may."""
@@ -271,7 +290,15 @@ class Recovery:
         if self._actors.slots.limit is not None:
             self.ring()
 
+    def _note_obstacle(self, actor: Actor, how: How, reason: str | None) -> None:
+        if isinstance(actor.obstacle, JournalUnavailable):
+            self._again.append((_clock.timestamp() + LOOK_AGAIN, actor, how, reason))
+            self.ring()
+        else:
+            self._unfit.add(actor.run_id)
+
     def _note_attached(self, actor: Actor) -> None:
+        self._unfit.discard(actor.run_id)
         if actor.run_id in self._late:
             self.ring()
 

@@ -10,6 +10,7 @@ from typing import Any, cast, final, overload
 import trio
 from typing_extensions import TypeVar
 
+from .._define.checks import check_instance, check_wait
 from .._define.health import HealthStatus
 from .._define.schedule import Schedule
 from .._engine.lifecycle import Resources
@@ -188,11 +189,14 @@ class Runtime:
             DuplicateRun: there is or was a run of that id.
             WorkflowNotFound: the runtime does not know the workflow.
             DataTypeMismatch: the data are not of the workflow's type.
+            ValueError: the delay is no number of seconds, 0 or more, or the priority no whole number.
             RuntimeClosed: the runtime takes on no more.
         """
         self._host.check_open("start()")
         self._host.check_known(workflow)
         check_choice("on_duplicate", on_duplicate, ("raise", "attach"))
+        check_wait("delay", delay)
+        check_instance(int, "0")("priority", priority)
         run_id = made_up(workflow.name) if run_id is None else checked(run_id)
         try:
             actor = await self._host.actors.start(
@@ -200,7 +204,7 @@ class Runtime:
                 data,
                 start=workflow.initial if start is None else start,
                 run_id=run_id,
-                labels=_checked_labels(labels),
+                labels=_copied_labels(labels),
                 priority=priority,
                 delay=delay,
             )
@@ -391,8 +395,8 @@ class Runtime:
         return f"<Runtime {'closed ' * actors.closed}{len(actors.at_work)} at work>"
 
 
-def _checked_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+def _copied_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in labels.items():
         if not isinstance(name, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"labels: {name!r}: {value!r} has to be a string and a string")
-    return labels
+    return dict(labels) or NO_LABELS

@@ -26,7 +26,7 @@ from .._journal.requests import CANCEL, PAUSE, request
 from .._journal.rows import Commit, RunRecord, StoredRun
 from .._observe.status import RunStatus
 from .actor import Actor
-from .actors import Actors, replace_status
+from .actors import Actors
 from .info import RunInfo, told_by
 
 
@@ -54,7 +54,11 @@ class Stored:
             RunNotFound: there is none.
             DefinitionError: it is one of another workflow.
         """
-        stored = await self.journal.load(run_id)
+        stored: StoredRun | None = None
+        while stored is None or self._is_unsettled(run_id):
+            if self._is_unsettled(run_id):  # it may not be written down yet
+                await self.settled(self._actors.at_work[run_id])
+            stored = await self.journal.load(run_id)
         check_workflow(workflow, stored.record)
         actor = self._actors.known(run_id, workflow)
         if actor.engine is None:
@@ -166,7 +170,7 @@ class Stored:
         if may_pause := not position.status.ended and position.status is not RunStatus.ROLLING_BACK:
             if position.status is RunStatus.QUEUED:
                 position = replace(position, due_at=None)
-            position = replace_status(position, RunStatus.PAUSED, reason)
+            position = replace(position, status=RunStatus.PAUSED, reason=reason)
         await self._give_back(stored, position)
         await self._note(actor, replace(stored, record=replace(stored.record, position=position)))
         if not may_pause:
@@ -209,12 +213,17 @@ class Stored:
             return
         stored = await claimed(self.journal, record.run_id)
         if stored is not None:
-            await self._give_back(stored, replace_status(stored.record.position, RunStatus.RUNNING, None))
+            await self._give_back(stored, replace(stored.record.position, status=RunStatus.RUNNING, reason=None))
 
     async def settled(self, actor: Actor) -> None:
         """Wait until a run that is being taken up is at work, or is not."""
         while actor.engine is None and self._actors.at_work.get(actor.run_id) is actor:
             await actor.rung()
+
+    def _is_unsettled(self, run_id: str) -> bool:
+        """Whether a run is being started or taken up."""
+        actor = self._actors.at_work.get(run_id)
+        return actor is not None and actor.engine is None
 
     async def _give_back(self, stored: StoredRun, position: rows.Position) -> None:
         record = stored.record
