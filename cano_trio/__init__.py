@@ -113,6 +113,7 @@ from ._observe.events import CompensationStarted as CompensationStarted
 from ._observe.events import Event as Event
 from ._observe.events import EventsLost as EventsLost
 from ._observe.events import Progress as Progress
+from ._observe.events import Published as Published
 from ._observe.events import Released as Released
 from ._observe.events import RetryScheduled as RetryScheduled
 from ._observe.events import RunEnded as RunEnded
@@ -232,6 +233,7 @@ __all__ = [
     "PollTimeout",
     "Problem",
     "Progress",
+    "Published",
     "RateLimited",
     "RateLimiter",
     "ReceiveOptions",

@@ -93,6 +93,15 @@ def _text_of(error: BaseException) -> str:
         return f"{type(error).__name__}, which has no text"
 
 
+def qualified(kind: type) -> str:
+    """The name of a class, with that of its module.
+
+    >>> qualified(TimeoutError)
+    'builtins:TimeoutError'
+    """
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
 SHOWN = 20
 """How many states a line tells by their names."""
 
@@ -383,14 +392,39 @@ class RecordedFailure(TaskError):
         message: what it said.
         traceback: where it was raised, as text.
         notes: its ``__notes__``.
+        kinds: the classes that an ``on_error`` would have caught it by, each as ``module:name``.
+
+    >>> failure = RecordedFailure("TimeoutError", "no answer", kinds=["builtins:TimeoutError", "builtins:OSError"])
+    >>> failure.is_of(OSError), failure.is_of((LookupError, ValueError))
+    (True, False)
     """
 
-    def __init__(self, type_name: str, message: str, traceback: str = "", notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, type_name: str, message: str, traceback: str = "", notes: Sequence[str] = (), kinds: Sequence[str] = ()
+    ) -> None:
         super().__init__(f"{type_name}: {message}" if message else type_name)
         self.type_name = type_name
         self.message = message
         self.traceback = traceback
         self.notes: tuple[str, ...] = tuple(notes)
+        self.kinds: tuple[str, ...] = tuple(kinds)
+
+    def is_of(self, kind: type[BaseException] | tuple[type[BaseException], ...]) -> bool:
+        """Whether the exception was of a class, or one of several; a group or spent retries also if what failed in them was.
+
+        Args:
+            kind: the class, or a tuple of them.
+        """
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        return any(issubclass(RecordedFailure, one) or self._is_named(one) for one in kinds)
+
+    def _is_named(self, kind: type[BaseException]) -> bool:
+        if not self.kinds:  # what an older version has written
+            return self.type_name == kind.__name__
+        # A program that is run itself is a module of another name where it is imported.
+        if kind.__module__ == "__main__":
+            return any(one.endswith(f":{kind.__qualname__}") for one in self.kinds)
+        return qualified(kind) in self.kinds or f"__main__:{kind.__qualname__}" in self.kinds
 
 
 class DataError(TaskError):

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Protocol, final
 
+from msgspec import Struct
+
 from .. import _clock
 from .._errors import DefinitionError
 from .._journal.codec import JsonCodec
@@ -20,6 +22,9 @@ class Reporting(Protocol):
     key: str
 
     def report_progress(self, done: int, total: int | None, /) -> None:
+        """Tell the observers."""
+
+    def publish(self, value: object, /) -> None:
         """Tell the observers."""
 
 
@@ -40,21 +45,21 @@ class Startable(Protocol):
 
 
 @final
-class Outbox:
+class Outbox(Struct, eq=False, kw_only=True):
     """What an attempt wants to happen together with its transition: all of it, or nothing.
 
     Args:
         durable: the run has a journal, which makes it happen.
+        statements: SQL.
+        sends: messages to other runs.
+        starts: runs.
     """
 
-    __slots__ = ("durable", "sends", "starts", "statements")
-
-    def __init__(self, *, durable: bool) -> None:
-        self.durable: bool = durable
-        # Tuples: one is made for every attempt, and mostly nothing comes into it.
-        self.statements: tuple[Statement, ...] = ()
-        self.sends: tuple[Letter, ...] = ()
-        self.starts: tuple[NewRun, ...] = ()
+    durable: bool
+    # Tuples: an outbox is made for every attempt, and mostly nothing comes into it.
+    statements: tuple[Statement, ...] = ()
+    sends: tuple[Letter, ...] = ()
+    starts: tuple[NewRun, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -69,7 +74,7 @@ class Outbox:
 
 
 @final
-class RunContext:
+class RunContext(Struct, eq=False):
     """What a task may know, and say, of its run: annotate a parameter with it to get one.
 
     It is made anew for every attempt; there is no public constructor.
@@ -89,43 +94,21 @@ class RunContext:
     <Step.DONE: 2>
     """
 
-    __slots__ = ("_outbox", "_part", "_run", "attempt", "error", "rerun", "seq", "state", "visit")
-
-    attempt: int
-    """The number of this attempt, counted from 1."""
-    error: BaseException | None
-    """The failure that led here by an ``on_error``; None otherwise."""
-    rerun: bool
-    """This work may have begun before, in an earlier attempt or in a process that is gone."""
-    seq: int
-    """How many states the run has finished before this one (routers are not counted)."""
+    _run: Reporting
     state: Enum
     """The state the run is in."""
     visit: int
     """How often the run has been in this state, counted from 1."""
-
-    def __init__(
-        self,
-        run: Reporting,
-        state: Enum,
-        *,
-        visit: int,
-        attempt: int,
-        seq: int,
-        error: BaseException | None,
-        part: str,
-        rerun: bool,
-        outbox: Outbox | None,
-    ) -> None:
-        self._run = run
-        self._part = part
-        self._outbox = outbox
-        self.rerun = rerun
-        self.state = state
-        self.visit = visit
-        self.attempt = attempt
-        self.seq = seq
-        self.error = error
+    attempt: int
+    """The number of this attempt, counted from 1."""
+    seq: int
+    """How many states the run has finished before this one (routers are not counted)."""
+    error: BaseException | None
+    """The failure that led here by an ``on_error``; None otherwise."""
+    rerun: bool
+    """This work may have begun before, in an earlier attempt or in a process that is gone."""
+    _part: str
+    _outbox: Outbox | None
 
     @property
     def run_id(self) -> str:
@@ -153,6 +136,33 @@ class RunContext:
             total: of how much, if that is known.
         """
         self._run.report_progress(done, total)
+
+    def emit(self, value: object, /) -> None:
+        """Tell observers, and who reads the run's events, something of your own: they get it in a `Published`.
+
+        It is told at once, and no fact: an attempt that is made again tells it again, and nobody has to listen.
+
+        Args:
+            value: what is told; it is passed on as it is.
+
+        >>> from enum import Enum
+        >>> from typing import Literal
+        >>> import trio
+        >>> from cano_trio import Event, Published, RunContext, Workflow
+        >>> Step = Enum("Step", "WORK DONE")
+        >>> workflow = Workflow(Step, initial=Step.WORK, exits=[Step.DONE])
+        >>> @workflow.task(Step.WORK)
+        ... async def work(ctx: RunContext) -> Literal[Step.DONE]:
+        ...     ctx.emit("half-way")
+        ...     return Step.DONE
+        >>> class Printer:
+        ...     def on_event(self, event: Event) -> None:
+        ...         if isinstance(event, Published):
+        ...             print(event.state.name, event.value)
+        >>> _ = trio.run(lambda: workflow.run(observers=[Printer()]))
+        WORK half-way
+        """
+        self._run.publish(value)
 
     def sql(self, statement: str, parameters: Sequence[object] | Mapping[str, object] = (), /) -> None:
         """Have an SQL statement happen together with this state's transition: both, or neither (exactly once).

@@ -39,6 +39,8 @@ async def attempt(run: Run, unit: Unit, args: tuple[object, ...], part: str = ""
                 earlier = failure
             # Outside `except`, so that a cancel during the back-off does not carry the failure as its context.
             await trio.sleep(delay)
+            if run.durable:
+                await run.may_begin()
             number += 1
             if made is None:
                 run.attempts = number

@@ -154,6 +154,8 @@ class Work:
         """Work items off until the token is to go round (True) or no item is left (False)."""
         run, unit, clock, results = self.run, self.unit, self.run.clock, self.results
         counting = unit.retry.retries > 0
+        if run.durable:
+            await run.may_begin()
         begun = clock()
         ends = begun + TURN_SECONDS
         for done, (at, item) in enumerate(self.todo, 1):
@@ -180,13 +182,21 @@ class Work:
                 await checkpoint_if_cancelled()
                 begun = now
                 continue
-            await checkpoint()
-            self._hire()
-            if self._token_is_wanted():
+            if not await self._goes_on():
                 return True
             begun = clock()
             ends = begun + TURN_SECONDS
         return False
+
+    async def _goes_on(self) -> bool:
+        """Let others have their turn; then whether the token is kept for one more."""
+        await checkpoint()
+        self._hire()
+        if self._token_is_wanted():
+            return False
+        if self.run.durable:
+            await self.run.may_begin()
+        return True
 
     def _token_is_wanted(self) -> bool:
         """The limit was lowered under us, or every token is out and somebody waits for one."""

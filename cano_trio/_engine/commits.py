@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import trio
@@ -15,7 +16,7 @@ from .._journal.rows import Commit, Cursor, Fence, LogRow, NewRun, Outcome, Posi
 from .._observe.events import Committed
 from .run import Run
 from .unwritten import Unwritten
-from .writing import REFUSALS, carried_through
+from .writing import REFUSALS, carried_through, committed, patiently
 
 
 class Commits(Unwritten):
@@ -132,6 +133,23 @@ class Commits(Unwritten):
         self.broken = self.broken or error
 
     # -- the commit
+
+    @property
+    @override
+    def is_held(self) -> bool:
+        return self.fence is not None and self.journal.holds(self.fence.owner)
+
+    async def show_fence(self) -> None:
+        """Write a commit of nothing but the fence: nothing that has come together yet.
+
+        Raises:
+            JournalError: the fence does not hold any more, or nothing can be written: the run stops in place.
+        """
+        fence = self.fence
+        assert fence is not None  # noqa: S101  (whoever writes has begun or claimed the run)
+        commit = Commit(run_id=self.run.key, fence=fence, position=self.position)
+        await patiently(self.run, partial(committed, self.journal), commit)
+        self.fence = Fence(fence.run, fence.owner, fence.epoch, fence.rev + 1)
 
     async def commit(self, commit: Commit) -> None:
         """Write a commit that was just made.

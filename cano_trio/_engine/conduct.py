@@ -46,7 +46,11 @@ async def conduct(run: Run, workflow: Definition[Any, Any], begun: Callable[[Run
             if begun is not None:
                 run.scope = run.scope or trio.CancelScope()
                 begun(run)
-            if failure is None:
+            if failure is not None:
+                pass
+            elif run.scope is None and workflow.timeout is None:
+                await drive(run)
+            else:
                 await _bounded(run, workflow.timeout)
         except BaseException as error:
             failure = error
@@ -60,12 +64,10 @@ async def conduct(run: Run, workflow: Definition[Any, Any], begun: Callable[[Run
 
 
 async def _bounded(run: Run, timeout: float | None) -> None:
-    if timeout is not None:
-        run.scope = run.scope or trio.CancelScope()
-        run.scope.deadline = run.started + timeout
     if run.scope is None:
-        await drive(run)
-        return
+        run.scope = trio.CancelScope()
+    if timeout is not None:
+        run.scope.deadline = run.started + timeout
     with run.scope:
         await drive(run)
     if run.scope.cancelled_caught:

@@ -47,9 +47,6 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
                 run.keep_draft()
             if durable:
                 await run.journal.finish(step, following)
-                pass_at = clock() + FAIR_SECONDS  # others have run meanwhile
-                if run.leaving is not None and following.advance is not None:
-                    run.leaving.cancel()
         except Exception as failure:
             if not _diverted(run, step, failure):
                 raise
@@ -57,9 +54,13 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
             now = clock()
         else:
             now = clock()
+            if durable:
+                pass_at = now + FAIR_SECONDS  # others have run meanwhile
             if run.observers:
                 tell(run.observers, TaskSucceeded(run_id, name, step.state, now, step.label, following.state))
             run.step, run.error = following, None
+        if durable and run.leaving is not None and run.step.advance is not None:
+            run.leaving.cancel()
         if step.counts:
             run.seq += 1
         if run.letter is not None:

@@ -179,6 +179,8 @@ class Join:
         if run.observers:
             run.tell(BranchStarted, self.task, name)
         try:
+            if run.durable:
+                await run.may_begin()
             value = await attempt(run, unit, args, part, [1])
             late = undoable and self._is_late()
             if run.durable:

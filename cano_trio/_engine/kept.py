@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 from .._define.join_rule import JoinRule
 from .._errors import RecordedFailure
 from .._journal.rows import StoredError
+from .._resilience import kinds_of
 
 TRACEBACK_CHARACTERS = 8_000
 """What is kept of a traceback: its end, which tells where it broke."""
@@ -115,7 +116,7 @@ def stored_error(error: BaseException) -> StoredError:
     """An error as it is written down; one that was read from the journal is written down as it was."""
     if isinstance(error, RecordedFailure):
         return StoredError(
-            type=error.type_name, message=error.message, traceback=error.traceback, notes=error.notes
+            type=error.type_name, message=error.message, traceback=error.traceback, notes=error.notes, kinds=error.kinds
         )  # fmt: skip
     notes: Any = getattr(error, "__notes__", ())
     try:
@@ -129,12 +130,13 @@ def stored_error(error: BaseException) -> StoredError:
         message=_writable(message),
         traceback=_writable(trace[-TRACEBACK_CHARACTERS:]),
         notes=tuple(_writable(str(note)) for note in notes),
+        kinds=kinds_of(error),
     )
 
 
 def recorded_failure(error: StoredError) -> RecordedFailure:
     """What stands for an error that was written down."""
-    return RecordedFailure(error.type, error.message, error.traceback, error.notes)
+    return RecordedFailure(error.type, error.message, error.traceback, error.notes, error.kinds)
 
 
 def _writable(text: str) -> str:

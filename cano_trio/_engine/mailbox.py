@@ -69,6 +69,7 @@ class Mailbox:
 
     __slots__ = (
         "_ahead",
+        "_closed",
         "_coming",
         "_heard",
         "_keys",
@@ -94,6 +95,8 @@ class Mailbox:
         """How many places are reserved."""
         self._vacated = trio.Event()
         """Somebody who waits to reserve a place may look again."""
+        self._closed = False
+        """Nobody takes anything out any more."""
 
     # -- sending
 
@@ -127,12 +130,13 @@ class Mailbox:
     async def reserve(self, message: object, key: str | None) -> None:
         """Wait for room, and keep it for a message that is being written down.
 
+        Where the run stops meanwhile, what it is told is up to those who write the message down: it may go on elsewhere.
+
         Raises:
             MessageRejected: no state takes it.
-            RunReleased, RunAlreadyEnded: not here, but where the message is written down.
         """
         letter = self._letter(message, key)
-        while len(self._letters) + self._coming >= SIZE and not self._is_awaited(letter):
+        while not self._closed and len(self._letters) + self._coming >= SIZE and not self._is_awaited(letter):
             await self._vacated.wait()
         self._coming += 1
 
@@ -252,6 +256,7 @@ class Mailbox:
 
     def turn_away(self, error: Exception) -> None:
         """The run stops here: turn away all who wait for room, each with an error of its own."""
+        self._closed = True
         self._vacated.set()
         for task in self._senders:
             reschedule(task, outcome.Error(copy.copy(error)))

@@ -57,9 +57,16 @@ def placed(
     _retrace(reading, run, stored.visits, history)
     _remember(reading, run, stored, history)
     _hold_places(reading, run, stored, journal)
-    if position.deadline_at is not None and program.workflow.timeout is not None:
-        run.started += position.deadline_at - _clock.timestamp() - program.workflow.timeout
+    run.started += _begun_at(stored, history, program.workflow.timeout) - _clock.timestamp()
     return run
+
+
+def _begun_at(stored: StoredRun, history: Sequence[LogRow], timeout: float | None) -> float:
+    """When the run began, by the clock on the wall; what its deadline says of that counts, if it has one."""
+    position, now = stored.record.position, _clock.timestamp()
+    if timeout is not None:
+        return now if position.deadline_at is None else position.deadline_at - timeout
+    return min(history[0].entered_at if history else position.entered_at, now)
 
 
 def take_messages(reading: Reading, run: Run, stored: StoredRun) -> None:

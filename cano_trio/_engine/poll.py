@@ -36,7 +36,8 @@ def bind_poll(step: Any, plan: Plan[Any], binder: Binder) -> None:
             return await looks.until_there(number)
         raise PollTimeout(look.label, limit, looks.made) from looks.failure
 
-    step.status, step.reason = RunStatus.WAITING, "poll"
+    # Whoever claims it looks at once: a wait that was not written down has to have an end nevertheless.
+    step.status, step.reason, step.patience = RunStatus.WAITING, "poll", 0.0
     # It bounds itself, since it alone knows what to say when the time is up.
     bind_cycle(step, plan, binder, cycle, writes=look.takes_draft, config=attrs.evolve(config, attempt_timeout=None))
 
@@ -84,6 +85,8 @@ class Looks:
                 await trio.sleep(delay)
             finally:
                 self.run.wait_is_over()
+            if self.run.durable:
+                await self.run.may_begin()
 
     def _after_pending(self, pending: Pending) -> float:
         if self.look.takes_draft:

@@ -38,6 +38,7 @@ def bind_receive(step: Any, plan: Plan[Any], binder: Binder) -> None:
         due_at = run.journal.due_at
         left = seconds if due_at is None else max(due_at - _clock.timestamp(), 0)
         letter = await _awaited(run, kinds, reason, left)
+        await run.may_begin()
         if letter is not None:
             run.letter = letter  # the drive loop removes it from the mailbox when the state is finished
             return await attempt(run, on_message, (letter.message, *on_message.args))

@@ -270,6 +270,7 @@ class _Undoing:
             self.left.append(state)
             self._leave(run, entry, "no time")
         else:
+            await run.may_begin()
             if run.observers:
                 run.tell(CompensationStarted, unit.label, entry.in_doubt)
             result, failure = await _compensated(run, unit, entry, self.deadline, self.limit)

@@ -15,7 +15,7 @@ from .._define.context import Outbox, RunContext
 from .._errors import DataNotWritable, RunAlreadyEnded, RunReleased
 from .._journal.codec import Codec
 from .._journal.difference import difference
-from .._observe.events import Event, Progress, Waiting
+from .._observe.events import Event, Progress, Published, Waiting
 from .._observe.observer import Observer, tell
 from .._observe.status import RunStatus
 from .lifecycle import Resources
@@ -263,6 +263,11 @@ class Run:
         if self.observers:
             self.tell(Progress, done, total)
 
+    def publish(self, value: object, /) -> None:
+        """Tell the observers what the present task wants to be told."""
+        if self.observers:
+            self.tell(Published, value)
+
     def wait_for(self, reason: str, seconds: float | None = None, *, parks: bool = False) -> None:
         """Take note of what the run waits for, and how long if that is known; `wait_is_over` ends it.
 
@@ -320,6 +325,19 @@ class Run:
             run.leaving, run = scope, run.child
         self.park(scope)
 
+    async def may_begin(self) -> None:
+        """Wait until something new may begin: an attempt, a branch, an item, a look, a compensation.
+
+        A process that has been frozen, or can't write, may have lost the run to another one. Half a lease after it was last
+        heard of it begins nothing more, before the journal has shown that the run is its own. A state needs no such look:
+        what was written down before it has shown it.
+
+        Raises:
+            JournalError: it is not, or that can't be found out: the run stops in place.
+        """
+        if not self.journal.is_held:
+            await self.journal.confirm()
+
     def mailbox(self) -> Mailbox:
         """Its mailbox, made when it is first needed.
 
@@ -364,10 +382,8 @@ class Run:
     def context(self, attempt: int, part: str, outbox: Outbox | None = None) -> RunContext:
         """The context of an attempt at a part of the present state; one that may write is given an outbox."""
         step = self.step
-        return RunContext(
-            self, step.state, visit=self.visits[step.index], attempt=attempt, seq=self.seq, error=self.error, part=part,
-            rerun=self.rerun or attempt > 1, outbox=outbox,
-        )  # fmt: skip
+        rerun = self.rerun or attempt > 1
+        return RunContext(self, step.state, self.visits[step.index], attempt, self.seq, self.error, rerun, part, outbox)
 
     def writing_context(self, attempt: int, part: str) -> RunContext:
         """The context of an attempt whose work is committed: what it wants to happen with that takes the last one's place."""

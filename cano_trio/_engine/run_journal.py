@@ -109,6 +109,14 @@ class RunJournal(Commits):
 
     # -- going on
 
+    @override
+    async def confirm(self) -> None:
+        async with self._lock:  # branches and items ask side by side
+            if self.broken is not None:
+                raise self.broken
+            if not self.is_held:
+                await self.show_fence()
+
     @property
     @override
     def last(self) -> Position:

@@ -13,6 +13,8 @@ from .._observe.status import RunStatus
 from .._resilience import matches
 from .mailbox import Kinds
 
+_MISTAKES = (DefinitionError, IllegalTransition)
+
 Advance = Callable[..., Coroutine[Any, Any, Any]]
 """Takes the run, the step's unit and that unit's arguments, and gives what the state's task returned."""
 
@@ -96,11 +98,6 @@ class Step:
 
     def diverted(self, failure: Exception) -> Step | None:
         """Where an `on_error` leads a failure; a mistake in the workflow itself is never led anywhere."""
-        if isinstance(failure, (DefinitionError, IllegalTransition)):
+        if isinstance(failure, _MISTAKES) or (isinstance(failure, RecordedFailure) and failure.is_of(_MISTAKES)):
             return None
-        return next((step for kind, step in self.diversions if _is_of(failure, kind)), None)
-
-
-def _is_of(failure: Exception, kind: type[Exception]) -> bool:
-    """Whether a failure is of a kind; of one that was written down, the name of its class is all that is left."""
-    return matches(failure, kind) or (isinstance(failure, RecordedFailure) and failure.type_name == kind.__name__)
+        return next((step for kind, step in self.diversions if matches(failure, kind)), None)

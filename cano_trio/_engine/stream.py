@@ -347,6 +347,8 @@ class Stream:
 
     async def _process(self, item: Any) -> None:
         run, unit = self.run, self.parts.item
+        if run.durable:
+            await run.may_begin()
         if self.seconds < math.inf and not self.outputs and (now := run.clock()) >= self.due:
             # Windows without outputs have passed; nobody was woken for them (cano STM-4).
             self.due = now + self.seconds - (now - self.due) % self.seconds

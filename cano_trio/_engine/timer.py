@@ -30,6 +30,7 @@ def bind_timer(step: Any, plan: Plan[Any], binder: Binder) -> None:
         due_at = run.journal.due_at
         if due_at is not None and number == 1:
             await _sleep_until(run, datetime.fromtimestamp(due_at, UTC), parks=parks)
+            await run.may_begin()
             return await go_on.once(run, number)
         due = await ask.once(run, number, part="/wait")
         # Here the due time becomes a fact: from now on the run waits for nothing else.
@@ -46,6 +47,7 @@ def bind_timer(step: Any, plan: Plan[Any], binder: Binder) -> None:
                 f"{ask.label} returned {due!r}. Return a finite number of seconds, or a timezone-aware datetime, such as "
                 "datetime.now(timezone.utc) + timedelta(days=1)."
             )
+        await run.may_begin()
         return await go_on.once(run, number)
 
     bind_cycle(step, plan, binder, cycle, writes=go_on.takes_draft)

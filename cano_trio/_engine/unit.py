@@ -181,7 +181,7 @@ class Binder:
             case Want.RESOURCES:
                 return self._resources, None
             case Want.CONTEXT:
-                return None, _give_writing_context if writes else _give_context
+                return None, Run.writing_context if writes else Run.context
             case Want.RESULTS:
                 return None, _give_results
             case Want.DATA:
@@ -281,14 +281,6 @@ def _own_giver(key: Key) -> Give:
 
 def _give_own(run: Run, _number: int, _part: str) -> object:
     return run.resources
-
-
-def _give_context(run: Run, number: int, part: str) -> object:
-    return run.context(number, part)
-
-
-def _give_writing_context(run: Run, number: int, part: str) -> object:
-    return run.writing_context(number, part)
 
 
 def _give_results(run: Run, _number: int, _part: str) -> object:

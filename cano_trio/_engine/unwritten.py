@@ -32,6 +32,14 @@ class Unwritten:
         return None
 
     @property
+    def is_held(self) -> bool:
+        """Whether the run is sure to be this process's still."""
+        return True
+
+    async def confirm(self) -> None:
+        """Find out whether the run is this process's still; it goes no further if not."""
+
+    @property
     def due_at(self) -> float | None:
         """When the present visit's wait is over, if that was written down."""
         return None

@@ -61,6 +61,10 @@ class ForwardingJournal:
         """Under which id runs are held by it."""
         return self.inner.owner
 
+    def holds(self, owner: str, /) -> bool:
+        """Whether the runs that are held under an owner are sure to be held still."""
+        return self.inner.holds(owner)
+
     async def __aenter__(self) -> Self:
         """Open it."""
         await self.inner.__aenter__()

@@ -12,7 +12,7 @@ import attrs
 import trio
 from msgspec import Struct, field
 from msgspec.structs import replace
-from trio.lowlevel import TrioToken, checkpoint, current_trio_token
+from trio.lowlevel import TrioToken, cancel_shielded_checkpoint, checkpoint, current_trio_token
 
 from .._errors import DuplicateRun, LeaseLost, RunAlreadyEnded, RunNotFound, StatementFailed
 from .._observe.status import RunStatus
@@ -125,6 +125,10 @@ class MemoryJournal:
         self._shared.check()
         return self._owner
 
+    def holds(self, owner: str, /) -> bool:
+        """Whether it is its own: no lease of it ever lapses."""
+        return owner == self._owner
+
     async def __aenter__(self) -> Self:
         """Open it; if it is open in this trio run, join those that use it.
 
@@ -141,11 +145,13 @@ class MemoryJournal:
 
     async def create(self, run: NewRun, /) -> RunRecord:
         """Create a run."""
-        return await self._transact(lambda transaction: self._create(transaction, run))
+        await checkpoint()
+        return self._transact(lambda transaction: self._create(transaction, run))
 
     async def commit(self, commit: Commit, /) -> int:
         """Write down what happened to a run, and return its new ``rev``."""
-        await self._transact(lambda transaction: self._commit(transaction, commit))
+        await cancel_shielded_checkpoint()
+        self._transact(lambda transaction: self._commit(transaction, commit))
         return commit.fence.rev + 1
 
     async def load(self, run_id: str, /) -> StoredRun:
@@ -251,7 +257,8 @@ class MemoryJournal:
 
     async def post(self, letter: Letter, /) -> int | None:
         """Put a message into a run's inbox."""
-        return await self._transact(lambda transaction: self._post(transaction, letter))
+        await checkpoint()
+        return self._transact(lambda transaction: self._post(transaction, letter))
 
     async def delete(self, run_id: str, fence: Fence, /) -> None:
         """Remove a run with all its rows; its id stays used."""
@@ -271,11 +278,13 @@ class MemoryJournal:
 
     async def keep_schedule(self, schedule: ScheduleRecord, /) -> ScheduleRecord | None:
         """Write down where a schedule stands, unless somebody else has done so since."""
-        return await self._transact(lambda transaction: _keep_schedule(transaction, schedule))
+        await checkpoint()
+        return self._transact(lambda transaction: _keep_schedule(transaction, schedule))
 
     async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
         """Create a run, and write down that a schedule has fired it: both, or neither."""
-        return await self._transact(
+        await checkpoint()
+        return self._transact(
             lambda transaction: _keep_schedule(transaction, schedule) or self._create(transaction, run)
         )
 
@@ -311,9 +320,9 @@ class MemoryJournal:
             raise RunNotFound(run_id)
         return self._shelf.runs[number]
 
-    async def _transact(self, change: Callable[[_Transaction], V]) -> V:
+    def _transact(self, change: Callable[[_Transaction], V]) -> V:
         """Make a change as a whole, or not at all."""
-        await self._checkpoint()
+        self._shared.check()
         shelf = self._shelf
         transaction = _Transaction(
             ChainMap({}, shelf.runs), ChainMap({}, shelf.numbers), ChainMap({}, shelf.schedules)

@@ -17,7 +17,8 @@ class Journal(Protocol):
     """Where runs are written down; used inside ``async with``, by any number of trio tasks.
 
     Each call is one transaction: what it returns from is on disk. A cancel before the call has begun means that nothing was
-    written; once begun, the call is carried through, and its caller meets the cancel at its next checkpoint.
+    written; once begun, the call is carried through, and its caller meets the cancel at its next checkpoint. A `commit` may
+    be carried through even then: what it tells of has happened already.
 
     While it is open, it holds its runs under one `owner`: an id that no process had before, under a lease that the journal
     itself renews. The lease only says whether others may claim its runs; whether it may still write is said by the fence,
@@ -30,6 +31,14 @@ class Journal(Protocol):
     @property
     def owner(self) -> str:
         """Under which id runs are held by it; a new one each time it is opened, and after its lease was lost."""
+        ...
+
+    def holds(self, owner: str, /) -> bool:
+        """Whether the runs that are held under an owner are sure to be held still, without a look at where they are kept.
+
+        Not if it is another's, and not half a lease after the last renewal: somebody may be about to claim them, and nothing
+        new is begun for them before a commit has shown that they are still held.
+        """
         ...
 
     async def __aenter__(self) -> Self:

@@ -22,12 +22,14 @@ class StoredError(Struct, frozen=True, gc=False, kw_only=True):
         message: what it said.
         traceback: where it was raised, as text.
         notes: its ``__notes__``.
+        kinds: the classes that an ``on_error`` catches it by, each as ``module:name``.
     """
 
     type: str
     message: str
     traceback: str = ""
     notes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
 
 class Position(Struct, frozen=True, gc=False, kw_only=True, array_like=True):

@@ -245,6 +245,16 @@ class Progress(Event, frozen=True, gc=False):
     total: int | None
 
 
+class Published(Event, frozen=True):
+    """A task tells something of its own, by `RunContext.emit`.
+
+    Args:
+        value: what it tells.
+    """
+
+    value: object
+
+
 class StepFinished(Event, frozen=True, gc=False):
     """A step of stepped work is finished, and where it goes on is kept; the last one ends in `TaskSucceeded`.
 

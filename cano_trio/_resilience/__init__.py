@@ -11,6 +11,7 @@ from .limiter import LimiterStatistics as LimiterStatistics
 from .limiter import is_limiter as is_limiter
 from .matching import RetryOn as RetryOn
 from .matching import is_transient as is_transient
+from .matching import kinds_of as kinds_of
 from .matching import matcher as matcher
 from .matching import matches as matches
 from .multi import MultiRateLimiter as MultiRateLimiter

@@ -6,7 +6,16 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
-from .._errors import CircuitOpen, DataError, DefinitionError, IllegalTransition, RetryExhausted, RollbackFailed
+from .._errors import (
+    CircuitOpen,
+    DataError,
+    DefinitionError,
+    IllegalTransition,
+    RecordedFailure,
+    RetryExhausted,
+    RollbackFailed,
+    qualified,
+)
 
 RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 
@@ -69,10 +78,30 @@ def matches(error: BaseException, kinds: type[BaseException] | tuple[type[BaseEx
     """
     if isinstance(error, kinds):
         return True
+    if isinstance(error, RecordedFailure):
+        return error.is_of(kinds)
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return all(matches(part, kinds) for part in group.exceptions)
     return isinstance(error, RetryExhausted) and matches(error.last, kinds)
+
+
+def kinds_of(error: BaseException) -> tuple[str, ...]:
+    """The classes by which `matches` catches a failure, so that it does so when it is written down; but for `Exception`.
+
+    >>> kinds_of(ExceptionGroup("two", [ConnectionResetError(), TimeoutError()]))
+    ('builtins:ExceptionGroup', 'builtins:BaseExceptionGroup', 'builtins:OSError')
+    """
+    if isinstance(error, RecordedFailure):
+        return error.kinds
+    own = [qualified(kind) for kind in type(error).__mro__ if kind not in {Exception, BaseException, object}]
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        first, *others = map(kinds_of, group.exceptions)
+        own += [kind for kind in first if all(kind in other for other in others)]
+    elif isinstance(error, RetryExhausted):
+        own += kinds_of(error.last)
+    return tuple(dict.fromkeys(own))
 
 
 def _every_leaf(error: BaseException, test: Callable[[Exception], bool]) -> bool:

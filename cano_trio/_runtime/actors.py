@@ -187,11 +187,11 @@ class Actors:
             await trio.lowlevel.checkpoint_if_cancelled()
             await self.slots.take(actor.priority)
         except BaseException:
-            del self.at_work[actor.run_id]
+            self._drop(actor)
             raise
         if self.closed:
-            del self.at_work[actor.run_id]
             self.slots.give_back()
+            self._drop(actor)
             raise RuntimeClosed(f"run {actor.run_id!r} was not started")
         self._spawn(self._carry, actor, run)
         await trio.lowlevel.cancel_shielded_checkpoint()

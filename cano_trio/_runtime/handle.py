@@ -40,11 +40,9 @@ class Run(Generic[S_co, D_co]):
     >>> async def main() -> None:
     ...     async with trio.open_nursery() as nursery:
     ...         run: Run[Step] = await nursery.start(partial(workflow.run, run_id="r1"))
-    ...         print(run)
     ...         await run.send("world")
     ...     print(run)
     >>> trio.run(main)
-    <Run 'r1' waiting GREET>
     hello world
     <Run 'r1' completed DONE>
     """

@@ -13,6 +13,7 @@ import trio
 
 from .._define.definition import check_resources
 from .._engine.lifecycle import Resources
+from .._engine.parting import parted
 from .._engine.run import Pause
 from .._errors import DefinitionError, RunAlreadyEnded, RuntimeClosed, RuntimeNeeded, WorkflowNotFound
 from .._journal.protocol import Journal
@@ -126,10 +127,13 @@ class RuntimeHost:
                     self.actors.closed = True
                     if failure is not None or self._failures:
                         self.actors.release_all()
+                        with trio.CancelScope(
+                            shield=True
+                        ):  # some are only being written down, and not in the nursery yet
+                            await self.actors.wait_left()
                 services.cancel_scope.cancel("the runtime is closed")
-        except BaseExceptionGroup as group:
-            if failure is None:
-                failure = _only(group)
+        except BaseException as error:
+            failure = _both(failure, error)
         finally:
             self._close()
         self._raise(failure)
@@ -301,12 +305,16 @@ def _by_name(workflows: Iterable[Workflow[Any, Any]]) -> dict[str, Workflow[Any,
     return known
 
 
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The only exception in a group of groups, if there is but one."""
-    only: BaseException = group
-    while isinstance(only, BaseExceptionGroup) and len(only.exceptions) == 1:
-        only = only.exceptions[0]
-    return only
+def _both(failure: BaseException | None, error: BaseException) -> BaseException:
+    """What comes out of a block and of the tasks behind it; a cancel is nothing of its own beside what has brought it about."""
+    _, other = parted(error)
+    if other is None:
+        return error if failure is None else failure
+    while isinstance(other, BaseExceptionGroup) and len(other.exceptions) == 1:
+        other = other.exceptions[0]
+    if failure is None or parted(failure)[1] is None:
+        return other
+    return BaseExceptionGroup("the block of a runtime failed, and so did what it carries out", [failure, other])
 
 
 def check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:

@@ -11,8 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 import pytest
 import trio
+from trio.testing import MockClock
 
-from cano_trio import Event, Progress, RunContext, RunStarted, RunStatus, StateEntered, Workflow
+from cano_trio import (
+    Event,
+    Progress,
+    Published,
+    Retry,
+    RunContext,
+    RunStarted,
+    RunStatus,
+    StateEntered,
+    Workflow,
+    open_runtime,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import Recorder
@@ -105,6 +117,70 @@ async def test_events_carry_run_workflow_state_and_time(recorder: Recorder) -> N
         (1, 2, Step.A),
         (2, None, Step.A),
     ]
+
+
+async def test_what_a_task_emits_is_published(recorder: Recorder) -> None:
+    """`ctx.emit` tells observers any value, as it is and at once, in order with all that the run tells by itself."""
+    made = Workflow(Step, initial=Step.A, exits=[Step.DONE], name="demo")
+    values: list[object] = [{"tokens": 3}, None, object()]
+
+    @made.task(Step.A)
+    async def work(ctx: RunContext) -> Literal[Step.DONE]:
+        for value in values:
+            ctx.emit(value)
+        return Step.DONE
+
+    await made.run(run_id="r", observers=[recorder])
+    published = recorder.of(Published)
+    assert [event.value for event in published] == values
+    assert published[2].value is values[2]
+    assert {(event.run_id, event.workflow, event.state) for event in published} == {("r", "demo", Step.A)}
+    assert recorder.kinds()[2:6] == ["Published", "Published", "Published", "TaskSucceeded"]
+
+
+async def test_each_attempt_emits_again(recorder: Recorder, autojump_clock: MockClock) -> None:
+    """What is emitted is no fact of the transition: a failed attempt has told it already, and the next tells it again."""
+    made = Workflow(Step, initial=Step.A, exits=[Step.DONE])
+
+    @made.task(Step.A, retry=Retry.fixed(1, delay=5))
+    async def work(ctx: RunContext) -> Literal[Step.DONE]:
+        ctx.emit(ctx.attempt)
+        if ctx.attempt == 1:
+            raise OSError
+        return Step.DONE
+
+    await made.run(observers=[recorder])
+    assert [(event.value, event.time) for event in recorder.of(Published)] == [(1, 0), (2, 5)]
+
+
+async def test_a_child_publishes_to_who_listens_to_the_run(recorder: Recorder) -> None:
+    """What a task of a child workflow emits comes to the observers of the run, with the child's workflow and state."""
+    inner = Workflow(Step, initial=Step.A, exits=[Step.DONE], name="inner")
+
+    @inner.task(Step.A)
+    async def work(ctx: RunContext) -> Literal[Step.DONE]:
+        ctx.emit("deep down")
+        return Step.DONE
+
+    outer = Workflow(Step, initial=Step.A, exits=[Step.DONE], name="outer")
+    outer.register_child(Step.A, inner, {Step.DONE: Step.DONE})
+    await outer.run(observers=[recorder])
+    assert [(event.workflow, event.value) for event in recorder.of(Published)] == [("inner", "deep down")]
+
+
+async def test_the_events_of_a_run_hold_what_it_emits() -> None:
+    """`run.events()` gives it to who reads at leisure."""
+    made = Workflow(Step, initial=Step.A, exits=[Step.DONE])
+
+    @made.task(Step.A)
+    async def work(ctx: RunContext) -> Literal[Step.DONE]:
+        ctx.emit("hello")
+        return Step.DONE
+
+    async with open_runtime(workflows=[made]) as runtime:
+        run = await runtime.start(made)
+        with run.events() as events:
+            assert [event.value async for event in events if isinstance(event, Published)] == ["hello"]
 
 
 async def test_events_are_frozen_values(recorder: Recorder) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
+import apsw
 import pytest
 import trio
 
@@ -101,6 +102,20 @@ async def test_a_process_frozen_inside_a_commit(tmp_path: Path) -> None:
             assert process.answer() == "1"
             assert await journal.commit(step("b", fence)) == 1
             assert process.ask("commit a") == "2"
+
+
+async def test_who_was_not_heard_of_lately_is_not_sure(tmp_path: Path) -> None:
+    """Half a lease after its last renewal a journal holds nothing for sure; as soon as it can write again, it does."""
+    path = tmp_path / "runs.db"
+    async with SqliteJournal(path, lease=0.4, patience=0.01) as journal:
+        assert journal.holds(journal.owner)
+        assert not journal.holds("another")
+        db = apsw.Connection(str(path))
+        db.execute("BEGIN IMMEDIATE")  # as a process does that is frozen in the middle of a commit
+        await until(lambda: not journal.holds(journal.owner))
+        db.execute("ROLLBACK")
+        db.close()
+        await until(lambda: journal.holds(journal.owner))
 
 
 async def test_of_two_resumers_one_wins(tmp_path: Path) -> None:

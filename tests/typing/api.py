@@ -43,6 +43,7 @@ from cano_trio import (
     PollTask,
     PollTimeout,
     Problem,
+    Published,
     RateLimiter,
     ReceiveTask,
     Resources,
@@ -163,6 +164,7 @@ async def with_data(order: Order, ctx: RunContext) -> Literal[Step.DONE]:
     assert_type(ctx.attempt, int)
     assert_type(ctx.idempotency_key, str)
     ctx.progress(1, 2)
+    ctx.emit(order)
     return Step.DONE
 
 
@@ -614,6 +616,8 @@ class Printer:
                 assert_type(event.delay, float)
             case RunEnded():
                 assert_type(event.status, RunStatus)
+            case Published():
+                assert_type(event.value, object)
             case _:
                 print(event.run_id, event.workflow, event.time)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self, TypeVar, final
+from typing import Any, Self, TypeVar, final
 
 import apsw
 import attrs
 import trio
 from trio.lowlevel import current_trio_token
 
-from ..._clock import now, wall_clock
+from ..._clock import monotonic, now, wall_clock
 from ..._errors import JournalError
 from ..._observe.status import RunStatus
 from ..protocol import NO_LABELS
@@ -83,6 +83,11 @@ class SqliteJournal:
         """
         return self._open.lease.owner
 
+    def holds(self, owner: str, /) -> bool:
+        """Whether the runs that are held under an owner are sure to be held still: it is its own, and renewed its lease lately."""
+        lease = self._open.lease
+        return owner == lease.owner and monotonic() < lease.sure_until
+
     async def __aenter__(self) -> Self:
         """Open the file; if it is open in this trio run, join those that use it.
 
@@ -104,13 +109,9 @@ class SqliteJournal:
             opened.watch.change()
         return record
 
-    async def commit(self, commit: Commit, /) -> int:
+    def commit(self, commit: Commit, /) -> Coroutine[Any, Any, int]:
         """Write down what happened to a run, and return its new ``rev``."""
-        opened = self._open
-        rev = await opened.writer.commit(commit)
-        if commit.sends or commit.starts or (commit.release and not commit.position.status.ended):
-            opened.watch.change()
-        return rev
+        return self._open.writer.commit(commit)
 
     async def load(self, run_id: str, /) -> StoredRun:
         """All that resuming a run needs."""

@@ -42,6 +42,9 @@ class Lease:
     def __init__(self, path: str, seconds: float, token: TrioToken) -> None:
         self.owner = uuid4().hex
         self.due = monotonic()
+        self.sure_until = 0.0
+        """Until when nobody can be about to take a run over: half of its time after it was renewed."""
+        self._renewed_at = 0.0
         self._path = path
         self._locks = OwnerLocks(Path(f"{path}.owners"))
         self._seconds = seconds
@@ -64,6 +67,8 @@ class Lease:
         now = monotonic()
         db.execute(BEGIN, (self.owner, now + self._seconds))
         self.due = now + self._seconds / 5
+        self._renewed_at = now
+        self.sure_until = now + self._seconds / 2
 
     def has_work(self, _: apsw.Connection) -> bool:
         """Whether there is anything to do when it is due: always."""
@@ -75,6 +80,7 @@ class Lease:
         db.execute(RENEW, (now + self._seconds, self.owner))
         if db.changes():
             self.due = now + self._seconds / 5
+            self._renewed_at = now
             return
         lost = self.owner
         self.owner = uuid4().hex
@@ -87,7 +93,8 @@ class Lease:
         self._is_counted = db.changes() == 1  # or somebody found this process dead
 
     def counted(self) -> None:
-        """Note outside of the journal that the batch is on disk: what is lost with its WAL can't tell so itself."""
+        """Note that the batch is on disk, outside of the journal, too: what is lost with its WAL can't tell so itself."""
+        self.sure_until = self._renewed_at + self._seconds / 2
         if self._is_counted:
             self._batches += 1
             self._locks.write(self.owner, self._batches)

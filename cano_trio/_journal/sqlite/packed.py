@@ -19,27 +19,16 @@ from ..rows import Cursor, Letter, LogRow, Message, NewRun, Outcome, Position, R
 K = TypeVar("K", Cursor, Outcome)
 
 RECORD: Final = (
-    "number, run_id, fixed, fixed_crc, version, version_check, status, place, cano_place.crc, owner, epoch, rev"
+    "cano_run.number, fixed, fixed_crc, version, version_check, status, place, cano_place.crc, owner, epoch, rev"
 )
 RUNS: Final = "cano_run LEFT JOIN cano_place USING (number)"
-"""Where these columns are: a run without a place is found, too, and can't be read."""
+"""Where these columns are; a run without a place is found, too, and can't be read."""
 
 LETTER: Final = "kind, body, key, sent_at, version, crc"
 KEPT: Final = "seq, part, body, crc"
 
-
-class Fixed(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What never changes of a run."""
-
-    run_id: str
-    workflow: str
-    labels: Mapping[str, str]
-    priority: int
-    parent: str | None
-
-
 _pack: Final = msgspec.msgpack.Encoder().encode
-_fixed: Final = msgspec.msgpack.Decoder(Fixed).decode
+_fixed: Final = msgspec.msgpack.Decoder(tuple[str, str, dict[str, str], int, str | None]).decode
 _place: Final = msgspec.msgpack.Decoder(tuple[int, int, int, Position]).decode
 _log: Final = msgspec.msgpack.Decoder(LogRow).decode
 _visits: Final = msgspec.msgpack.Decoder(dict[str, int]).decode
@@ -48,7 +37,7 @@ _fields: Final = msgspec.structs.astuple
 
 def pack_fixed(run: NewRun, number: int) -> tuple[bytes, int]:
     """What never changes of a run, and its check sum."""
-    packed = _pack(Fixed(run.run_id, run.workflow, run.labels, run.priority, run.parent))
+    packed = _pack((run.run_id, run.workflow, run.labels, run.priority, run.parent))
     return packed, crc32(packed, number)
 
 
@@ -92,22 +81,26 @@ def unpack_visits(packed: Any, crc: Any) -> dict[str, int]:
 
 def unpack_record(row: Sequence[Any]) -> RunRecord:
     """A run, of the columns `RECORD`; to be done inside `reading`."""
-    number, run_id, fixed_bytes, fixed_crc, version, version_check, status, place, crc, owner, epoch, rev = row
-    check_that(crc32(fixed_bytes, number) == fixed_crc and crc32(place, number) == crc and version_check == ~version)
-    fixed = _fixed(fixed_bytes)
-    known_epoch, known_rev, crashes, position = _place(place)
+    number, fixed, fixed_crc, version, version_check, status, place, crc, owner, epoch, rev = row
+    run_id, workflow, labels, priority, parent = _fixed(fixed)
+    epoch_there, rev_there, crashes, position = _place(place)
     check_that(
-        epoch == known_epoch and rev == known_rev and run_id == fixed.run_id and status == position.status._value_
+        crc32(fixed, number) == fixed_crc
+        and crc32(place, number) == crc
+        and epoch == epoch_there
+        and rev == rev_there
+        and status == position.status._value_
+        and version_check == ~version
     )
     return RunRecord(
         number=number,
         run_id=run_id,
-        workflow=fixed.workflow,
+        workflow=workflow,
         version=version,
         position=position,
-        labels=fixed.labels,
-        priority=fixed.priority,
-        parent=fixed.parent,
+        labels=labels,
+        priority=priority,
+        parent=parent,
         owner=owner,
         epoch=epoch,
         rev=rev,

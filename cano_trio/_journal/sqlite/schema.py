@@ -98,6 +98,7 @@ def open_writer(path: str, patience: float, *, vfs: str | None = None, steps: Se
         ).fetchall()
         _read_back(db, path)
         db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        _plan_once(db)
         db.limit(apsw.SQLITE_LIMIT_LENGTH, LARGEST)
         _bring_up_to_date(db, path, steps)
     except BaseException:
@@ -110,9 +111,15 @@ def open_reader(path: str, patience: float, *, vfs: str | None = None) -> apsw.C
     """A second connection to a file that is open for writing."""
     db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
     db.set_busy_handler(patiently(patience))
+    _plan_once(db)
     db.limit(apsw.SQLITE_LIMIT_LENGTH, LARGEST)
     db.execute("PRAGMA query_only=ON; PRAGMA mmap_size=0; PRAGMA trusted_schema=OFF").fetchall()
     return db
+
+
+def _plan_once(db: apsw.Connection) -> None:
+    """Have each statement planned only once: SQLite plans those anew, at every call, whose values might choose an index."""
+    db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
 
 
 def patiently(patience: float) -> Callable[[int], bool]:

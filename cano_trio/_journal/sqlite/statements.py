@@ -8,11 +8,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, Final
 from zlib import crc32
 
 import apsw
 import msgspec
+from msgspec.structs import replace
 
 from ..._errors import DuplicateRun, JournalError, LeaseLost, RunAlreadyEnded, RunNotFound
 from ..._observe.status import RunStatus
@@ -84,6 +86,9 @@ REMOVED_AT_ONCE: Final = 20
 OF_RUNS: Final = ("cano_data", "cano_cursor", "cano_outcome", "cano_inbox", "cano_key")
 """Tables whose rows are found by their run."""
 
+PAGE: Final = 1000
+"""How many rows are read, and then unpacked, at a time."""
+
 NO_ROW: Final = (UnicodeDecodeError, apsw.TooBigError)
 """What is raised in place of a row whose texts are none, or that is far too large."""
 
@@ -107,9 +112,18 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         order = self._number() if self.before is None else f"{self._number()} DESC"
         return f"SELECT {columns} FROM {RUNS} WHERE {' AND '.join(terms)} ORDER BY {order}", values
 
+    @property
+    def _is_unfinished(self) -> bool:
+        return self.status is not None and not any(status.ended for status in self.status)
+
     def _number(self) -> str:
-        """A run's number; not to be gone through in its own order, where there is an index of those that are due."""
-        return "number" if self.due is None else "+number"
+        """A run's number in the table that leads to those that are wanted.
+
+        It is not to be gone through in its own order, where there is an index of those that are due.
+        """
+        if self.due is not None:
+            return "+cano_place.number"
+        return "cano_place.number" if self._is_unfinished else "cano_run.number"
 
     def _terms(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield f"{self._number()}>?", (self.after,)
@@ -119,15 +133,15 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             yield "workflow=?", (self.workflow,)
         if self.status is not None:
             yield f"status IN ({','.join('?' * len(self.status))})", tuple(status.value for status in self.status)
-            if not any(status.ended for status in self.status):
-                yield "unfinished", ()  # as the index says
+        if self._is_unfinished:
+            yield "unfinished", ()  # as the index says
         if self.parent is not None:
             yield "parent=?", (self.parent,)
         if self.due is not None:
             yield "due_at<=?", (self.due,)
         if self.labels:
             found = " INTERSECT ".join(["SELECT run FROM cano_label WHERE name=? AND value=?"] * len(self.labels))
-            yield f"number IN ({found})", tuple(text for label in self.labels.items() for text in label)
+            yield f"cano_run.number IN ({found})", tuple(text for label in self.labels.items() for text in label)
 
 
 ALL: Final = Wanted(
@@ -201,7 +215,7 @@ def post(db: apsw.Connection, letter: Letter) -> int | None:
 
 def claim(db: apsw.Connection, lease: Lease, run_id: str) -> StoredRun | None:
     """Take a run over, unless another living process holds it."""
-    record, _ = _found(db, run_id)
+    record, data = _found(db, run_id)
     died = record.owner is not None and record.owner != lease.owner
     if record.owner is not None and died and not lease.take_over(db, record.owner):
         return None
@@ -209,7 +223,7 @@ def claim(db: apsw.Connection, lease: Lease, run_id: str) -> StoredRun | None:
     place = pack_place(record.position, record.number, epoch, record.rev, crashes)
     taken = "UPDATE cano_place SET owner=?, epoch=?, place=?, crc=?, ready=NULL WHERE number=?"
     db.execute(taken, (lease.owner, epoch, *place, record.number))
-    return load(db, run_id)
+    return _with_rows(db, replace(record, owner=lease.owner, epoch=epoch, crashes=crashes), data)
 
 
 def delete(db: apsw.Connection, run_id: str, fence: Fence) -> None:
@@ -256,8 +270,12 @@ def remove(db: apsw.Connection, record: RunRecord) -> None:
 
 def load(db: apsw.Connection, run_id: str) -> StoredRun:
     """All that resuming a run needs."""
-    record, data = _found(db, run_id)
-    run = record.number
+    return _with_rows(db, *_found(db, run_id))
+
+
+def _with_rows(db: apsw.Connection, record: RunRecord, data: bytes) -> StoredRun:
+    """A run with what is kept beside it."""
+    run, run_id = record.number, record.run_id
     order = "WHERE run=? ORDER BY seq, part"
     cursors = db.execute(f"SELECT {KEPT} FROM cano_cursor {order}", (run,))
     outcomes = db.execute(f"SELECT {KEPT} FROM cano_outcome {order}", (run,))
@@ -291,23 +309,27 @@ def history(db: apsw.Connection, run_id: str) -> tuple[LogRow, ...]:
 def runs(db: apsw.Connection, wanted: Wanted) -> tuple[tuple[RunRecord, ...], tuple[JournalError, ...]]:
     """Runs in the order of their creation, a page at a time; and what is wrong with those that can't be read."""
     try:
-        found, damaged = _runs(db.execute(*wanted.select(RECORD)), wanted.limit)
+        found, damaged = _runs(db, db.execute(*wanted.select(RECORD)), wanted.limit)
     except NO_ROW:  # the driver gives no more rows after it
-        numbers = db.execute(*wanted.select("number")).fetchall()
-        found, damaged = _runs(_rows_one_by_one(db, numbers), wanted.limit)
+        numbers = db.execute(*wanted.select("cano_run.number")).fetchall()
+        found, damaged = _runs(db, _rows_one_by_one(db, numbers), wanted.limit)
     return found if wanted.before is None else found[::-1], damaged
 
 
-def _runs(rows: Iterator[Any], limit: int) -> tuple[tuple[RunRecord, ...], tuple[JournalError, ...]]:
+def _runs(
+    db: apsw.Connection, rows: Iterator[Any], limit: int
+) -> tuple[tuple[RunRecord, ...], tuple[JournalError, ...]]:
     found: list[RunRecord] = []
     damaged: list[JournalError] = []
-    for row in rows:
-        if len(found) >= limit:
-            break
+    while page := list(islice(rows, min(limit - len(found), PAGE))):
         try:
-            found.append(unpack_record(row))
-        except UNREADABLE as error:
-            damaged.append(unreadable(row[1], error))
+            found += [unpack_record(row) for row in page]
+        except UNREADABLE:  # one of them
+            for row in page:
+                try:
+                    found.append(unpack_record(row))
+                except UNREADABLE as error:
+                    damaged.append(unreadable(_name_of(db, row[0]), error))
     return tuple(found), tuple(damaged)
 
 
@@ -316,7 +338,14 @@ def _rows_one_by_one(db: apsw.Connection, numbers: list[Any]) -> Iterator[Any]:
         try:
             yield db.execute(f"SELECT {RECORD} FROM {RUNS} WHERE number=?", (number,)).fetchone()
         except NO_ROW:
-            yield number, f"number {number}"
+            yield (number,)
+
+
+def _name_of(db: apsw.Connection, number: int) -> str:
+    try:
+        return str(db.execute("SELECT run_id FROM cano_run WHERE number=?", (number,)).get)
+    except NO_ROW:
+        return f"number {number}"
 
 
 def _found(db: apsw.Connection, run_id: str, otherwise: JournalError | None = None) -> tuple[RunRecord, bytes]:

@@ -16,6 +16,7 @@ from trio.lowlevel import Abort, Task, checkpoint_if_cancelled, current_task, re
 
 from ..._clock import monotonic
 from ..._errors import CanoError, JournalError, JournalUnavailable, StatementFailed
+from ..acknowledgement import ACKNOWLEDGED
 from ..bounds import size_of
 from ..rows import Commit
 from . import commits, statements
@@ -107,9 +108,10 @@ class Writer:
 
     async def commit(self, commit: Commit) -> int:
         """Write a commit, together with whatever else waits; returns its ``rev`` when it is on disk."""
-        await checkpoint_if_cancelled()
         self._put(_Job(current_task(), commit))
         await wait_task_rescheduled(_never)
+        if commit.sends or commit.starts or (commit.release and not commit.position.status.ended):
+            self._watch.change()
         return commit.fence.rev + 1
 
     async def do(self, apply: Callable[[apsw.Connection], T]) -> T:
@@ -358,7 +360,7 @@ def _statement_failed(error: BaseException | None) -> StatementFailed | None:
 def _acknowledge(batch: Iterable[_Job]) -> None:
     for job in batch:
         if job.result is None:
-            reschedule(job.task)
+            reschedule(job.task, ACKNOWLEDGED)
         else:
             reschedule(job.task, job.result)
 
