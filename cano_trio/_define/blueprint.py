@@ -16,7 +16,9 @@ from .config import is_chooser
 from .edges import Returns, is_state, members, paired_type, read_returns, written
 from .generics import Arguments, type_arguments
 from .hints import Scope
+from .messages import received
 from .method import UNKNOWN, Method, read_method
+from .model import MethodRule
 from .node import Node, base_of
 from .recorded import unwritable
 from .router import ROUTER
@@ -98,8 +100,8 @@ def read_plan(
         if rule.name in node.functions
     }
     for rule in node.model.methods:
-        if rule.by_class and rule.name in methods:
-            problems += _unclear_classes(methods[rule.name], place)
+        if rule.name in methods:
+            problems += _message_problems(rule, methods[rule.name], node)
     if node.model.check is not None:
         problems += [
             Problem(
@@ -116,6 +118,8 @@ def read_plan(
     if node.split is not None:
         edges = _joined_edge(node, node.split, states, problems)
     plain = _plain_functions(node, data, problems)
+    for method in plain.values():
+        problems += _receives_in_vain(method, node, "it is a plain function, which can't wait")
     if node.child is not None:
         edges = _routed_edges(node, node.child, states, problems)
         problems += [fault.problem(place, node.name, str(node.site)) for fault in data_faults(node.child, data, plain)]
@@ -165,14 +169,34 @@ def _missing_or_idle(node: Node[Any]) -> Iterator[Problem]:
             )
 
 
-def _unclear_classes(method: Method, place: str) -> Iterator[Problem]:
-    """The parts of its own arguments' annotations by which `isinstance` can't tell values."""
-    for hint in (part for own in method.own if own is not UNKNOWN for part in members(own)):
+def _message_problems(rule: MethodRule, method: Method, node: Node[Any]) -> Iterator[Problem]:
+    """What of the messages that a method takes can't be told by `isinstance`, or is received where it may not be."""
+    if rule.undoes:
+        yield from _receives_in_vain(method, node, "the run is undone then, and takes no messages any more")
+    elif not rule.receives:
+        yield from _receives_in_vain(
+            method, node, "it only reads, and a message is used up together with what is written"
+        )
+    own = [part for own in method.own if rule.by_class and own is not UNKNOWN for part in members(own)]
+    for hint in (*own, *_received_by(method)):
         if not has_instances(bare(hint)):
             yield Problem(
-                code="E17", place=place, message=f"{method.label}: isinstance can't tell what is a {name_of(hint)}",
+                code="E17", place=node.place, message=f"{method.label}: isinstance can't tell what is a {name_of(hint)}",
                 site=str(method.site), hint="Annotate with a class, or a union of classes: wrap it in one of your own.",
             )  # fmt: skip
+
+
+def _receives_in_vain(method: Method, node: Node[Any], why: str) -> Iterator[Problem]:
+    if _received_by(method):
+        others = " or ".join(node.label(rule.name) for rule in node.model.methods if rule.receives)
+        yield Problem(
+            code="E36", place=node.place, message=f"{method.label}: its context can't receive messages: {why}",
+            site=str(method.site), hint=f"Receive in {others or 'a task'}, or in a state of its own: @workflow.receive.",
+        )  # fmt: skip
+
+
+def _received_by(method: Method) -> list[Any]:
+    return [hint for parameter in method.parameters for hint in received(parameter)]
 
 
 def _returned_edges(

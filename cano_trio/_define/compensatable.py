@@ -65,8 +65,8 @@ COMPENSATABLE = Model(
     name="compensatable",
     methods=(
         MethodRule(name="run", names_state=True, writes=True, receipt=True),
-        MethodRule(name="compensate", takes=("receipt",), writes=True),
-        MethodRule(name="compensate_in_doubt", required=False, writes=True),
+        MethodRule(name="compensate", takes=("receipt",), writes=True, undoes=True),
+        MethodRule(name="compensate_in_doubt", required=False, writes=True, undoes=True),
     ),
     knobs={
         "compensate_retry": (Retry(), check_retry),

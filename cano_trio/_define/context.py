@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Protocol, final
+from typing import Any, Generic, Never, Protocol, final, overload
 
 from msgspec import Struct
+from typing_extensions import TypeVar
 
 from .. import _clock
 from .._errors import DefinitionError
 from .._journal.codec import JsonCodec
 from .._journal.rows import Letter, NewRun, Position, Statement
 from .._observe.status import RunStatus
+
+M = TypeVar("M")
+Message = TypeVar("Message")
+Messages_contra = TypeVar("Messages_contra", contravariant=True, default=Never)
 
 
 class Reporting(Protocol):
@@ -26,6 +31,14 @@ class Reporting(Protocol):
 
     def publish(self, value: object, /) -> None:
         """Tell the observers."""
+
+
+class Receiving(Protocol):
+    """What a context needs to receive messages."""
+
+    async def receive(self, kind: type | None, /) -> Any:
+        """Wait for a message of a kind, or of any kind that it may receive."""
+        ...
 
 
 class Startable(Protocol):
@@ -74,10 +87,11 @@ class Outbox(Struct, eq=False, kw_only=True):
 
 
 @final
-class RunContext(Struct, eq=False):
+class RunContext(Struct, Generic[Messages_contra], eq=False):
     """What a task may know, and say, of its run: annotate a parameter with it to get one.
 
-    It is made anew for every attempt; there is no public constructor.
+    ``RunContext[Approved | Rejected]`` can `receive` messages of these classes, too. It is made anew for every attempt;
+    there is no public constructor.
 
     >>> from enum import Enum
     >>> from typing import Literal
@@ -109,6 +123,7 @@ class RunContext(Struct, eq=False):
     """This work may have begun before, in an earlier attempt or in a process that is gone."""
     _part: str
     _outbox: Outbox | None
+    _intake: Receiving | None = None
 
     @property
     def run_id(self) -> str:
@@ -163,6 +178,58 @@ class RunContext(Struct, eq=False):
         WORK half-way
         """
         self._run.publish(value)
+
+    @overload
+    async def receive(self: RunContext[M], /) -> M: ...
+    @overload
+    async def receive(self, kind: type[Message], /) -> Message: ...
+    async def receive(self, kind: type | None = None, /) -> Any:
+        """Wait for the next message to the run, and take it; messages are taken in the order in which they came.
+
+        Which ones, the annotation of the context says: ``ctx: RunContext[Approved | Rejected]`` takes those two classes.
+
+        A message is used up when the state is finished, together with what it writes, and be it by ``on_error``; in stepped
+        work with the step, in a stream with the window. Until then it is only lent: the next attempt, be it in another
+        process after a crash, finds all again that this one has received.
+
+        The wait is part of the attempt: its timeout goes on, and the run stays in memory. What is to wait for days is a state
+        of its own, `Workflow.receive`. Bound a wait with ``trio.move_on_after``: a message is received, or still there.
+
+        Args:
+            kind: the class, one of those that the annotation names; by default any of them.
+
+        Returns:
+            The message.
+
+        Raises:
+            DefinitionError: the annotation names no messages, or not this class.
+            trio.ClosedResourceError: the attempt whose context this is, is over.
+
+        >>> from enum import Enum
+        >>> from typing import Literal
+        >>> import trio
+        >>> from cano_trio import RunContext, Workflow, open_runtime
+        >>> Step = Enum("Step", "ADD DONE")
+        >>> workflow = Workflow(Step, initial=Step.ADD, exits=[Step.DONE])
+        >>> @workflow.task(Step.ADD)
+        ... async def add(ctx: RunContext[int]) -> Literal[Step.DONE]:
+        ...     print(await ctx.receive() + await ctx.receive(int))
+        ...     return Step.DONE
+        >>> async def main():
+        ...     async with open_runtime(workflows=[workflow]) as runtime:
+        ...         run = await runtime.start(workflow)
+        ...         await run.send(2)
+        ...         await run.send(3)
+        >>> trio.run(main)
+        5
+        """
+        if self._intake is None:
+            wanted = "Message" if kind is None else getattr(kind, "__name__", "Message")
+            raise DefinitionError.one(
+                "E37", self.state.name, "it uses ctx.receive, and the annotation of its context names no messages",
+                hint=f"Write ctx: RunContext[{wanted}].",
+            )  # fmt: skip
+        return await self._intake.receive(kind)
 
     def sql(self, statement: str, parameters: Sequence[object] | Mapping[str, object] = (), /) -> None:
         """Have an SQL statement happen together with this state's transition: both, or neither (exactly once).

@@ -12,8 +12,8 @@ from .blueprint import Plan
 from .child import Child
 from .compatible import has_instances
 from .memory_store import MemoryStore
+from .messages import messages
 from .method import Method, Parameter, Want
-from .receive import RECEIVE, message_types
 from .recorded import plain_values, unwritable
 from .resources import CLOSED, Entry, Made, ResourceMap
 
@@ -32,6 +32,8 @@ def unrecordable(data: Any, plans: Mapping[Any, Plan[Any]], site: str) -> Iterat
         recorded = node.model.recorded
         for method, what, type_ in () if recorded is None else recorded(plan.methods, node.knobs):
             yield from unwritable("E24", node.place, method, what, type_, node.model.unrecorded or INSTEAD)
+        for method, type_ in messages(plan.methods):
+            yield from unwritable("E24", node.place, method, "message", type_, INSTEAD)
 
 
 def _plans(plans: Mapping[Any, Plan[Any]]) -> Iterator[Plan[Any]]:
@@ -49,10 +51,9 @@ def messages_alike(ways: Mapping[Child, str]) -> Iterator[Problem]:
     known: dict[str, type] = {}
     for child, way in ways.items():
         for state, plan in child.blueprint().items():
-            for type_ in message_types(plan.methods) if plan.node.model is RECEIVE else ():
+            for method, type_ in messages(plan.methods):
                 other = known.setdefault(type_.__name__, type_)
                 if other is not type_:
-                    method = plan.methods["on_message"]
                     yield Problem(
                         code="E25", place=f"{way}{state.name}", site=str(method.site),
                         message=f"{method.label}: its message {_full_name(type_)} and {_full_name(other)} have the same "

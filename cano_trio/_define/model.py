@@ -31,6 +31,7 @@ class MethodRule(Struct, frozen=True, kw_only=True):
         by_class: `isinstance` tells which values are given to it, so that its own arguments are annotated with classes.
         label: what stands at its edges in a drawing, where its annotation says nothing.
         receipt: it may return a pair of a state and a receipt.
+        undoes: it undoes work: the run takes no messages meanwhile.
         source: it gives a source, and may be an async generator, or what a decorator has made of one.
     """
 
@@ -45,7 +46,13 @@ class MethodRule(Struct, frozen=True, kw_only=True):
     by_class: bool = False
     label: str = ""
     receipt: bool = False
+    undoes: bool = False
     source: bool = False
+
+    @property
+    def receives(self) -> bool:
+        """Its context may receive messages: they are used up together with what it writes."""
+        return self.writes and not self.undoes
 
 
 @final

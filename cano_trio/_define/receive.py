@@ -8,9 +8,8 @@ from enum import Enum
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, final
 
 from .checks import check_seconds
-from .compatible import bare, compatible, has_instances, name_of
+from .compatible import compatible, name_of
 from .config import TaskOptions
-from .edges import members
 from .form import S_co, TaskForm
 from .function import TaskFunction
 from .method import UNKNOWN, Method
@@ -37,18 +36,6 @@ def _check_types(methods: Mapping[str, Method], generics: Mapping[str, Any]) -> 
         yield method, f"it takes {name_of(taken)}, but the class names {name_of(named)} as its message"
 
 
-def message_types(methods: Mapping[str, Method]) -> tuple[type, ...]:
-    """The classes of the messages that it takes, as far as its annotation names them."""
-    method = methods.get("on_message")
-    hints = members(method.own[0]) if method is not None and method.own else []
-    return tuple(hint for hint in map(bare, hints) if has_instances(hint) and hint is not UNKNOWN)
-
-
-def _recorded(methods: Mapping[str, Method], _: Mapping[str, Any]) -> Iterator[tuple[Method, str, Any]]:
-    for type_ in message_types(methods):
-        yield methods["on_message"], "message", type_
-
-
 RECEIVE = Model(
     name="receive",
     methods=(
@@ -61,7 +48,6 @@ RECEIVE = Model(
     retries=False,
     generics=("message",),
     check=_check_types,
-    recorded=_recorded,
 )
 
 

@@ -63,8 +63,8 @@ async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is 
             run.leaving.cancel()
         if step.counts:
             run.seq += 1
-        if run.letter is not None:
-            run.remove_letter()
+        if run.letters:
+            run.remove_letters()
         transitions += 1
     if not transitions:
         await trio.lowlevel.checkpoint()

@@ -46,21 +46,25 @@ class Letter:
         body: it as it is written down there.
     """
 
-    __slots__ = ("body", "key", "message", "number")
+    __slots__ = ("body", "kept", "key", "message", "number", "taken")
 
     def __init__(self, message: object, key: str | None, number: int | None = None, body: bytes | None = None) -> None:
         self.message = message
         self.key = key
         self.number = number
         self.body = body
+        self.taken = False
+        """A state has it: it stays in the mailbox until that is finished, and nobody else gets it."""
+        self.kept = False
+        """It is not put back by an attempt that is made again."""
 
 
 @final
 class Mailbox:
-    """Holds messages in the order in which they came, and gives each to the first state that takes its kind.
+    """Holds messages in the order in which they came, and gives each to the first who takes its kind.
 
-    One state at a time takes them. While it waits, no letter for it is in the mailbox or before its door; and somebody
-    waits for room only as long as there is none.
+    While somebody waits, no letter for him that nobody has is in the mailbox or before its door; and somebody waits for room
+    only as long as there is none.
 
     Args:
         run_id: the run whose it is.
@@ -77,8 +81,8 @@ class Mailbox:
         "_letters",
         "_run_id",
         "_senders",
-        "_takers",
         "_vacated",
+        "takers",
     )
 
     def __init__(self, run_id: str, kinds: Kinds) -> None:
@@ -87,7 +91,8 @@ class Mailbox:
         self._letters: list[Letter] = []
         self._keys: dict[str, None] = {}
         self._senders: dict[Task, Letter] = {}
-        self._takers: dict[Task, Kinds] = {}
+        self.takers: dict[Task, Kinds] = {}
+        """Who waits for a message, and of which kinds."""
         self._heard = 0
         self._ahead: set[int] = set()
         """The numbers of those that have come in before one that was written down earlier."""
@@ -145,10 +150,18 @@ class Mailbox:
         self._coming -= 1
         self._call_waiting()
 
-    def fill(self, letter: Letter) -> None:
-        """Put a message that is written down in its reserved place."""
-        self._coming -= 1
-        self._admit(letter)
+    def fill(self, letter: Letter, number: int, *, in_turn: bool) -> None:
+        """Put a message that is written down in its reserved place.
+
+        Args:
+            letter: the message.
+            number: its place in the inbox.
+            in_turn: if those before it are still to come, it comes with them, by whoever passes them on: they may be of the
+                same sender.
+        """
+        self.give_up()
+        if number == self._heard + 1 or not in_turn:
+            self._admit(letter)
 
     @property
     def heard(self) -> int:
@@ -192,9 +205,16 @@ class Mailbox:
             self._keys[letter.key] = None
             if len(self._keys) > KEYS:
                 del self._keys[next(iter(self._keys))]
-        if self._is_awaited(letter):
-            task, _ = self._takers.popitem()
-            reschedule(task, outcome.Value(letter))
+        self._hand_over(letter)
+
+    def _hand_over(self, letter: Letter) -> None:
+        """Give a letter to the first who waits for one of its kind."""
+        for task, kinds in self.takers.items():
+            if isinstance(letter.message, kinds):
+                del self.takers[task]
+                letter.taken = True
+                reschedule(task, outcome.Value(letter))
+                return
 
     def is_news(self, number: int) -> bool:
         """Take note of the number of a message that comes in; tells whether it has not come before."""
@@ -226,26 +246,34 @@ class Mailbox:
 
     def is_awaited(self, message: object) -> bool:
         """Whether a state waits for a message of this kind."""
-        return any(isinstance(message, kinds) for kinds in self._takers.values())
+        return any(isinstance(message, kinds) for kinds in self.takers.values())
 
     # -- taking
 
     def take_nowait(self, kinds: Kinds) -> Letter | None:
-        """The first letter of these kinds; it stays in the mailbox until it is removed."""
+        """The first letter of these kinds that nobody has; it stays in the mailbox until it is removed."""
         for letter in self._letters:
-            if isinstance(letter.message, kinds):
+            if not letter.taken and isinstance(letter.message, kinds):
+                letter.taken = True
                 return letter
         # It may stand before the door of a mailbox that is full of messages for other states.
         for task, letter in [*self._senders.items()]:
             if isinstance(letter.message, kinds) and self._admit_sender(task):
+                letter.taken = True
                 return letter
         return None
 
     async def take(self, kinds: Kinds) -> Letter:
         """Wait for a letter of these kinds, when `take_nowait` has found none; if this is cancelled, none is taken."""
-        self._takers[current_task()] = kinds
-        letter: Letter = await _called(self._takers)
+        self.takers[current_task()] = kinds
+        letter: Letter = await _called(self.takers)
         return letter
+
+    def put_back(self, letters: Sequence[Letter]) -> None:
+        """Have letters that were taken be there again, each at its place."""
+        for letter in letters:
+            letter.taken = False
+            self._hand_over(letter)
 
     def remove(self, letter: Letter) -> None:
         """Take a letter out for good, and let in who waits for room."""
@@ -255,16 +283,16 @@ class Mailbox:
             self._admit_sender(next(iter(self._senders)))
 
     def turn_away(self, error: Exception) -> None:
-        """The run stops here: turn away all who wait for room, each with an error of its own."""
+        """The run stops here: turn away all who wait for room or for a message, each with an error of its own."""
         self._closed = True
         self._vacated.set()
-        for task in self._senders:
+        for task in (*self._senders, *self.takers):
             reschedule(task, outcome.Error(copy.copy(error)))
 
-    def close(self, status: str, read: Letter | None) -> None:
-        """The run has ended, maybe while a state had read a letter: turn away all who wait for room."""
+    def close(self, status: str) -> None:
+        """The run has ended: turn away all who wait, and tell of what nobody has taken."""
         self.turn_away(RunAlreadyEnded(self._run_id, status))
-        if unread := Counter(type(letter.message).__name__ for letter in self._letters if letter is not read):
+        if unread := Counter(type(letter.message).__name__ for letter in self._letters if not letter.taken):
             told = ", ".join(f"{number} {kind}" for kind, number in sorted(unread.items()))
             _log.warning("run %r is %s and left messages unread: %s", self._run_id, status, told)
 

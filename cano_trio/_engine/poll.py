@@ -80,6 +80,8 @@ class Looks:
                 if not isinstance(result, Pending):
                     return result
                 delay = self._after_pending(result)
+            if self.run.letters:
+                self.run.put_back_letters()
             # Outside `except`, so that a cancel during the wait does not carry the failure as its context.
             try:
                 await trio.sleep(delay)

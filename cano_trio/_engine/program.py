@@ -9,10 +9,12 @@ from typing import Any, cast, final
 from .._define.blueprint import Plan, joined_states
 from .._define.child import family
 from .._define.definition import Definition
+from .._define.messages import message_types
 from .._define.resources import Elsewhere
 from .._errors import CanoError, DefinitionError, Problem, ResourceError
 from .._journal.codec import Codec, codec_for
 from .._observe.observer import Observer
+from .._observe.status import RunStatus
 from .lifecycle import Resources
 from .mailbox import Kinds
 from .models import ADVANCE
@@ -156,12 +158,15 @@ class Program:
         for state, plan in self.plans.items():
             if state not in self.workflow.exits:
                 self._bind(self.steps[state], plan, binder, way, problems)
+        for state in self.workflow.exits:
+            self.steps[state].status = RunStatus.COMPLETED
         for state in joined_states(self.plans):
             forget_results(self.steps[state])
 
     def _bind(self, step: Step, plan: Plan[Any], binder: Binder, way: str, problems: list[Problem]) -> None:
         node = plan.node
         step.plan, step.label = plan, node.name
+        step.takes = message_types(plan.methods)
         step.edges = {id(edge.target): self.steps[edge.target] for edge in plan.edges if not edge.error}
         step.diversions = tuple((kind, self.steps[target]) for kind, target in node.on_error.items())
         try:

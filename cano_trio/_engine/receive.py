@@ -40,13 +40,13 @@ def bind_receive(step: Any, plan: Plan[Any], binder: Binder) -> None:
         letter = await _awaited(run, kinds, reason, left)
         await run.may_begin()
         if letter is not None:
-            run.letter = letter  # the drive loop removes it from the mailbox when the state is finished
+            letter.kept = True  # each attempt gets this one
+            run.letters = (letter,)  # the drive loop removes it from the mailbox when the state is finished
             return await attempt(run, on_message, (letter.message, *on_message.args))
         if on_timeout is None:
             raise AssertionError("unreachable: without a timeout it waits for ever")
         return await attempt(run, on_timeout, on_timeout.args)
 
-    step.takes = kinds
     step.status, step.reason, step.patience = RunStatus.WAITING, reason, timeout
     step.writes = writes
     step.advance = advance

@@ -9,9 +9,10 @@ from enum import Enum
 from typing import Any, final
 
 import trio
+from msgspec.structs import replace
 
 from .._define.branch_results import BranchResults
-from .._define.context import Outbox, RunContext
+from .._define.context import Outbox, Receiving, RunContext
 from .._errors import DataNotWritable, RunAlreadyEnded, RunReleased
 from .._journal.codec import Codec
 from .._journal.difference import difference
@@ -46,15 +47,19 @@ class Wait:
         since: when it began, by trio's clock.
         until: when it is over at the latest, if that is known.
         parks: it can go on without the process.
+        due_at: the instant at which it is over by the clock on the wall, if it is that which it waits for.
     """
 
-    __slots__ = ("parks", "reason", "since", "until")
+    __slots__ = ("due_at", "heard", "parks", "reason", "since", "until")
 
-    def __init__(self, reason: str, since: float, until: float | None, parks: bool) -> None:  # noqa: FBT001
+    def __init__(self, reason: str, since: float, until: float | None, parks: bool, due_at: float | None) -> None:  # noqa: FBT001
         self.reason = reason
         self.since = since
         self.until = until
         self.parks = parks
+        self.due_at = due_at
+        self.heard = 0
+        """The number of the last message that was there when it was broken off: those that come later are not for it."""
 
 
 @final
@@ -63,14 +68,14 @@ class Pause:
 
     Args:
         reason: why.
-        number: that of the message which asks for it, if another process does.
+        numbers: those of the messages which ask for it, from other processes.
     """
 
-    __slots__ = ("number", "reason")
+    __slots__ = ("numbers", "reason")
 
-    def __init__(self, reason: str | None, number: int | None = None) -> None:
+    def __init__(self, reason: str | None, numbers: tuple[int, ...]) -> None:
         self.reason = reason
-        self.number = number
+        self.numbers = numbers
 
 
 @final
@@ -91,11 +96,13 @@ class Run:
         "elapsed",
         "error",
         "failure",
+        "hears",
+        "intakes",
         "joined",
         "journal",
         "key",
         "leaving",
-        "letter",
+        "letters",
         "limit",
         "lineage",
         "mistake",
@@ -172,6 +179,8 @@ class Run:
         """What is cancelled as soon as a state is finished, for the run to go on elsewhere."""
         self.wait: Wait | None = None
         """What it waits for at the moment."""
+        self.hears = False
+        """Somebody passes on to it what others send."""
         self.on_parked: Callable[[Wait], object] | None = None
         """Is told when it begins to wait for what needs no process."""
         self.paused: Pause | None = None
@@ -201,8 +210,10 @@ class Run:
         """As this run sees them: with those that were made for it alone."""
         self.takes = takes
         """The kinds of the messages that its states take."""
-        self.letter: Letter | None = None
-        """The message that the present state has taken: it leaves the mailbox when the state is finished."""
+        self.letters: tuple[Letter, ...] = ()
+        """The messages that the present state has taken: they leave the mailbox when it is finished."""
+        self.intakes = 0
+        """How many contexts could receive messages; only the latest can."""
         self._mailbox: Mailbox | None = None
         self.status = RunStatus.RUNNING
         self.path: list[Enum] = []
@@ -268,16 +279,19 @@ class Run:
         if self.observers:
             self.tell(Published, value)
 
-    def wait_for(self, reason: str, seconds: float | None = None, *, parks: bool = False) -> None:
+    def wait_for(
+        self, reason: str, seconds: float | None = None, *, parks: bool = False, due_at: float | None = None
+    ) -> None:
         """Take note of what the run waits for, and how long if that is known; `wait_is_over` ends it.
 
         Args:
             reason: what it waits for.
             seconds: how long at most.
             parks: the wait can go on without the process.
+            due_at: the instant by the clock on the wall, if it waits for that.
         """
         now = self.clock()
-        self.wait = Wait(reason, now, None if seconds is None else now + seconds, parks)
+        self.wait = Wait(reason, now, None if seconds is None else now + seconds, parks, due_at)
         if self.observers:
             self.tell(Waiting, reason, seconds)
         root = self.root
@@ -309,10 +323,25 @@ class Run:
         wait = self.innermost.wait
         if wait is not None and wait.parks:
             self.parked = wait
+            wait.heard = self.mailbox().heard
             scope.cancel()
+
+    def pause(self, scope: trio.CancelScope, reason: str | None, *numbers: int) -> None:
+        """Cancel a scope as soon as the present state is finished, for the run to be held; the last reason stands.
+
+        Args:
+            scope: what is cancelled.
+            reason: why.
+            numbers: those of the messages which ask for it, if other processes do.
+        """
+        earlier = () if self.paused is None else self.paused.numbers
+        self.paused = Pause(reason, (*earlier, *numbers))
+        self.leave_when_finished(scope)
 
     def stay(self) -> None:
         """Neither be paused nor leave, if it has not done so yet."""
+        if self.paused is not None:
+            self.journal.consume(self.paused.numbers)
         self.paused = None
         run: Run | None = self
         while run is not None:
@@ -354,21 +383,27 @@ class Run:
             self._mailbox = Mailbox(self.run_id, self.takes)
         return self._mailbox
 
-    def remove_letter(self) -> None:
-        """Take the message that the finished state had taken out of the mailbox."""
-        if self.letter is not None:
-            self.mailbox().remove(self.letter)
-            self.letter = None
+    def remove_letters(self) -> None:
+        """Take the messages that the finished work had taken out of the mailbox."""
+        letters, self.letters = self.letters, ()
+        for letter in letters:
+            self.mailbox().remove(letter)
+
+    def put_back_letters(self) -> None:
+        """Let the next attempt find the messages that this one has received."""
+        received = [letter for letter in self.letters if not letter.kept]
+        self.letters = tuple(letter for letter in self.letters if letter.kept)
+        self.mailbox().put_back(received)
 
     def stop(self, status: RunStatus) -> None:
         """Go on to no other state, and take no more messages."""
         self.status = status
         if self._mailbox is not None:
-            self._mailbox.close(status.value, self.letter)
-            self._mailbox = self.letter = None
-        elif self.parent is not None and self.letter is not None:
+            self._mailbox.close(status.value)
+            self._mailbox, self.letters = None, ()
+        elif self.parent is not None and self.letters:
             # A child that failed: its parent's state is the one that is finished, if an `on_error` leads it anywhere.
-            self.parent.letter, self.letter = self.letter, None
+            self.parent.letters, self.letters = (*self.parent.letters, *self.letters), ()
 
     def leave(self) -> None:
         """Stop here, and let it go on elsewhere."""
@@ -377,7 +412,7 @@ class Run:
         self.error = self.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
         if self._mailbox is not None:
             self._mailbox.turn_away(RunReleased(self.run_id))
-            self._mailbox = self.letter = None
+            self._mailbox, self.letters = None, ()
 
     def context(self, attempt: int, part: str, outbox: Outbox | None = None) -> RunContext:
         """The context of an attempt at a part of the present state; one that may write is given an outbox."""
@@ -389,6 +424,10 @@ class Run:
         """The context of an attempt whose work is committed: what it wants to happen with that takes the last one's place."""
         outbox = self.outbox = Outbox(durable=True) if self.durable else None
         return self.context(attempt, part, NO_OUTBOX if outbox is None else outbox)
+
+    def receiving_context(self, attempt: int, part: str, intake: Receiving) -> RunContext[Any]:
+        """The context of an attempt that may receive messages, too."""
+        return replace(self.writing_context(attempt, part), _intake=intake)
 
     def data(self) -> Any:
         """A copy of the data as the last finished state left them."""

@@ -99,6 +99,8 @@ def bind_split(step: Step, plan: Plan[Any], binder: Binder) -> None:
             chosen = choices.written(split, branches)
             await run.journal.keep(encode(chosen))
             since = chosen.chosen_at
+        if run.letters:
+            run.remove_letters()
         return await _join(run, step, branches, split, since)
 
     step.branch_codecs = {name: branch.codec for name, branch in choices.branches.items()}

@@ -46,6 +46,8 @@ def bind_stepped(step: Any, plan: Plan[Any], binder: Binder) -> None:
             number += 1
             if run.durable:
                 await run.journal.keep(encode(Place(number, Raw(packed))))
+            if run.letters:
+                run.remove_letters()
             if run.observers:
                 run.tell(StepFinished, number)
             # As between two states: a look at the cancel status, and a full pass when others have waited.

@@ -404,6 +404,8 @@ class Stream:
             self.outbox = run.outbox  # it happens with the transition
         elif run.durable:
             await run.journal.keep(encode(Place(self.windows, Raw(packed), self.taken)))
+        if run.letters and state is None:
+            run.remove_letters()
         if run.observers:
             run.tell(WindowFlushed, self.windows, len(outputs))
         self.due = run.clock() + self.seconds

@@ -7,12 +7,15 @@ from typing import Any, final
 
 from .._define.branch_results import BranchResults
 from .._define.config import TaskConfig
+from .._define.messages import received
 from .._define.method import Method, Parameter, Want
 from .._define.resources import Elsewhere, Key, PerRun
 from .._errors import ResourceNotFound
 from .._resilience import CircuitBreaker, Limiter, is_limiter, matcher
+from .intake import Intake
 from .layers import Call, chosen, guarded, limited, reading, timed
 from .lifecycle import Resources
+from .mailbox import Kinds
 from .run import Run
 
 Give = Callable[[Run, int, str], object]
@@ -180,6 +183,8 @@ class Binder:
                 return None, _give_own
             case Want.RESOURCES:
                 return self._resources, None
+            case Want.CONTEXT if writes and (kinds := tuple(received(parameter))):
+                return None, _intake_giver(kinds)
             case Want.CONTEXT:
                 return None, Run.writing_context if writes else Run.context
             case Want.RESULTS:
@@ -281,6 +286,10 @@ def _own_giver(key: Key) -> Give:
 
 def _give_own(run: Run, _number: int, _part: str) -> object:
     return run.resources
+
+
+def _intake_giver(kinds: Kinds) -> Give:
+    return lambda run, number, part: run.receiving_context(number, part, Intake(run, kinds))
 
 
 def _give_results(run: Run, _number: int, _part: str) -> object:

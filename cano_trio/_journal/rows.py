@@ -158,7 +158,7 @@ class LogRow(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
         entered_at: when the run came into it.
         finished_at: when it was done.
         receipt: the packed output of a compensatable, for its compensation.
-        messages: the packed message it consumed.
+        messages: the packed message it consumed; of several, an array of them.
         data: the run's packed data after it; None if it left them as they were.
         version: that of the workflow that wrote it.
         error: the failure by which an ``on_error`` led on.

@@ -22,6 +22,7 @@ from cano_trio import (
     More,
     PerRun,
     Resources,
+    RunContext,
     Shared,
     Split,
     Task,
@@ -270,6 +271,17 @@ def test_messages() -> None:
     assert found(work) == ["E24 WORK work.on_message: its message can't be written down as JSON: Holding.handle.Handle"]
 
 
+def test_messages_that_a_task_receives() -> None:
+    """E24: what a task's context receives is written down as what a receive takes."""
+    work = workflow()
+    work.task(Step.WORK)(annotated(Literal[Step.REST], ctx=RunContext[Plain | Holding], other=RunContext))
+    work.receive(Step.REST)(annotated(Literal[Step.DONE], message=Said, ctx=RunContext[Handle]))
+    assert found(work) == [
+        "E24 WORK work: its message can't be written down as JSON: Holding.handle.Handle",
+        "E24 REST work.on_message: its message can't be written down as JSON: Handle.Handle",
+    ]
+
+
 def test_order_of_the_states() -> None:
     """Problems come in the order of the states, those of the workflow first, and are found anew after a change."""
     work = workflow(data=Holding)
@@ -332,6 +344,16 @@ def test_messages_of_one_name_in_a_child() -> None:
     work = family(None, task)
     work.receive(Step.REST)(annotated(Literal[Step.DONE], message=Second))
     assert [(problem.code, problem.place) for problem in work.journal_problems()] == [("E25", "WORK/BEGIN")]
+
+
+def test_messages_of_one_name_that_a_task_receives() -> None:
+    """E25: what tasks receive by their contexts counts, too."""
+    context: Any = RunContext
+    work = workflow()
+    work.task(Step.WORK)(annotated(Literal[Step.REST], ctx=RunContext[First]))
+    work.receive(Step.REST)(annotated(Literal[Step.DONE], message=First, ctx=context[Second]))
+    (problem,) = work.journal_problems()
+    assert (problem.code, problem.place) == ("E25", "REST")
 
 
 # -- E26: volatile stores

@@ -305,14 +305,45 @@ def receive() -> None:
     scene("receive", work, client=sending(work), nursery=True)
 
 
-def sending(work: Workflow[Step, Notes]) -> Callable[[Journal], Awaitable[None]]:
-    """A client that sends two messages, and again when its process has died."""
+def task_receives() -> None:
+    """A task that receives two messages, a step that receives one each time, and a child's task that receives another."""
+    within = inner("inner whose task receives")
+
+    @within.task(Inner.A)
+    async def take(notes: Notes, ctx: RunContext[str]) -> Literal[Inner.GOOD]:
+        act(ctx)
+        notes.lines.append(await ctx.receive())
+        return Inner.GOOD
+
+    work = new("task receives")
+
+    @work.task(Step.A, retry=Retry.fixed(1, delay=1))
+    async def take_two(notes: Notes, ctx: RunContext[str]) -> Literal[Step.B]:
+        notes.lines += [await ctx.receive(), await ctx.receive(str)]
+        if ctx.attempt == 1 and not ctx.rerun:
+            raise OSError
+        act(ctx)
+        return Step.B
+
+    work.register_child(Step.B, within, ROUTES)
+
+    @work.stepped(Step.C)
+    async def step(cursor: int | None, notes: Notes, ctx: RunContext[str]) -> More[int] | Literal[Step.DONE]:
+        act(ctx)
+        notes.lines.append(f"{await ctx.receive()} at {cursor}")
+        return More(1) if cursor is None else Step.DONE
+
+    scene("task receives", work, client=sending(work, 5), nursery=True)
+
+
+def sending(work: Workflow[Step, Notes], count: int = 2) -> Callable[[Journal], Awaitable[None]]:
+    """A client that sends some messages, and again when its process has died."""
 
     async def client(journal: Journal) -> None:
         async with trio.open_nursery() as nursery:
             run = await nursery.start(partial(work.run, Notes(), run_id="r", journal=journal, on_duplicate="attach"))
-            await send(run, "one", "1")
-            await send(run, "two", "2")
+            for number in range(1, count + 1):
+                await send(run, f"message {number}", str(number))
 
     return client
 
@@ -627,7 +658,7 @@ def mixed() -> None:
 
 
 for make in (
-    task_chain, router_chain, router_ends, on_error, failing, poll, timer, stepped, receive, patience, split_over,
+    task_chain, router_chain, router_ends, on_error, failing, poll, timer, stepped, receive, task_receives, patience, split_over,
     split_to_exit, two_splits, timeout, cancelled, cancelled_in_child, mixed, child_with_messages, child_of_its_own_data,
 ):  # fmt: skip
     make()

@@ -13,7 +13,7 @@ from tests.durable.scenes import SCENES
 SLICE = 5  # prime to the number of faults, so that each has its turn
 """The default suite plays every so manieth cell."""
 
-IN_FILE = ("tasks", "receive", "saga fails", "books all, fails", "child undone")
+IN_FILE = ("tasks", "receive", "task receives", "saga fails", "books all, fails", "child undone")
 """Scenes that the default suite plays in a file, too."""
 
 

@@ -335,7 +335,7 @@ async def test_workflow_without_a_receive() -> None:
         raise AssertionError("unreachable")
 
     async def body(run: Run[Step]) -> None:
-        with pytest.raises(MessageRejected, match="takes a message of type Stop: none of them is a receive"):
+        with pytest.raises(MessageRejected, match="takes a message of type Stop: none of them is a receive, or has"):
             await run.send(Stop())
 
     await beside(work, body)

@@ -226,6 +226,24 @@ async def nobody_answered(http: Http) -> Literal[Step.FAILED]:
     return Step.FAILED
 
 
+@workflow.task(Step.PARSE)
+async def receives(ctx: RunContext[Approved | Rejected], http: Http) -> Literal[Step.DONE]:
+    assert_type(await ctx.receive(), Approved | Rejected)
+    assert_type(await ctx.receive(Approved), Approved)
+    await told(ctx)
+    return Step.DONE
+
+
+async def told(ctx: RunContext) -> None:
+    ctx.progress(1)
+
+
+@workflow.stepped(Step.PARSE)
+async def converses(cursor: Page | None, ctx: RunContext[Approved]) -> More[Page] | Literal[Step.DONE]:
+    assert_type(await ctx.receive(), Approved)
+    return More(Page())
+
+
 @orders.receive(Step.PARSE, name="approval")
 async def wait_for_ever(message: Approved) -> Literal[Step.DONE]:
     return Step.DONE
@@ -849,6 +867,18 @@ class MessageLeadsElsewhere(ReceiveTask[Step, Approved]):
 
     async def on_timeout(self) -> Literal[Pay.PAID]:  # type: ignore[override]
         return Pay.PAID
+
+
+@workflow.task(Step.PARSE)
+async def receives_wrongly(ctx: RunContext[Approved], rejecting: RunContext[Rejected]) -> Literal[Step.DONE]:
+    rejected: Rejected = await ctx.receive()  # type: ignore[assignment]
+    print(rejected)
+    await ctx.receive(Approved("mo"))  # type: ignore[call-overload]
+    await ctx.receive(Approved, Rejected)  # type: ignore[call-overload]
+    ctx.receive()  # type: ignore[unused-coroutine]
+    other: RunContext[Approved] = rejecting  # type: ignore[assignment]
+    print(other)
+    return Step.DONE
 
 
 class OnlyTimeout(ReceiveTask[Step, Approved]):
