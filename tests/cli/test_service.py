@@ -16,7 +16,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from cano_trio import Retry, Workflow, open_runtime
+from cano_trio import Every, Retry, Schedule, Workflow, open_runtime
 from cano_trio.cli.service_log import ServiceLog
 from cano_trio.cli.serving import Service
 from cano_trio.cli.signals import heard
@@ -86,6 +86,7 @@ async def served(
     as_json: bool = False,
     full: bool = False,
     stuck_after: float | None = None,
+    schedules: tuple[Schedule[Any], ...] = (),
 ) -> tuple[bool, list[str]]:
     """Serve a run that is in the journal, and be told to stop; gives what `serve` returns, and the lines that were told."""
     journal, stream = MemoryJournal(), io.StringIO()
@@ -94,7 +95,7 @@ async def served(
     enough = None
     with ServiceLog(stream, as_json=as_json, full=full) as log:
         service = Service(
-            served=Served(ALL, ()),
+            served=Served(ALL, schedules),
             journal=journal,
             file=Path("runs.db"),
             log=log,
@@ -137,6 +138,19 @@ async def test_a_run_that_is_there_is_carried_out_and_told_of(autojump_clock: Mo
         "2030-01-01T00:01:40.000Z stopped: 1 completed, 0 failed, 0 released",
     ]
     assert lines[0].startswith("2030-01-01T00:00:00.000Z serving order, led on, outer from runs.db, as process ")
+
+
+async def test_schedules_are_fired(autojump_clock: MockClock) -> None:
+    """Those of the target, as long as it is served."""
+    minutely = Schedule(
+        "each minute", order, Every(60, fixed_rate=True), data=lambda instant: Order(instant.minute / 10)
+    )
+    _, lines = await served(Order(), schedules=(minutely,))
+    assert lines[0].endswith(", with 1 schedule: each minute")
+    assert [line[25:] for line in lines if " each minute@" in line] == [
+        "each minute@2030-01-01T00:01:00Z started in PAY (order)",
+        "each minute@2030-01-01T00:01:00Z completed in DONE after 0.1 s",
+    ]
 
 
 async def test_a_failure_is_one_line(autojump_clock: MockClock) -> None:
