@@ -15,7 +15,14 @@ from .._define.definition import Definition, check_resources
 from .._define.schedule import Schedule
 from .._engine.lifecycle import Resources
 from .._engine.parting import parted
-from .._errors import DefinitionError, JournalError, RunAlreadyEnded, RuntimeClosed, RuntimeNeeded, WorkflowNotFound
+from .._errors import (
+    DefinitionError,
+    JournalError,
+    RunAlreadyEnded,
+    RuntimeClosed,
+    RuntimeNeeded,
+    WorkflowNotFound,
+)
 from .._journal.protocol import Journal
 from .._journal.rows import RunRecord
 from .._observe.observer import Observer, check_observers
@@ -202,8 +209,9 @@ class RuntimeHost:
             actor.let_go(None)
 
     def _fail(self, error: BaseException) -> None:
-        """Stop everything, and raise an error."""
-        self._failures.append(error)
+        """Stop everything, and raise an error; a journal that fails does so for all runs, and once is enough."""
+        if not any(isinstance(known, JournalError) and isinstance(error, JournalError) for known in self._failures):
+            self._failures.append(error)
         self._block.cancel("the runtime fails")
 
     def _raise(self, failure: BaseException | None) -> None:

@@ -76,8 +76,8 @@ class Recovery:
         """Those that were sent something, and are still to be given it."""
         self._unfit: set[str] = set()
         """Those with which this code does not go on."""
-        self._again: list[tuple[float, Actor, How, str | None]] = []
-        """Those to be taken up at an instant, since the journal could not be written when they were first."""
+        self._again: dict[str, tuple[float, Actor, How, str | None]] = {}
+        """Those to be taken up at an instant, and not before, since the journal could not be written when they last were."""
         self._passed_over = 0
         """How many of those that came first when somebody looked last were not taken up."""
         self._blocked_after: int | None = 0
@@ -184,14 +184,15 @@ class Recovery:
 
     def _is_fit(self, record: RunRecord) -> bool:
         """Whether this code goes on with it; it does not write that down, since a newer process may be coming."""
+        if record.run_id in self._unfit or record.run_id in self._again:
+            return False
         if self._workflows[record.workflow].accepts_version(record.version):
             return True
-        if record.run_id not in self._unfit:
-            self._unfit.add(record.run_id)
-            _log.warning(
-                "run %r is left alone: no code here goes on with version %s of workflow %r",
-                record.run_id, record.version, record.workflow,
-            )  # fmt: skip
+        self._unfit.add(record.run_id)
+        _log.warning(
+            "run %r is left alone: no code here goes on with version %s of workflow %r",
+            record.run_id, record.version, record.workflow,
+        )  # fmt: skip
         return False
 
     def _is_its_turn(self, record: RunRecord) -> bool:
@@ -212,15 +213,12 @@ class Recovery:
 
     def _try_again(self) -> float | None:
         """Take those up whose time has come; gives when that of the next one comes."""
-        now, waiting = _clock.timestamp(), []
-        for entry in self._again:
-            due, actor, how, reason = entry
-            if due > now or not self._actors.slots.take_nowait():
-                waiting.append(entry)
-            else:
+        now = _clock.timestamp()
+        for due, actor, how, reason in tuple(self._again.values()):
+            if due <= now and actor.run_id not in self._actors.at_work and self._actors.slots.take_nowait():
+                del self._again[actor.run_id]
                 self._actors.take_up(actor, how, reason)
-        self._again = waiting
-        return min((due for due, *_ in waiting if due > now), default=None)
+        return min((due for due, *_ in self._again.values() if due > now), default=None)
 
     def clear_lane(self, actor: Actor) -> None:
         """If it is the run with which several processes have died: it goes on, or is put down, and the next one may."""
@@ -302,13 +300,14 @@ class Recovery:
 
     def _note_obstacle(self, actor: Actor, how: How, reason: str | None) -> None:
         if isinstance(actor.obstacle, JournalUnavailable):
-            self._again.append((_clock.timestamp() + LOOK_AGAIN, actor, how, reason))
+            self._again[actor.run_id] = _clock.timestamp() + LOOK_AGAIN, actor, how, reason
             self.ring()
         else:
             self._unfit.add(actor.run_id)
 
     def _note_attached(self, actor: Actor) -> None:
         self._unfit.discard(actor.run_id)
+        self._again.pop(actor.run_id, None)
         if actor.run_id in self._late:
             self.ring()
 
