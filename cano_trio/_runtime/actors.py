@@ -84,8 +84,8 @@ class Actors:
         self.nursery: trio.Nursery
         self.closed = False
         """No more are started or taken up."""
-        self.on_change: Callable[[], object] = _nothing
-        """Is called when a slot may be free."""
+        self.on_put_down: Callable[[Actor], object] = _nothing
+        """Is told of a run that is at work here no more: a slot may be free."""
         self.on_withdrawn: Callable[[], object] = _nothing
         """Is called when a run that was at work here was not carried out, and others may take it up."""
         self.on_obstacle: Callable[[Actor, How, str | None], object] = _nothing
@@ -368,7 +368,7 @@ class Actors:
             self._released(actor, run, failure)
         else:
             self._ended(actor, run, failure)
-        self.on_change()
+        self.on_put_down(actor)
         self._tell_left()
 
     def _tell_left(self) -> None:

@@ -214,8 +214,9 @@ class RuntimeHost:
             actor.let_go(None)
 
     def _fail(self, error: BaseException) -> None:
-        """Stop everything, and raise an error."""
-        self._failures.append(error)
+        """Stop everything, and raise an error; a journal that fails does so for all runs, and once is enough."""
+        if not any(isinstance(known, JournalError) and isinstance(error, JournalError) for known in self._failures):
+            self._failures.append(error)
         self._block.cancel("the runtime fails")
 
     def _raise(self, failure: BaseException | None) -> None:
