@@ -60,6 +60,7 @@ from ._errors import DataTypeMismatch as DataTypeMismatch
 from ._errors import DefinitionError as DefinitionError
 from ._errors import DrainTimeout as DrainTimeout
 from ._errors import DuplicateRun as DuplicateRun
+from ._errors import DuplicateSchedule as DuplicateSchedule
 from ._errors import IllegalTransition as IllegalTransition
 from ._errors import JournalError as JournalError
 from ._errors import JournalUnavailable as JournalUnavailable
@@ -94,6 +95,12 @@ from ._errors import RunReleased as RunReleased
 from ._errors import RuntimeClosed as RuntimeClosed
 from ._errors import RuntimeNeeded as RuntimeNeeded
 from ._errors import RunTimeout as RunTimeout
+from ._errors import ScheduleBusy as ScheduleBusy
+from ._errors import ScheduleClosed as ScheduleClosed
+from ._errors import ScheduleError as ScheduleError
+from ._errors import ScheduleNotFound as ScheduleNotFound
+from ._errors import SchedulePaused as SchedulePaused
+from ._errors import ScheduleTripped as ScheduleTripped
 from ._errors import SourceNotClosed as SourceNotClosed
 from ._errors import SplitFailed as SplitFailed
 from ._errors import StatementFailed as StatementFailed
@@ -159,6 +166,7 @@ from ._runtime.runtime import Runtime as Runtime
 from ._runtime.runtime import open_runtime as open_runtime
 from ._runtime.schedule_status import ScheduleState as ScheduleState
 from ._runtime.schedule_status import ScheduleStatus as ScheduleStatus
+from ._runtime.schedules import Schedules as Schedules
 from ._runtime.workflow import Workflow as Workflow
 
 __version__ = "0.1.0"
@@ -200,6 +208,7 @@ __all__ = [
     "DefinitionError",
     "DrainTimeout",
     "DuplicateRun",
+    "DuplicateSchedule",
     "Event",
     "EventStream",
     "EventsLost",
@@ -283,9 +292,16 @@ __all__ = [
     "RuntimeNeeded",
     "RuntimeStatistics",
     "Schedule",
+    "ScheduleBusy",
+    "ScheduleClosed",
+    "ScheduleError",
+    "ScheduleNotFound",
     "ScheduleOptions",
+    "SchedulePaused",
     "ScheduleState",
     "ScheduleStatus",
+    "ScheduleTripped",
+    "Schedules",
     "Shared",
     "SourceNotClosed",
     "Split",

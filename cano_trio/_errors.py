@@ -54,6 +54,13 @@
     |   |-- DuplicateRun (ValueError)
     |   |-- RunNotFound (LookupError)
     |   `-- StatementFailed
+    |-- ScheduleError                     a schedule that does not do what it is asked for
+    |   |-- ScheduleNotFound (LookupError)
+    |   |-- DuplicateSchedule (ValueError)
+    |   |-- ScheduleBusy
+    |   |-- ScheduleTripped
+    |   |-- SchedulePaused
+    |   `-- ScheduleClosed (trio.ClosedResourceError)
     `-- StoreError                        MemoryStore
         |-- KeyNotFound (KeyError)
         `-- StoreTypeMismatch (TypeError)
@@ -1031,6 +1038,110 @@ class StatementFailed(JournalError):
         super().__init__(f"the statement {statement!r} failed: {reason}. Nothing of its transition was written.")
         self.statement = statement
         self.reason = reason
+
+
+class ScheduleError(CanoError):
+    """A schedule does not do what it is asked for."""
+
+
+@final
+class ScheduleNotFound(ScheduleError, LookupError):
+    """There is no schedule of that name.
+
+    Args:
+        name: the name.
+        there: the names of those there are.
+    """
+
+    def __init__(self, name: str, there: Sequence[str] = ()) -> None:
+        known = f"There are: {', '.join(map(repr, there))}." if there else "There are none."
+        super().__init__(f"there is no schedule {name!r}. {known}")
+        self.name = name
+        self.there: tuple[str, ...] = tuple(there)
+
+
+@final
+class DuplicateSchedule(ScheduleError, ValueError):
+    """There already is a schedule of that name (cano SCH-1).
+
+    Args:
+        name: the name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there already is a schedule {name!r}. Give the second one another name, or remove the first one before."
+        )
+        self.name = name
+
+
+@final
+class ScheduleBusy(ScheduleError):
+    """A run of the schedule goes on, and its ``overlap`` lets no other one be triggered now (cano SCH-6).
+
+    Args:
+        name: the schedule.
+        runs: the ids of the runs that go on.
+        waiting: how many firings wait for them already.
+    """
+
+    def __init__(self, name: str, runs: Sequence[str], waiting: int = 0) -> None:
+        if waiting:
+            why = f"{waiting} wait for it already, which is its queue_limit. Trigger it later, or raise the limit."
+        else:
+            why = "its overlap is 'skip'. Wait for that run, or define it with overlap='queue'."
+        super().__init__(f"run {', '.join(map(repr, runs))} of schedule {name!r} goes on, and {why}")
+        self.name = name
+        self.runs: tuple[str, ...] = tuple(runs)
+        self.waiting = waiting
+
+
+@final
+class ScheduleTripped(ScheduleError):
+    """Too many runs of the schedule have failed in a row: it fires nothing before it is reset (cano SCH-7).
+
+    Args:
+        name: the schedule.
+        streak: how many failures there were.
+        last_error: what the latest of them was, as text.
+    """
+
+    def __init__(self, name: str, streak: int, last_error: str | None) -> None:
+        last = f", the last time with {last_error}" if last_error else ""
+        super().__init__(
+            f"schedule {name!r} has failed {streak} times in a row{last}. Reset it before it can fire again."
+        )
+        self.name = name
+        self.streak = streak
+        self.last_error = last_error
+
+
+@final
+class SchedulePaused(ScheduleError):
+    """The schedule is paused: it fires nothing before it is resumed.
+
+    Args:
+        name: the schedule.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"schedule {name!r} is paused. Resume it before it can fire again.")
+        self.name = name
+
+
+@final
+class ScheduleClosed(ScheduleError, trio.ClosedResourceError):
+    """Nothing fires any more, or yet: the runtime of the schedule is not open.
+
+    Args:
+        name: the schedule.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"schedule {name!r} can't be used: its runtime is closing or closed. Use it inside `async with open_runtime(...)`."
+        )
+        self.name = name
 
 
 class StoreError(CanoError):

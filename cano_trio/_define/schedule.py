@@ -81,14 +81,19 @@ class Schedule(Generic[D]):
     Raises:
         DefinitionError: an argument is wrong.
 
+    >>> from dataclasses import dataclass
     >>> from datetime import datetime
     >>> from enum import Enum
     >>> from cano_trio import Cron, Schedule, Workflow
+    >>> @dataclass
+    ... class Report:
+    ...     day: str
+    ...     text: str = ""
     >>> Step = Enum("Step", "WRITE DONE")
-    >>> report = Workflow(Step, initial=Step.WRITE, exits=[Step.DONE], name="report", data=str)
-    >>> def day(instant: datetime) -> str:
-    ...     return instant.date().isoformat()
-    >>> nightly = Schedule("nightly", report, Cron("0 3 * * *", "Europe/Berlin"), data=day, misfire="run_all")
+    >>> report = Workflow(Step, initial=Step.WRITE, exits=[Step.DONE], name="report", data=Report)
+    >>> def report_of(instant: datetime) -> Report:
+    ...     return Report(day=instant.date().isoformat())
+    >>> nightly = Schedule("nightly", report, Cron("0 3 * * *", "Europe/Berlin"), data=report_of, misfire="run_all")
     >>> print(nightly)
     nightly: report, cron '0 3 * * *' in Europe/Berlin
     """

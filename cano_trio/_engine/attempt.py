@@ -9,6 +9,7 @@ import trio
 from .._define.checks import LARGEST
 from .._errors import CircuitOpen, RetryExhausted
 from .._observe.events import AttemptFailed, AttemptStarted, CircuitRejected, RetryScheduled
+from .._resilience.waits import Waits
 from .run import Run
 from .unit import Unit
 
@@ -40,7 +41,8 @@ async def attempt(run: Run, unit: Unit, args: tuple[object, ...], part: str = ""
                 if run.letters:
                     run.put_back_letters()
             # Outside `except`, so that a cancel during the back-off does not carry the failure as its context.
-            await trio.sleep(delay)
+            with Waits(f"retry {number} of {unit.label}", run.clock() + delay):
+                await trio.sleep(delay)
             if run.durable:
                 await run.may_begin()
             number += 1

@@ -20,6 +20,10 @@ CHUNK_ITEMS = 256
 CHUNK_SECONDS = 0.05
 """What a crash may make a batch repeat: so many items, or what was done in so many seconds."""
 
+SOONER_SECONDS = 0.001
+"""What of that it may be at first where a process goes on after another, and then ever more: if each of them dies as soon,
+what it has finished must not be lost with it each time."""
+
 ITEMS = "/items"
 CHUNK = "/c:"
 
@@ -34,7 +38,7 @@ class ItemRecording:
         output: packs what they give.
     """
 
-    __slots__ = ("_chunks", "_full", "_item", "_output", "_over", "_run", "_some", "_todo")
+    __slots__ = ("_chunks", "_full", "_item", "_output", "_over", "_patience", "_run", "_some", "_todo")
 
     def __init__(self, run: Run, item: Codec[Any], output: Codec[Any]) -> None:
         self._run = run
@@ -45,6 +49,8 @@ class ItemRecording:
         self._some = trio.Event()
         self._full = trio.Event()
         self._over = False
+        self._patience = CHUNK_SECONDS
+        """How many seconds of work the next chunk waits for."""
 
     def items(self) -> list[Any] | None:
         """The list that was loaded in a process that is gone."""
@@ -58,6 +64,7 @@ class ItemRecording:
             packed = [Raw(self._item.pack(item)) for item in work.items]
             await self._run.journal.keep(encode(packed), ITEMS, anew=True)
             return
+        self._patience = 0.0
         for part, body in self._run.journal.outcomes.items():
             next(self._chunks)
             if part.startswith(CHUNK):
@@ -88,8 +95,9 @@ class ItemRecording:
         """Write down chunk after chunk."""
         while not self._over:
             await self._some.wait()
-            with trio.move_on_after(CHUNK_SECONDS):
+            with trio.move_on_after(self._patience):
                 await self._full.wait()
+            self._patience = min(2 * self._patience + SOONER_SECONDS, CHUNK_SECONDS)
             if self._todo and not self._over:
                 todo, self._todo = self._todo, []
                 self._some, self._full = trio.Event(), trio.Event()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,9 @@ from typing_extensions import override
 
 from .._errors import JournalError
 from .._journal.protocol import Journal
-from .._journal.rows import Commit, Cursor, Fence, LogRow, NewRun, Outcome, Position, RunRecord
+from .._journal.rows import Commit, Fence, LogRow, Position, RunRecord
 from .._observe.events import Committed
+from .rollback import Entry
 from .run import Run
 from .unwritten import Unwritten
 from .writing import REFUSALS, carried_through, committed, patiently
@@ -30,16 +31,19 @@ class Commits(Unwritten):
 
     __slots__ = (
         "_along",
-        "_committed",
         "_ended",
         "broken",
+        "committed",
         "consumed",
         "ending",
         "fence",
         "inside",
         "journal",
+        "outcomes",
+        "places",
         "position",
         "run",
+        "stale",
         "version",
     )  # fmt: skip
 
@@ -53,9 +57,13 @@ class Commits(Unwritten):
         self.position: Position
         """As it was last written."""
         self.fence: Fence | None = None
-        self._committed: Any = run.packed
+        self.committed: Any = run.packed
         """The data as they were last written."""
         self.inside = run.parent is not None
+        self.places: dict[str, bytes] = {}
+        self.outcomes: dict[str, bytes] = {}
+        self.stale = False
+        """There are places or outcomes of earlier visits."""
         self.consumed: tuple[int, ...] = ()
         """The numbers of the messages that leave the inbox with the next commit."""
         self._along: tuple[Commit, ...] = ()
@@ -74,21 +82,21 @@ class Commits(Unwritten):
         """
         self.fence = record.fence
         self.position = record.position
-        self._committed = committed
+        self.committed = committed
         self.ending = None
 
     def new_data(self) -> bytes | None:
         """The run's packed data, if they are not those that were last written."""
         packed = self.run.packed
-        if packed is self._committed or packed == self._committed:
+        if packed is self.committed or packed == self.committed:
             return None
         return b"" if packed is None else packed
 
     # -- what happens together with the next commit
 
-    def consume(self, number: int) -> None:
-        """Have a message leave the inbox, which is that of the outermost run."""
-        self._root().consumed += (number,)
+    @override
+    def consume(self, numbers: Iterable[int]) -> None:
+        self._root().consumed += tuple(numbers)  # the inbox is that of the outermost run
 
     @override
     def add_end(self, child: Unwritten) -> None:
@@ -112,7 +120,7 @@ class Commits(Unwritten):
 
     def forget_attempt(self) -> None:
         """Let go of what the attempt in flight has done; and have a child released, too, that is or was at work for it."""
-        self.run.packed = self._committed
+        self.run.packed = self.committed
         self.run.outbox = None
         self.consumed = ()
         self.ending = None
@@ -123,10 +131,17 @@ class Commits(Unwritten):
         for child in children:
             self.add_release(child.journal)
 
-    def end_inside(self, commit: Commit) -> None:
-        """Have the run that has started this one write down its end."""
+    def end_inside(self, commit: Commit, begun: Iterable[Entry]) -> None:
+        """Have the run that has started this one write down its end.
+
+        Args:
+            commit: its last commit.
+            begun: the pieces of work of which it tells.
+        """
         self.ending = commit
         self.run.outbox = None
+        for entry in begun:
+            entry.written = True
 
     @override
     def break_off(self, error: JournalError) -> None:
@@ -151,8 +166,12 @@ class Commits(Unwritten):
         await patiently(self.run, partial(committed, self.journal), commit)
         self.fence = Fence(fence.run, fence.owner, fence.epoch, fence.rev + 1)
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit, begun: Iterable[Entry] = ()) -> None:
         """Write a commit that was just made.
+
+        Args:
+            commit: the commit.
+            begun: the pieces of work of which it tells.
 
         Raises:
             JournalError: nothing of it is written; the run stops in place, unless the state itself is to blame.
@@ -168,8 +187,10 @@ class Commits(Unwritten):
             finally:
                 del failure  # it holds this frame by its traceback
         if self.inside and (root := self._root_with_news()) is not None:
-            root._note(root.position)  # noqa: SLF001  (of our own class)
-        self._note(commit.position)
+            root.note(root.position)
+        self.note(commit.position)
+        for entry in begun:
+            entry.written = True
         run = self.run
         if run.observers:
             run.tell(Committed, commit.fence.rev + 1)
@@ -180,24 +201,13 @@ class Commits(Unwritten):
             await carried_through(self.run, self.journal, commit, failure)
         except REFUSALS:
             # What asked for it is to blame: the state has failed.
-            self.run.packed = self._committed
+            self.run.packed = self.committed
             self.run.outbox = None
             self._root().consumed = ()
             raise
 
     def made(
-        self,
-        position: Position,
-        log: tuple[LogRow, ...] = (),
-        *,
-        release: bool = False,
-        alone: bool = False,
-        version: int | None = None,
-        cursors: tuple[Cursor, ...] = (),
-        outcomes: tuple[Outcome, ...] = (),
-        forget_cursors: int | None = None,
-        forget_outcomes: int | None = None,
-        starts: tuple[NewRun, ...] = (),
+        self, position: Position, log: tuple[LogRow, ...] = (), *, release: bool = False, alone: bool = False
     ) -> Commit:
         """A commit of all that has come together.
 
@@ -206,14 +216,9 @@ class Commits(Unwritten):
             log: states that are finished.
             release: give the run back.
             alone: it does not let messages go from the inbox, which is that of the outermost run.
-            version: that of the workflow that wrote the run's data.
-            cursors: cursors to keep.
-            outcomes: outcomes to keep.
-            forget_cursors: forget the cursors of visits up to this one.
-            forget_outcomes: forget the outcomes of visits up to this one.
-            starts: runs that are created with it.
         """
-        fence, run, along, outbox = self.fence, self.run, self._along, self.run.outbox
+        fence, run, along = self.fence, self.run, self._along
+        packed, outbox = run.packed, run.outbox
         assert fence is not None  # noqa: S101  (whoever writes has begun or claimed the run)
         if self._ended:
             along += tuple(child.ending for child in self._ended if child.ending is not None)
@@ -223,31 +228,27 @@ class Commits(Unwritten):
             run_id=run.key,
             fence=fence,
             position=position,
-            data=self.new_data(),
+            data=None if packed is self.committed else self.new_data(),
             log=log,
-            cursors=cursors,
-            outcomes=outcomes,
-            forget_cursors=forget_cursors,
-            forget_outcomes=forget_outcomes,
             release=release,
-            version=version,
             consumed=self.consumed,
-            starts=starts,
             along=along,
         )
         if outbox is None or outbox.is_empty:
             return commit
-        return replace(
-            commit, statements=outbox.statements, sends=outbox.sends, starts=(*commit.starts, *outbox.starts)
-        )
+        return replace(commit, statements=outbox.statements, sends=outbox.sends, starts=outbox.starts)
 
-    def _note(self, position: Position) -> None:
+    def note(self, position: Position) -> None:
         """Take note of what was written."""
         fence, run = self.fence, self.run
         assert fence is not None  # noqa: S101  (it has just been shown)
         self.fence = Fence(fence.run, fence.owner, fence.epoch, fence.rev + 1)
+        if position.seq != self.position.seq:
+            self.stale = run.joined is not None
+            if self.places or self.outcomes:
+                self.places, self.outcomes = {}, {}
         self.position = position
-        self._committed = run.packed
+        self.committed = run.packed
         for child in self._ended:
             child.fence = None  # it is written down as given back
         self._along = self._ended = self.consumed = ()

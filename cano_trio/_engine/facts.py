@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,7 +18,7 @@ from .rollback import Entry
 from .step import Step
 
 
-def entered(step: Step, seq: int, now: float, deadline_at: float | None, failure: Exception | None) -> Position:
+def entered(step: Step, seq: int, now: float, deadline_at: float | None) -> Position:
     """The entry of a state.
 
     Args:
@@ -26,20 +26,15 @@ def entered(step: Step, seq: int, now: float, deadline_at: float | None, failure
         seq: how many states came before it.
         now: when the run came into it.
         deadline_at: when the whole run is to be over.
-        failure: what led to it by an `on_error`.
     """
-    ends = step.advance is None
-    return Position(
-        state=step.name,
-        status=RunStatus.COMPLETED if ends else step.status,
-        seq=seq,
-        entered_at=now,
-        due_at=None if step.patience is None else now + step.patience,
-        deadline_at=deadline_at,
-        ended_at=now if ends else None,
-        reason=step.reason,
-        error=None if failure is None else stored_error(failure),
+    position = Position(
+        state=step.name, status=step.status, seq=seq, entered_at=now, deadline_at=deadline_at, reason=step.reason
     )
+    if step.patience is not None:
+        return replace(position, due_at=now + step.patience)
+    if step.advance is None:
+        return replace(position, ended_at=now)
+    return position
 
 
 def stopped(last: Commits, status: RunStatus, error: BaseException | None) -> Position:
@@ -59,22 +54,16 @@ def was_cancelled(position: Position) -> bool:
     return position.error is None or position.error.type == RunCancelled.__name__
 
 
-def finished(
-    last: Commits, step: Step, following: Step, now: float, failure: Exception | None, begun: Sequence[Entry]
-) -> tuple[LogRow, ...]:
-    """The rows of a finished state.
+def finished(last: Commits, step: Step, following: Step, now: float) -> LogRow:
+    """The row of a finished state, without what it has done that can be undone.
 
     Args:
         last: the run's commits so far.
         step: that of the state.
         following: that of the next one.
         now: when it was finished.
-        failure: what led on by an `on_error`.
-        begun: what was begun in it and is not written down yet.
     """
     run = last.run
-    # What the state itself has done stands in its own row.
-    own = next((entry for entry in begun if not entry.part and entry.settled), None) if begun else None
     row = LogRow(
         seq=run.seq,
         state=step.name,
@@ -82,13 +71,18 @@ def finished(
         attempts=run.attempts,
         entered_at=last.position.entered_at,
         finished_at=now,
-        receipt=None if own is None else own.receipt,
-        messages=_consumed(run.letters) if run.letters else None,
-        data=last.new_data(),
+        data=None if run.packed is last.committed else last.new_data(),
         version=last.version,
-        error=None if failure is None else stored_error(failure),
     )
-    return (*[row_of(last, entry, now) for entry in begun if entry is not own], row)
+    return row if not run.letters else replace(row, messages=_consumed(run.letters))
+
+
+def with_work(last: Commits, row: LogRow, begun: Iterable[Entry]) -> tuple[LogRow, ...]:
+    """The row of a finished state behind those of the work in it; what the state itself has done stands in its own row."""
+    own = next((entry for entry in begun if not entry.part and entry.settled), None)
+    if own is not None:
+        row = replace(row, receipt=own.receipt)
+    return (*(row_of(last, entry, row.finished_at) for entry in begun if entry is not own), row)
 
 
 def _consumed(letters: Sequence[Letter]) -> bytes | None:

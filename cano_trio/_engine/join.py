@@ -15,6 +15,7 @@ from .._define.join_rule import JoinRule
 from .._errors import JournalError, SplitFailed
 from .._journal.codec import Codec
 from .._observe.events import BranchEnded, BranchStarted
+from .._resilience.waits import Waits
 from .attempt import attempt
 from .kept import Came, encode, read_came, recorded_failure, stored_error
 from .parting import bared, parted
@@ -126,13 +127,14 @@ class Join:
             await checkpoint()
             return await self._verdict(None)
         try:
-            async with trio.open_nursery() as self.nursery:
-                # The nursery's own scope has the deadline and takes the verdict's cancel: a second one would cost as much
-                # as a branch, and what ended it is read from what has finished.
-                if timeout is not None:
-                    self.nursery.cancel_scope.deadline = trio.current_time() + timeout
-                self._begin(len(self.branches) if bulkhead is None else bulkhead)
-                self.queued = bulkhead is not None
+            with Waits(self._told):
+                async with trio.open_nursery() as self.nursery:
+                    # The nursery's own scope has the deadline and takes the verdict's cancel: a second one would cost as much
+                    # as a branch, and what ended it is read from what has finished.
+                    if timeout is not None:
+                        self.nursery.cancel_scope.deadline = trio.current_time() + timeout
+                    self._begin(len(self.branches) if bulkhead is None else bulkhead)
+                    self.queued = bulkhead is not None
         except BaseExceptionGroup as group:
             self.passing = self.passing or bared(group)
             raise
@@ -141,6 +143,9 @@ class Join:
                 raise self._let_go()
         late = not self.settled and self._finished() < len(self.branches)
         return await self._verdict(timeout if late else None)
+
+    def _told(self) -> str:
+        return f"branches, {self._finished()} of {len(self.branches)} finished"
 
     async def _verdict(self, timed_out: float | None) -> BranchResults[Any]:
         results = self._judged(timed_out)

@@ -11,6 +11,7 @@ from .._define.config import OnOpen
 from .._errors import AttemptTimeout
 from .._resilience import CircuitBreaker, Limiter
 from .._resilience.circuit import enter, failed, released, succeeded, wait_enter
+from .._resilience.waits import Waits
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -40,7 +41,8 @@ def limited(call: Call, limiter: Limiter) -> Call:
 
     async def paced(*args: object) -> Any:
         if take():
-            await acquire()
+            with Waits("limiter"):
+                await acquire()
         return await call(*args)
 
     return paced

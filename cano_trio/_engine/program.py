@@ -14,6 +14,7 @@ from .._define.resources import Elsewhere
 from .._errors import CanoError, DefinitionError, Problem, ResourceError
 from .._journal.codec import Codec, codec_for
 from .._observe.observer import Observer
+from .._observe.status import RunStatus
 from .lifecycle import Resources
 from .mailbox import Kinds
 from .models import ADVANCE
@@ -157,6 +158,8 @@ class Program:
         for state, plan in self.plans.items():
             if state not in self.workflow.exits:
                 self._bind(self.steps[state], plan, binder, way, problems)
+        for state in self.workflow.exits:
+            self.steps[state].status = RunStatus.COMPLETED
         for state in joined_states(self.plans):
             forget_results(self.steps[state])
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from .. import _clock
 from .._errors import RunBlocked, RunCancelled, RunNotFound
 from .._journal.protocol import Journal
+from .._journal.requests import requests_met
 from .._journal.rows import LogRow, StoredRun
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
@@ -109,6 +110,7 @@ class Revival:
         run.undoes = was_undone or self.how in {"roll_back", "cancel"}
         await self._find_done(run, history, resources, at_work=not was_undone)
         take_messages(self.reading, run, self.stored)
+        run.journal.consume(requests_met(self.stored.messages, cancelled=self.how == "cancel"))
         if run.undoes:
             run.cancelled, run.reason, run.failure = self._why(reason)
         await self._write_anew(run)
@@ -282,7 +284,15 @@ class Revival:
         elif run.undoes:
             position = replace(position, ended_at=None)
         elif position.status not in {RunStatus.RUNNING, RunStatus.WAITING}:
-            position = replace(position, status=step.status, reason=step.reason)
+            # It may have been held before it began.
+            due_at, deadline_at, timeout = position.due_at, position.deadline_at, self.program.workflow.timeout
+            position = replace(
+                position,
+                status=step.status,
+                reason=step.reason,
+                due_at=now + step.patience if due_at is None and step.patience is not None else due_at,
+                deadline_at=now + timeout if deadline_at is None and timeout is not None else deadline_at,
+            )
         if isinstance(run.journal, RunJournal) and (self.reading.is_old or position != self.record.position):
             await run.journal.write_anew(position, **parts)
 

@@ -49,15 +49,19 @@ class Wait:
         since: when it began, by trio's clock.
         until: when it is over at the latest, if that is known.
         parks: it can go on without the process.
+        due_at: the instant at which it is over by the clock on the wall, if it is that which it waits for.
     """
 
-    __slots__ = ("parks", "reason", "since", "until")
+    __slots__ = ("due_at", "heard", "parks", "reason", "since", "until")
 
-    def __init__(self, reason: str, since: float, until: float | None, parks: bool) -> None:  # noqa: FBT001
+    def __init__(self, reason: str, since: float, until: float | None, parks: bool, due_at: float | None) -> None:  # noqa: FBT001
         self.reason = reason
         self.since = since
         self.until = until
         self.parks = parks
+        self.due_at = due_at
+        self.heard = 0
+        """The number of the last message that was there when it was broken off: those that come later are not for it."""
 
 
 @final
@@ -66,14 +70,14 @@ class Pause:
 
     Args:
         reason: why.
-        number: that of the message which asks for it, if another process does.
+        numbers: those of the messages which ask for it, from other processes.
     """
 
-    __slots__ = ("number", "reason")
+    __slots__ = ("numbers", "reason")
 
-    def __init__(self, reason: str | None, number: int | None = None) -> None:
+    def __init__(self, reason: str | None, numbers: tuple[int, ...]) -> None:
         self.reason = reason
-        self.number = number
+        self.numbers = numbers
 
 
 @final
@@ -94,6 +98,7 @@ class Run:
         "elapsed",
         "error",
         "failure",
+        "hears",
         "intakes",
         "joined",
         "journal",
@@ -176,6 +181,8 @@ class Run:
         """What is cancelled as soon as a state is finished, for the run to go on elsewhere."""
         self.wait: Wait | None = None
         """What it waits for at the moment."""
+        self.hears = False
+        """Somebody passes on to it what others send."""
         self.on_parked: Callable[[Wait], object] | None = None
         """Is told when it begins to wait for what needs no process."""
         self.paused: Pause | None = None
@@ -274,16 +281,19 @@ class Run:
         if self.observers:
             self.tell(Published, value)
 
-    def wait_for(self, reason: str, seconds: float | None = None, *, parks: bool = False) -> None:
+    def wait_for(
+        self, reason: str, seconds: float | None = None, *, parks: bool = False, due_at: float | None = None
+    ) -> None:
         """Take note of what the run waits for, and how long if that is known; `wait_is_over` ends it.
 
         Args:
             reason: what it waits for.
             seconds: how long at most.
             parks: the wait can go on without the process.
+            due_at: the instant by the clock on the wall, if it waits for that.
         """
         now = self.clock()
-        self.wait = Wait(reason, now, None if seconds is None else now + seconds, parks)
+        self.wait = Wait(reason, now, None if seconds is None else now + seconds, parks, due_at)
         if self.observers:
             self.tell(Waiting, reason, seconds)
         root = self.root
@@ -315,10 +325,25 @@ class Run:
         wait = self.innermost.wait
         if wait is not None and wait.parks:
             self.parked = wait
+            wait.heard = self.mailbox().heard
             scope.cancel()
+
+    def pause(self, scope: trio.CancelScope, reason: str | None, *numbers: int) -> None:
+        """Cancel a scope as soon as the present state is finished, for the run to be held; the last reason stands.
+
+        Args:
+            scope: what is cancelled.
+            reason: why.
+            numbers: those of the messages which ask for it, if other processes do.
+        """
+        earlier = () if self.paused is None else self.paused.numbers
+        self.paused = Pause(reason, (*earlier, *numbers))
+        self.leave_when_finished(scope)
 
     def stay(self) -> None:
         """Neither be paused nor leave, if it has not done so yet."""
+        if self.paused is not None:
+            self.journal.consume(self.paused.numbers)
         self.paused = None
         run: Run | None = self
         while run is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, final
 
@@ -17,8 +17,8 @@ from .._journal.protocol import Journal
 from .._journal.rows import Commit, Cursor, LogRow, NewRun, Outcome, Position, RunRecord
 from .._observe.status import RunStatus
 from .commits import Commits
-from .facts import entered, finished, row_of, status_undone, stopped, verdict
-from .kept import encode
+from .facts import entered, finished, row_of, status_undone, stopped, verdict, with_work
+from .kept import encode, stored_error
 from .mailbox import Letter, Mailbox
 from .program import Program
 from .rollback import Entry
@@ -37,16 +37,12 @@ class RunJournal(Commits):
         program: its workflow, bound.
     """
 
-    __slots__ = ("_lock", "_now", "_program", "_queued", "_rows", "_stale", "outcomes", "places")
+    __slots__ = ("_lock", "_now", "_program", "_queued", "_rows")
 
     def __init__(self, journal: Journal, run: Run, program: Program) -> None:
         super().__init__(journal, run, program.workflow.version)
         self._program = program
         self._now = wall_clock()
-        self.places: dict[str, bytes] = {}
-        self.outcomes: dict[str, bytes] = {}
-        self._stale = False
-        """There are places or outcomes of earlier visits."""
         self._lock = trio.Lock()
         self._queued: list[Outcome] = []
         self._rows: list[LogRow] = []
@@ -57,7 +53,7 @@ class RunJournal(Commits):
     async def begin(self, labels: Mapping[str, str], priority: int = 0) -> None:
         run = self.run
         now, timeout = self._now(), self._program.workflow.timeout
-        self.position = entered(run.step, 0, now, None if timeout is None else now + timeout, None)
+        self.position = entered(run.step, 0, now, None if timeout is None else now + timeout)
         new = NewRun(
             run_id=run.key,
             workflow=run.workflow,
@@ -73,7 +69,8 @@ class RunJournal(Commits):
         starter = None if run.parent is None else run.parent.journal
         if isinstance(starter, RunJournal):
             # The child's row alone would not show that this process still holds the run that starts it.
-            await starter.commit(starter.made(starter.position, starts=(new,)))
+            beginning = starter.made(starter.position)
+            await starter.commit(replace(beginning, starts=(*beginning.starts, new)))
             await self.reopen()
         else:
             record = await patiently(run, partial(created, self.journal), new)
@@ -82,12 +79,12 @@ class RunJournal(Commits):
     def go_on(self, record: RunRecord) -> None:
         """Take up a run that was claimed."""
         self.take_up(record, self.run.packed)
-        self._stale = True
+        self.stale = True
 
     async def write_anew(self, position: Position, **parts: Any) -> None:
         """Write down what going on with a run has changed: its status, and the form of what an older version wrote."""
-        self._committed = None
-        await self.commit(self.made(position, version=self.version, **parts))
+        self.committed = None
+        await self.commit(replace(self.made(position), version=self.version, **parts))
 
     @override
     async def begin_child(self, run: Run, program: Program) -> None:
@@ -100,11 +97,11 @@ class RunJournal(Commits):
         if stored is None:
             raise broken(self.run, NotOwner(self.run.key, None))
         self.take_up(stored.record, stored.data or None)
-        self._stale = True
+        self.stale = True
 
     async def give_back(self, position: Position) -> None:
         """Give a claimed run back, that can't go on."""
-        self._committed = self.run.packed
+        self.committed = self.run.packed
         await self.commit(self.made(position, release=True))
 
     # -- going on
@@ -135,49 +132,42 @@ class RunJournal(Commits):
         return max(begun_at + seconds - self._now(), 0)
 
     @override
-    async def finish(self, step: Step, following: Step, failure: Exception | None = None) -> None:
+    def finish(self, step: Step, following: Step, failure: Exception | None = None) -> Coroutine[Any, Any, None]:
+        """No coroutine of its own stands between the run and its commit: each is gone through at every wake-up."""
         run, ends = self.run, following.advance is None
         if not (step.counts or ends or following.counts):
-            return  # a chain of routers is one choice
+            return super().finish(step, following)  # a chain of routers is one choice
         begun = self._begun() if run.done and step.counts else ()
-        commit = self._finishing(step, following, failure, begun, ends=ends)
-        if ends and self.inside:
-            self.end_inside(commit)
-        else:
-            await self.commit(commit)
-        _mark_written(begun)
-        if step.counts:
-            self._stale = run.joined is not None
-        if self.places or self.outcomes:
-            self.places, self.outcomes = {}, {}
+        commit = self._finishing(step, following, failure, begun)
         run.rerun = False
+        if ends and self.inside:
+            self.end_inside(commit, begun)
+            return super().finish(step, following)
+        return self.commit(commit, begun)
 
-    def _finishing(
-        self, step: Step, following: Step, failure: Exception | None, begun: Sequence[Entry], *, ends: bool
-    ) -> Commit:
+    def _finishing(self, step: Step, following: Step, failure: Exception | None, begun: Sequence[Entry]) -> Commit:
         """The commit of a finished state."""
-        run, now = self.run, self._now()
-        position = entered(following, run.seq + step.counts, now, self.position.deadline_at, failure)
-        alone = ends and self.inside
+        run, now, ends = self.run, self._now(), following.advance is None
+        position = entered(following, run.seq + step.counts, now, self.position.deadline_at)
+        row = finished(self, step, following, now)
+        if failure is not None:
+            error = stored_error(failure)
+            position, row = replace(position, error=error), replace(row, error=error)
         if run.letters:
             self._consume_letters()
+        alone = ends and self.inside
         if not step.counts:
             return self.made(position, release=ends, alone=alone)
-        log = finished(self, step, following, now, failure, begun)
+        log = with_work(self, row, begun) if begun else (row,)
+        commit = self.made(position, log, release=ends, alone=alone)
         joined = run.joined
-        if joined is None and not (self._stale or self.places or self.outcomes):
-            return self.made(position, log, release=ends, alone=alone)
-        told = None if joined is None else encode(verdict(step, joined, self.places.get("")))
-        return self.made(
-            position,
-            log,
-            release=ends,
-            alone=alone,
-            outcomes=() if told is None else (Outcome(run.seq, "", told),),
-            forget_cursors=run.seq,
+        if joined is not None:
+            told = encode(verdict(step, joined, self.places.get("")))
+            commit = replace(commit, outcomes=(Outcome(run.seq, "", told),))
+        if self.stale or self.places or self.outcomes:
             # What the branches came to is for the next state.
-            forget_outcomes=run.seq - (joined is not None),
-        )
+            commit = replace(commit, forget_cursors=run.seq, forget_outcomes=run.seq - (joined is not None))
+        return commit
 
     @override
     async def keep(self, place: bytes, part: str = "", *, anew: bool = False) -> None:
@@ -185,7 +175,8 @@ class RunJournal(Commits):
         if self.run.letters:
             self._consume_letters()
         forgotten = seq if anew and self.outcomes else None
-        await self.commit(self.made(self.position, cursors=(Cursor(seq, part, place),), forget_outcomes=forgotten))
+        cursors = (Cursor(seq, part, place),)
+        await self.commit(replace(self.made(self.position), cursors=cursors, forget_outcomes=forgotten))
         self.places[part] = place
         self.run.rerun = False
         if anew:
@@ -208,7 +199,8 @@ class RunJournal(Commits):
                 queued, self._queued = self._queued, []
                 rows, self._rows = self._rows, []
                 if queued or rows:
-                    await self.commit(self.made(self.position, tuple(rows), outcomes=tuple(queued)))
+                    commit = self.made(self.position, tuple(rows))
+                    await self.commit(replace(commit, outcomes=tuple(queued)))
                     self.outcomes.update((outcome.part, outcome.body) for outcome in queued)
 
     @override
@@ -240,7 +232,7 @@ class RunJournal(Commits):
         if number is None:
             mailbox.give_up()
             return None
-        return mailbox.fill(Letter(codec.unpack(body), key, number, body))
+        return mailbox.fill(Letter(codec.unpack(body), key, number, body), number, in_turn=run.hears)
 
     # -- leaving
 
@@ -250,8 +242,7 @@ class RunJournal(Commits):
             return
         begun = self._begun()
         position = stopped(self, RunStatus.ROLLING_BACK, error)
-        await self.commit(self.made(position, self._rows_of(begun, self._now())))
-        _mark_written(begun)
+        await self.commit(self.made(position, self._rows_of(begun, self._now())), begun)
         if self.run.child is not None:
             await self.run.child.journal.roll_back(error)
 
@@ -276,10 +267,9 @@ class RunJournal(Commits):
         position = replace(stopped(self, status, error), ended_at=now, due_at=None)
         commit = self.made(position, self._rows_of(begun, now), release=True, alone=self.inside)
         if self.inside:
-            self.end_inside(commit)
+            self.end_inside(commit, begun)
         else:
-            await self.commit(commit)
-        _mark_written(begun)
+            await self.commit(commit, begun)
 
     @override
     async def release(self) -> None:
@@ -289,27 +279,19 @@ class RunJournal(Commits):
     def _left(self) -> Position:
         """The state in which the run is released, with what it is claimed for again."""
         pause, wait = self.run.paused, self.run.parked
-        if self.position.status is RunStatus.ROLLING_BACK:
+        if self.position.status is RunStatus.ROLLING_BACK:  # it never turns forward again, whoever wanted to hold it
             return self.position
         if pause is not None:
-            if pause.number is not None:
-                self.consumed += (pause.number,)
+            self.consume(pause.numbers)
             return replace(self.position, status=RunStatus.PAUSED, reason=pause.reason)
         if wait is None:
             return self.position
         left = None if wait.until is None else wait.until - self.run.clock()
-        return replace(
-            self.position,
-            status=RunStatus.WAITING,
-            due_at=None if left is None else self._now() + left,
-            reason=wait.reason,
-            heard=self.run.mailbox().heard,
-        )
+        due_at = wait.due_at if left is None or wait.due_at is not None else self._now() + left
+        return replace(self.position, status=RunStatus.WAITING, due_at=due_at, reason=wait.reason, heard=wait.heard)
 
     def _consume_letters(self) -> None:
-        for letter in self.run.letters:
-            if letter.number is not None:
-                self.consume(letter.number)
+        self.consume(letter.number for letter in self.run.letters if letter.number is not None)
 
     def _begun(self) -> list[Entry]:
         """What was begun in the present state and is not written down yet, first things first."""
@@ -325,8 +307,3 @@ class RunJournal(Commits):
 
     def _rows_of(self, begun: Iterable[Entry], now: float) -> tuple[LogRow, ...]:
         return tuple(row_of(self, entry, now) for entry in begun)
-
-
-def _mark_written(begun: Iterable[Entry]) -> None:
-    for entry in begun:
-        entry.written = True

@@ -73,7 +73,7 @@ async def _sleep(run: Run, until: float, *, parks: bool) -> None:
 async def _sleep_until(run: Run, due: datetime, *, parks: bool) -> None:
     """Sleep until the wall clock shows an instant; a checkpoint even if it has passed."""
     left = _clock.seconds_until(due)
-    run.wait_for("timer", max(left, 0), parks=parks)
+    run.wait_for("timer", max(left, 0), parks=parks, due_at=due.timestamp())
     at_most = math.inf if _clock.is_virtual() else LOOK_AGAIN
     try:
         while left > 0:

@@ -58,6 +58,9 @@ class Unwritten:
         """Put a message into the run's mailbox as soon as there is room; gives its letter, None if it was known already."""
         raise AssertionError("unreachable: a run that is not written down has only its mailbox")
 
+    def consume(self, numbers: Iterable[int]) -> None:
+        """Have messages leave the inbox with the next commit."""
+
     async def finish(self, step: Any, following: Any, failure: Exception | None = None) -> None:
         """A state is finished, and the run goes on in the next one."""
 

@@ -34,6 +34,12 @@ def requested(messages: Iterable[Message]) -> Message | None:
     return asked.get(CANCEL) or asked.get(PAUSE)
 
 
+def requests_met(messages: Iterable[Message], *, cancelled: bool) -> list[int]:
+    """The numbers of the requests that are met by a run's going on, or by its being cancelled."""
+    met = _REQUESTS if cancelled else {PAUSE}
+    return [message.number for message in messages if message.letter.kind in met]
+
+
 def reason_of(message: Message) -> str | None:
     """Why it is asked."""
     reason = msgspec.json.decode(message.letter.body)

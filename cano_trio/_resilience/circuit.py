@@ -15,6 +15,7 @@ from .._errors import CircuitOpen
 from .circuit_policy import CircuitPolicy, CircuitState, CircuitStatistics
 from .line import Line
 from .on_clock import OnClock
+from .waits import Waits
 
 # Names of this module are found faster than members of an Enum, and every call asks for the state twice.
 CLOSED = CircuitState.CLOSED
@@ -152,14 +153,18 @@ class CircuitBreaker(OnClock):
     async def _wait_enter(self) -> int:
         await trio.lowlevel.checkpoint()
         if self._state is not CLOSED or self._line.waiting:
-            async with self._line.front():
-                # Now first: it carries the other instant over to this run's clock.
-                while self._now() < (admits := self._admits_from()):
-                    self._news, self._waits_in = trio.Event(), trio.lowlevel.current_trio_token()
-                    with trio.move_on_at(admits):
-                        await self._news.wait()
-                return self._enter()
+            with Waits(f"breaker {self.name!r}"):
+                return await self._enter_in_turn()
         return self._enter()
+
+    async def _enter_in_turn(self) -> int:
+        async with self._line.front():
+            # Now first: it carries the other instant over to this run's clock.
+            while self._now() < (admits := self._admits_from()):
+                self._news, self._waits_in = trio.Event(), trio.lowlevel.current_trio_token()
+                with trio.move_on_at(admits):
+                    await self._news.wait()
+            return self._enter()
 
     def _succeeded(self, epoch: int) -> None:
         if epoch != self._epoch:

@@ -27,8 +27,9 @@ from .._engine.run_journal import RunJournal
 from .._engine.writing import claimed
 from .._errors import DuplicateRun, JournalError, LeaseLost, RunBlocked, RuntimeClosed
 from .._journal.protocol import Journal
-from .._journal.requests import PAUSE, reason_of, requested
+from .._journal.requests import CANCEL, PAUSE, reason_of, requested, requests_met
 from .._journal.rows import Commit, NewRun, Position, StoredRun
+from .._journal.schedule_record import ScheduleRecord
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .actor import Actor, Host
@@ -150,8 +151,12 @@ class Actors:
         labels: Mapping[str, str],
         priority: int,
         delay: float,
-    ) -> Actor:
+        record: ScheduleRecord | None = None,
+    ) -> Actor | ScheduleRecord:
         """Start a run; one with a journal is written down when this returns, and begins when there is a slot.
+
+        If a schedule starts it, its `record` is written down with it. If another process has written one meanwhile, that is
+        what this returns, and nothing was started.
 
         Raises:
             DuplicateRun: there is or was a run of that id.
@@ -167,6 +172,10 @@ class Actors:
         packed = program.pack(data)
         if self.journal is None:
             await self._start_in_memory(actor, program, start, packed, delay)
+        elif record is not None:
+            other = await self._fire(actor, program, self.journal, start, packed, record)
+            if other is not None:
+                return other
         else:
             await self._start_written(actor, program, self.journal, start, packed, delay)
         self._known[run_id] = actor
@@ -205,6 +214,7 @@ class Actors:
         run = self._run(actor, program, start, packed)
         writing = RunJournal(journal, run, program)
         run.write_down(writing)
+        run.hears = True
         self.at_work[actor.run_id] = actor
         try:
             await writing.begin(actor.labels, actor.priority)
@@ -219,25 +229,19 @@ class Actors:
     async def _queue(
         self, actor: Actor, program: Program, journal: Journal, start: Enum, packed: Any, delay: float
     ) -> None:
-        now = _clock.timestamp()
-        position = Position(
-            state=start.name,
-            status=RunStatus.QUEUED,
-            seq=0,
-            entered_at=now,
-            due_at=now + delay if delay > 0 else None,
-        )
-        new = NewRun(
-            run_id=actor.run_id,
-            workflow=program.name,
-            version=program.workflow.version,
-            position=position,
-            data=packed or b"",
-            labels=actor.labels,
-            priority=actor.priority,
-        )
+        new = _queued(actor, program, start, packed, delay)
         await journal.create(new)
-        actor.place(position, packed, program.codec)
+        actor.place(new.position, packed, program.codec)
+
+    async def _fire(
+        self, actor: Actor, program: Program, journal: Journal, start: Enum, packed: Any, record: ScheduleRecord
+    ) -> ScheduleRecord | None:
+        new = _queued(actor, program, start, packed, 0.0)
+        result = await journal.fire(new, record)
+        if isinstance(result, ScheduleRecord):
+            return result
+        actor.place(new.position, packed, program.codec)
+        return None
 
     def _run(self, actor: Actor, program: Program, start: Enum, packed: Any) -> EngineRun:
         run = program.run(
@@ -293,7 +297,7 @@ class Actors:
         if not await self._goes_on(journal, stored, how, actor):
             return None
         asked = requested(stored.messages)
-        if asked is not None and how == "resume":  # a pause has been seen to
+        if asked is not None and asked.letter.kind == CANCEL and how == "resume":
             how, reason = "cancel", reason_of(asked)
         try:
             run = await revive(
@@ -307,7 +311,7 @@ class Actors:
             )
             raise
         run.scope = trio.CancelScope()
-        run.on_parked = lambda wait: self.on_parked(actor, wait)
+        run.hears = True
         self.counts.claimed += 1
         actor.attach(run)
         self.on_attached(actor)
@@ -316,17 +320,19 @@ class Actors:
     async def _goes_on(self, journal: Journal, stored: StoredRun, how: How, actor: Actor) -> bool:
         """Whether a claimed run is to be gone on with; if not, it is given back."""
         record = stored.record
-        asked = requested(stored.messages)
-        is_undone = record.position.status is RunStatus.ROLLING_BACK
-        if how == "resume" and asked is not None and asked.letter.kind == PAUSE and not is_undone:
+        asked, status = requested(stored.messages), record.position.status
+        consumed: list[int] = []
+        # One that is held already is claimed by who wants it to go on; one that is undone can't be held.
+        may_hold = how == "resume" and status not in {RunStatus.PAUSED, RunStatus.ROLLING_BACK}
+        if status.ended and how in {"resume", "cancel"}:
+            position = record.position
+        elif may_hold and asked is not None and asked.letter.kind == PAUSE:
             position = replace_status(record.position, RunStatus.PAUSED, reason_of(asked))
-            consumed: tuple[int, ...] = (asked.number,)
-        elif record.position.status.ended and how in {"resume", "cancel"}:
-            position, consumed = record.position, ()
+            consumed = requests_met(stored.messages, cancelled=False)
         else:
             return True
         await journal.commit(
-            Commit(run_id=record.run_id, fence=record.fence, position=position, consumed=consumed, release=True)
+            Commit(run_id=record.run_id, fence=record.fence, position=position, consumed=tuple(consumed), release=True)
         )
         actor.place(position, stored.data, actor.codec)
         return False
@@ -385,12 +391,13 @@ class Actors:
             run: EngineRun | None = what
             what.resources = own
             what.status = RunStatus.RUNNING
-            if what.durable:
-                what.on_parked = lambda wait: self.on_parked(actor, wait)
         else:
             run = await what(own)
-        if run is not None:
-            await conduct(run, actor.workflow)
+        if run is None:
+            return
+        if run.durable:
+            run.on_parked = lambda wait: self.on_parked(actor, wait)
+        await conduct(run, actor.workflow)
 
     def _put_down(self, actor: Actor, failure: Exception | None) -> None:
         """Take note that a run's task is over."""
@@ -480,6 +487,27 @@ class Actors:
         """Wait until none is at work."""
         while self.at_work:
             await self.left.wait()
+
+
+def _queued(actor: Actor, program: Program, start: Enum, packed: Any, delay: float) -> NewRun:
+    """A run that waits in the journal to be begun."""
+    now = _clock.timestamp()
+    position = Position(
+        state=start.name,
+        status=RunStatus.QUEUED,
+        seq=0,
+        entered_at=now,
+        due_at=now + delay if delay > 0 else None,
+    )
+    return NewRun(
+        run_id=actor.run_id,
+        workflow=program.name,
+        version=program.workflow.version,
+        position=position,
+        data=packed or b"",
+        labels=actor.labels,
+        priority=actor.priority,
+    )
 
 
 def replace_status(position: Position, status: RunStatus, reason: str | None) -> Position:

@@ -11,22 +11,33 @@ from typing import Any, Literal, TypeAlias, TypeVar, final
 
 import trio
 
-from .._define.definition import check_resources
+from .._define.definition import Definition, check_resources
 from .._define.question import Question
+from .._define.schedule import Schedule
 from .._engine.asking import ask
 from .._engine.lifecycle import Resources
 from .._engine.parting import parted
-from .._engine.run import Pause
-from .._errors import DefinitionError, NotAtWork, RunAlreadyEnded, RuntimeClosed, RuntimeNeeded, WorkflowNotFound
+from .._errors import (
+    DefinitionError,
+    JournalError,
+    NotAtWork,
+    RunAlreadyEnded,
+    RuntimeClosed,
+    RuntimeNeeded,
+    WorkflowNotFound,
+)
 from .._journal.protocol import Journal
 from .._journal.rows import RunRecord
 from .._observe.observer import Observer, check_observers
 from .actor import Actor
 from .actors import Actors, OnUnhandled
 from .alone import send_to
+from .handle import Run
 from .info import RunInfo, told_here
 from .recovery import Recovery
 from .resumable import own_resources
+from .scheduled_runs import ScheduledRuns
+from .scheduler import Scheduler
 from .slots import Slots
 from .stored import Stored
 from .stuck import StuckWatch
@@ -51,6 +62,7 @@ class RuntimeHost:
         self,
         *,
         workflows: Iterable[Workflow[Any, Any]],
+        schedules: Iterable[Schedule[Any]],
         journal: Journal | None,
         resources: Resources | None,
         observers: Sequence[Observer],
@@ -69,7 +81,10 @@ class RuntimeHost:
         if limit is not None and limit < 1:
             raise ValueError(f"limit is {limit!r}: it takes a number of runs, at least 1, or None")
         carries = claim or journal is None
-        self.workflows = _by_name(workflows)
+        first = tuple(schedules)
+        if first and not carries:
+            raise ValueError("schedules fire only where runs are carried out: not with claim=False")
+        self.workflows = _by_name([*workflows, *dict.fromkeys(schedule.workflow for schedule in first)])
         self.resources = {
             name: own_resources(workflow) if resources is None else resources
             for name, workflow in self.workflows.items()
@@ -97,6 +112,13 @@ class RuntimeHost:
             self._recovery = Recovery(
                 journal, self.actors, self.stored, self.workflows, claims=claim, unload_after=unload_after
             )
+        self.firing: Scheduler[Run[Any, Any]] = Scheduler(ScheduledRuns(self.actors, self.stored), journal, first)
+        """What fires its schedules, once it has any."""
+        if self._recovery is not None:
+            self._recovery.on_news = self.firing.notice
+        self._has_schedules = bool(first)
+        self._fires: trio.Event | None = None
+        """Set when no schedule fires any more, and it is known what came of their runs."""
         self._watch = None if stuck_after is None else StuckWatch(self.actors, stuck_after)
         self._failures: list[BaseException] = []
         self._block = trio.CancelScope()
@@ -122,19 +144,24 @@ class RuntimeHost:
                 async with trio.open_nursery() as nursery:
                     self.actors.nursery = nursery
                     self._serve(services)
+                    if self._has_schedules:
+                        await self.scheduler()
                     try:
                         with self._block:
                             yield
                             await self._leave()
                     except BaseException as error:
                         failure = error
-                    self.actors.closed = True
+                    self._take_on_no_more()
                     if failure is not None or self._failures:
                         self.actors.release_all()
                         with trio.CancelScope(
                             shield=True
                         ):  # some are only being written down, and not in the nursery yet
                             await self.actors.wait_left()
+                self._close()
+                if self._fires is not None:
+                    await self._fires.wait()
                 services.cancel_scope.cancel("the runtime is closed")
         except BaseException as error:
             failure = _both(failure, error)
@@ -148,12 +175,32 @@ class RuntimeHost:
         if self._watch is not None:
             services.start_soon(self._watch.serve)
 
+    async def scheduler(self) -> Scheduler[Run[Any, Any]]:
+        """What fires its schedules, at work."""
+        if self._fires is None:
+            self._fires = trio.Event()
+            await self._services.start(self._fire)
+        return self.firing
+
+    async def _fire(self, *, task_status: trio.TaskStatus[None]) -> None:
+        assert self._fires is not None  # noqa: S101  (set by who starts this)
+        try:
+            await self.firing.run(task_status=task_status)
+        except JournalError as error:
+            self._fail(error)
+        finally:
+            self._fires.set()
+
+    def _take_on_no_more(self) -> None:
+        self.actors.closed = True
+        self.firing.stop()
+
     async def _leave(self) -> None:
         """Do what is to be done when the block is left in peace."""
         if self._on_exit == "drain":
             await self.drain(self._grace)
             return
-        self.actors.closed = True
+        self._take_on_no_more()
         with trio.move_on_after(TELLS_AFTER):
             await self.actors.wait_left()
             return
@@ -162,7 +209,7 @@ class RuntimeHost:
         await self.actors.wait_left()
 
     def _close(self) -> None:
-        self.actors.closed = True
+        self._take_on_no_more()
         for actor in self.actors.all_known():
             actor.let_go(None)
 
@@ -184,7 +231,7 @@ class RuntimeHost:
 
     async def drain(self, grace: float = 10.0) -> bool:
         """See `Runtime.drain`."""
-        self.actors.closed = True
+        self._take_on_no_more()
         self.actors.release_when_finished()
         with trio.move_on_after(grace) as patience:
             await self.actors.wait_left()
@@ -243,8 +290,7 @@ class RuntimeHost:
             await stored.pause(actor, reason)
             return
         if run is not None and not actor.over:
-            run.paused = Pause(reason)
-            run.leave_when_finished(actor.scope)
+            run.pause(actor.scope, reason)
             while actor.engine is run and not actor.over and run.paused is not None:
                 await actor.rung()
         if actor.over:
@@ -296,7 +342,7 @@ class RuntimeHost:
         if self.actors.closed:
             raise RuntimeClosed(what)
 
-    def check_known(self, workflow: Workflow[Any, Any]) -> None:
+    def check_known(self, workflow: Definition[Any, Any]) -> None:
         """See that it carries out the runs of a workflow.
 
         Raises:
@@ -306,7 +352,7 @@ class RuntimeHost:
             raise WorkflowNotFound(workflow.name, sorted(self.workflows))
 
 
-def _by_name(workflows: Iterable[Workflow[Any, Any]]) -> dict[str, Workflow[Any, Any]]:
+def _by_name(workflows: Iterable[Definition[Any, Any]]) -> dict[str, Workflow[Any, Any]]:
     known: dict[str, Workflow[Any, Any]] = {}
     for workflow in workflows:
         if not isinstance(workflow, Workflow):  # pyright: ignore[reportUnnecessaryIsInstance]

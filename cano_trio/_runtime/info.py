@@ -9,9 +9,14 @@ from typing import final
 import attrs
 
 from .. import _clock
+from .._engine.run import Wait
 from .._journal.rows import RunRecord
 from .._observe.status import RunStatus
+from .._resilience.waits import Waits, waits_of
 from .actor import Actor
+
+TOLD = 3
+"""How many of the things that a run's tasks wait for are told."""
 
 
 @final
@@ -98,8 +103,11 @@ class RuntimeStatistics:
 
 
 def instant(timestamp: float | None) -> datetime | None:
-    """Seconds since 1970 as an instant."""
-    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)
+    """Seconds since 1970 as an instant; None of one that no calendar has."""
+    try:
+        return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def told_by(record: RunRecord, *, known: bool = True) -> RunInfo:
@@ -146,7 +154,7 @@ def _wait_of(record: RunRecord, *, known: bool) -> tuple[str | None, str | None]
         case RunStatus.WAITING:
             return position.reason or "something", _at(position.due_at)
         case RunStatus.PAUSED:
-            return "an operator", "run.resume() goes on with it"
+            return "an operator", "it goes on when it is resumed"
         case RunStatus.BLOCKED:
             return "an operator", position.reason
         case _ if record.owner is None:
@@ -156,7 +164,8 @@ def _wait_of(record: RunRecord, *, known: bool) -> tuple[str | None, str | None]
 
 
 def _at(due_at: float | None) -> str | None:
-    return None if due_at is None else f"due {datetime.fromtimestamp(due_at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    due = instant(due_at)
+    return None if due is None else f"due {due:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def told_here(actor: Actor) -> RunInfo:
@@ -167,10 +176,18 @@ def told_here(actor: Actor) -> RunInfo:
     wait = run.innermost.wait
     now = run.clock()
     wall = _clock.timestamp()
-    waits_for: str | None = None if wait is None else wait.reason
-    unblocked_by: str | None = None
-    if wait is not None and wait.until is not None:
-        unblocked_by = _at(wall + wait.until - now)
+    notes: list[Waits | Wait] = (
+        [wait] if wait is not None else [*waits_of(actor.task)] if actor.task is not None else []
+    )
+    waits_for = ", ".join(note.reason for note in notes[:TOLD]) or None
+    if len(notes) > TOLD:
+        waits_for = f"{waits_for} and {len(notes) - TOLD} more"
+    if run.child is not None:
+        inner = run.innermost
+        waits_for = f"child {inner.workflow} in {inner.step.name}" + (f": {waits_for}" if waits_for else "")
+    until = min((note.until for note in notes if note.until is not None), default=None)
+    since = min((note.since for note in notes), default=None)
+    unblocked_by = None if until is None else _at(wall + until - now)
     if actor.status is RunStatus.ROLLING_BACK:
         waits_for, unblocked_by = "its compensations", f"{len(run.done)} left to undo"
     elif run.cancelled and not actor.over:
@@ -182,9 +199,9 @@ def told_here(actor: Actor) -> RunInfo:
         state=run.step.name,
         status=actor.status,
         entered_at=None if position is None else instant(position.entered_at),
-        due_at=None if wait is None or wait.until is None else instant(wall + wait.until - now),
+        due_at=None if until is None else instant(wall + until - now),
         waits_for=waits_for,
-        since=None if wait is None else instant(wall + wait.since - now),
+        since=None if since is None else instant(wall + since - now),
         unblocked_by=unblocked_by,
         reason=run.reason,
         error=None if actor.failure is None else f"{type(actor.failure).__name__}: {actor.failure}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
 import trio
@@ -13,7 +13,7 @@ import trio
 from .. import _clock
 from .._define.definition import Definition
 from .._engine.mailbox import Letter
-from .._engine.run import Pause, Wait
+from .._engine.run import Wait
 from .._errors import JournalError, JournalUnavailable, RunNotFound
 from .._journal.codec import codec_for
 from .._journal.protocol import Journal
@@ -80,6 +80,8 @@ class Recovery:
         """The one with which several processes have died, and that has not committed since."""
         self._parked: deque[tuple[float, Actor, Wait]] = deque()
         self._parking = trio.Event()
+        self.on_news: Callable[[], object] = _nothing
+        """Is called when others may have written to the journal."""
         actors.on_change = self._note_slot
         actors.on_attached = self._note_attached
         actors.on_parked = self._note_parked
@@ -99,6 +101,7 @@ class Recovery:
         while True:
             seen = self._journal.changes
             self.ring()
+            self.on_news()
             await self._journal.wait_changed(seen)
 
     async def _sweep_for_ever(self) -> None:
@@ -248,8 +251,7 @@ class Recovery:
             if letter.kind == CANCEL:
                 run.cancel(reason)
             else:
-                run.paused = Pause(reason, message.number)
-                run.leave_when_finished(actor.scope)
+                run.pause(actor.scope, reason, message.number)
             run.mailbox().is_news(message.number)
             return
         kind = next((kind for kind in run.takes if kind.__name__ == letter.kind), None)
@@ -290,6 +292,10 @@ class Recovery:
                     run.park(actor.scope)
             self._parking = trio.Event()
             await self._parking.wait()
+
+
+def _nothing() -> None:
+    """What nobody wants to know."""
 
 
 @final

@@ -108,7 +108,9 @@ class Resumable(Definition[S, D], Generic[S, D]):
     ) -> RunResult[S, D]:
         """Go on with a run that is ``failed``, in the state it failed in, as if its attempts had only begun.
 
-        It takes a run that is ``blocked``, too, such as one with which several processes have died. Arguments are `resume`'s.
+        It takes a run that is ``blocked``, too, such as one with which several processes have died. A state whose child
+        workflow had its work undone is visited once more, with a child and keys of its own; the result of a child that has
+        come to its end is taken again, and nothing of it runs twice. Arguments are `resume`'s.
 
         Raises:
             RunFailed: it is in no state in which it can be tried again.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import Enum
-from typing import Any, final, overload
+from typing import Any, cast, final, overload
 
 import trio
 from typing_extensions import TypeVar
 
 from .._define.health import HealthStatus
+from .._define.schedule import Schedule
 from .._engine.lifecycle import Resources
 from .._errors import (
     DefinitionError,
@@ -20,12 +21,13 @@ from .._errors import (
 from .._journal.protocol import Journal
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
-from .actor import NO_LABELS
+from .actor import NO_LABELS, Actor
 from .actors import OnUnhandled
 from .handle import Run
 from .hosting import OnExit, RuntimeHost, check_choice
 from .info import RunInfo, RuntimeStatistics
 from .run_id import checked, made_up
+from .schedules import Schedules
 from .workflow import OnDuplicate, Workflow
 
 S = TypeVar("S", bound=Enum)
@@ -35,7 +37,8 @@ D = TypeVar("D", default=None)
 @asynccontextmanager
 async def open_runtime(
     *,
-    workflows: Iterable[Workflow[Any, Any]],
+    workflows: Iterable[Workflow[Any, Any]] = (),
+    schedules: Iterable[Schedule[Any]] = (),
     journal: Journal | None = None,
     resources: Resources | None = None,
     observers: Sequence[Observer] = (),
@@ -59,6 +62,7 @@ async def open_runtime(
 
     Args:
         workflows: those whose runs it carries out; each has a name of its own.
+        schedules: what it fires by itself; their workflows are carried out, too. See also `Runtime.schedule`.
         journal: where runs are written down; opened for the block, if it is not open.
         resources: what tasks work with; opened for the block. Where it is not given, those of the workflows.
         observers: who is told of the events of all runs.
@@ -99,7 +103,7 @@ async def open_runtime(
     DONE
     """
     host = RuntimeHost(
-        workflows=workflows, journal=journal, resources=resources, observers=observers, limit=limit, claim=claim,
+        workflows=workflows, schedules=schedules, journal=journal, resources=resources, observers=observers, limit=limit, claim=claim,
         unload_after=unload_after, stuck_after=stuck_after, on_exit=on_exit, grace=grace, on_unhandled=on_unhandled,
     )  # fmt: skip
     async with AsyncExitStack() as stack:
@@ -204,7 +208,48 @@ class Runtime:
             if on_duplicate == "raise":
                 raise
             return await self.get(workflow, run_id)
-        return Run(actor)
+        return Run(cast("Actor", actor))
+
+    # -- schedules
+
+    async def schedule(self, schedule: Schedule[Any], /) -> None:
+        """Fire a schedule from now on; one that the journal knows goes on where it was left.
+
+        Raises:
+            DuplicateSchedule: there is one of that name.
+            WorkflowNotFound: the runtime does not know its workflow.
+            DefinitionError: its workflow is wrong.
+            RuntimeClosed: the runtime takes on no more.
+        """
+        self._host.check_open("schedule()")
+        self._host.check_known(schedule.workflow)
+        await (await self._host.scheduler()).add(schedule)
+
+    async def trigger(self, name: str, data: object = None) -> Run[Any, Any]:
+        """Fire a schedule now, also within a back-off (cano SCH-5, SCH-7).
+
+        Args:
+            name: the schedule.
+            data: the run's data, instead of what the schedule would make.
+
+        Returns:
+            The run, as soon as it is written down. Where a run goes on, the schedule's ``overlap`` says whether that is
+            refused, waits for its end, cancels it, or does not care.
+
+        Raises:
+            ScheduleNotFound: there is none of that name.
+            ScheduleTripped: it has to be reset.
+            SchedulePaused: it has to be resumed.
+            ScheduleBusy: a run goes on.
+            RuntimeClosed: the runtime takes on no more.
+        """
+        self._host.check_open("trigger()")
+        return await (await self._host.scheduler()).trigger(name, data)
+
+    @property
+    def schedules(self) -> Schedules:
+        """Its schedules: where they stand, and what can be done with them."""
+        return Schedules(self._host.firing)
 
     # -- finding
 

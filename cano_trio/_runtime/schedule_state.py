@@ -184,16 +184,23 @@ def begun(schedule: AnySchedule, now: datetime) -> ScheduleRecord:
 def taken_up(schedule: AnySchedule, record: ScheduleRecord, now: datetime) -> ScheduleRecord:
     """A record of an earlier process, for the schedule as it is now.
 
-    If its trigger is another one, no instant of that was ever missed: it begins anew. If the clock was set back meanwhile, a
-    back-off is no longer than it could ever have been.
+    If its trigger is another one, no instant of that was ever missed: it begins anew.
     """
     at = now.timestamp()
     if record.trigger != str(schedule.trigger):
         record = replace(record, trigger=str(schedule.trigger), since=at, passed=at, queued=())
+    return replace(as_of(schedule, record, now), workflow=schedule.workflow.name)
+
+
+def as_of(schedule: AnySchedule, record: ScheduleRecord, now: datetime) -> ScheduleRecord:
+    """A record as far as it can be true now: if the clock was set back since it was written, it tells of a future.
+
+    No run has ended there, and no back-off lasts longer than it ever could.
+    """
+    at = now.timestamp()
     longest = at + schedule.backoff.maximum
     return replace(
         record,
-        workflow=schedule.workflow.name,
         since=min(record.since, at),
         ended_at=None if record.ended_at is None else min(record.ended_at, at),
         eligible_at=None if record.eligible_at is None else min(record.eligible_at, longest),
@@ -208,6 +215,11 @@ def fired(record: ScheduleRecord, instant: datetime, run_id: str, now: datetime)
 def triggered(record: ScheduleRecord, now: datetime, run_id: str) -> ScheduleRecord:
     """After a run was started because somebody asked for it; no instant is passed over by that."""
     return _started(record, now, run_id, now)
+
+
+def fired_before(record: ScheduleRecord, instant: datetime, now: datetime) -> ScheduleRecord:
+    """After it was found that the run of an instant was there already: that is over, as far as is known."""
+    return replace(_done_with(record, instant), ended_at=now.timestamp())
 
 
 def not_started(

@@ -4,56 +4,29 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import click
 import trio
 
-from .._errors import DuplicateRun, RunAlreadyEnded, RunBlocked, RunCancelled, RunFailed
-from .._journal.protocol import Journal
+from .._errors import RunBlocked, RunCancelled, RunFailed
 from .._observe.rollback import Rollback
 from .._runtime.handle import Run
-from .._runtime.runtime import Runtime, open_runtime
 from .._runtime.workflow import Workflow
-from .answers import fail, find_valid, refuse, say
-from .concluding import RELEASED
+from .answers import fail, say
+from .concluding import RELEASED, conclude
 from .messages import read_message
+from .named import Named, answered, client
 from .options import with_journal, with_run
 from .refusal import Refused
 from .report import json_text
+from .run_data import read_data
 from .running import Course, Outcome
 from .signals import heard
-from .store import answer_of, opened, stored_of
+from .store import opened
 from .wording import word
-
-T = TypeVar("T")
-
-
-@asynccontextmanager
-async def _client(workflow: Workflow[Any, Any], journal: Journal) -> AsyncGenerator[Runtime]:
-    """A runtime that carries nothing out."""
-    async with open_runtime(workflows=[workflow], journal=journal, claim=False) as runtime:
-        yield runtime
-
-
-@asynccontextmanager
-async def _handle(workflow: Workflow[Any, Any], journal: Journal, run_id: str) -> AsyncGenerator[Run[Any, Any]]:
-    """The handle of a run, whoever carries it out."""
-    async with _client(workflow, journal) as runtime:
-        await stored_of(journal, run_id, workflow)
-        yield await runtime.get(workflow, run_id)
-
-
-def _answered(ask: Callable[[], Awaitable[T]], *, full: bool) -> T:
-    """What is answered; where the run or the journal refuses, the command does."""
-    try:
-        return answer_of(ask, full=full)
-    except (RunAlreadyEnded, DuplicateRun) as error:
-        refuse(error, str(error), full=full)
 
 
 def _checked_key(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
@@ -79,15 +52,14 @@ def send(
     TYPE is the name of the message's class; @FILE reads the JSON from a file, - from stdin. The run gets it now, or when
     it comes to a state that takes it.
     """
-    workflow = find_valid(target, full=full)
-    message = read_message(workflow, type_, json)
-    journal = opened(file)
+    named = Named.of(target, run_id, file, full=full, as_json=as_json)
+    message = read_message(named.workflow, type_, json)
 
     async def main() -> bool:
-        async with _handle(workflow, journal, run_id) as run:
+        async with named.handle() as run:
             return await run.send(message, key=key)
 
-    is_new = _answered(main, full=full)
+    is_new = named.answered(main)
     told = f"sent {type_} to {word(run_id)}" if is_new else f"{word(run_id)} has got one with the key {key!r} before"
     say(json_text({"run_id": run_id, "type": type_, "sent": is_new}) if as_json else told)
 
@@ -103,51 +75,61 @@ def pause(target: str, run_id: str, file: Path, *, full: bool, as_json: bool, re
     It finishes the state it is in first, if a task of it is at work. Exits with 3 if Ctrl-C ends the wait for that: it is
     asked for, and follows.
     """
-    workflow = find_valid(target, full=full)
-    journal = opened(file)
+    named = Named.of(target, run_id, file, full=full, as_json=as_json)
+    owner = named.owner()
 
     async def main() -> Enum | None:
         with trio.CancelScope() as scope, heard([signal.SIGINT], scope.cancel):
-            async with _handle(workflow, journal, run_id) as run:
+            async with named.handle() as run:
+                if owner is not None:
+                    say(f"process {owner} carries it out, and holds it when the state it is in is finished", err=True)
                 await run.pause(reason)
                 state: Enum = run.state
                 return state
         return None
 
-    state = _answered(main, full=full)
+    state = named.answered(main)
     if state is None:
-        say(f"asked for: {word(run_id)} is held when it has finished the state it is in", err=True)
+        say(f"asked for: {word(run_id)} is held by whoever carries it out", err=True)
         sys.exit(RELEASED)
     told = {"run_id": run_id, "status": "paused", "state": state.name}
     say(json_text(told) if as_json else f"{word(run_id)} is paused in {state.name}")
 
 
-# -- what others carry out
+# -- what is left to others
 
 
 def start_elsewhere(
-    workflow: Workflow[Any, Any], journal: Journal, run_id: str | None, start: Enum | None, data: Any, *, full: bool
-) -> str:
-    """Write down a run that whoever serves its workflow begins; gives its id."""
+    workflow: Workflow[Any, Any],
+    file: Path,
+    *,
+    run_id: str | None,
+    start: Enum | None,
+    data: str | None,
+    full: bool,
+    as_json: bool,
+) -> None:
+    """Write a run down for whoever serves its workflow, and print its id. Arguments are `run_written_down`'s."""
+    given = read_data(workflow, data)
+    journal = opened(file, new=True)
 
     async def main() -> str:
-        async with _client(workflow, journal) as runtime:
-            return (await runtime.start(workflow, data, run_id=run_id, start=start)).id
+        async with client(workflow, journal) as runtime:
+            return (await runtime.start(workflow, given, run_id=run_id, start=start)).id
 
-    return _answered(main, full=full)
+    found = answered(main, full=full)
+    say(json_text({"run_id": found, "workflow": workflow.name, "status": "queued"}) if as_json else word(found))
 
 
 Way = Literal["resume", "retry", "cancel"]
 """What is asked of a run."""
 
 
-def ask_elsewhere(
-    way: Way, workflow: Workflow[Any, Any], journal: Journal, run_id: str, reason: str | None, *, full: bool
-) -> str:
-    """Have a run go on, or cancelled, by whoever serves its workflow; gives where it stands then."""
+def leave_elsewhere(way: Way, named: Named, reason: str | None = None) -> None:
+    """Have a run go on, or cancelled, by whoever serves its workflow; nobody waits for that."""
 
     async def main() -> str:
-        async with _handle(workflow, journal, run_id) as run:
+        async with named.handle() as run:
             if way == "cancel":
                 run.cancel(reason)
             else:
@@ -155,44 +137,51 @@ def ask_elsewhere(
             return run.status.value
 
     try:
-        return _answered(main, full=full)
+        status = named.answered(main)
     except RunBlocked as error:
-        fail(error, full=full)
+        fail(error, full=named.full)
+    told = {"run_id": named.run_id, "asked": way, "status": status}
+    say(json_text(told) if named.as_json else f"{word(named.run_id)} is left to the process that serves its workflow")
 
 
-def cancelled_elsewhere(
-    workflow: Workflow[Any, Any], journal: Journal, run_id: str, reason: str | None, *, full: bool
-) -> Outcome | None:
-    """Have a run cancelled by the process that carries it out, and wait for its end; None if Ctrl-C ends the wait."""
-    course = Course()
-    course.run_id = run_id
+def cancel_elsewhere(named: Named, owner: str, reason: str | None) -> None:
+    """Have a run cancelled by the process that carries it out, and wait for its end."""
+    say(f"process {owner} carries it out, and is to cancel it", err=True)
 
     async def main() -> Outcome | None:
         with trio.CancelScope() as scope, heard([signal.SIGINT], scope.cancel):
-            async with _handle(workflow, journal, run_id) as run:
+            async with named.handle() as run:
                 run.cancel(reason)
-                outcome = await _end_of(run, course)
-                course.path.append(run.state)
-                course.status = run.status
-                course.rollback = await _undone(workflow, journal, run_id)
-                return outcome
+                return await _end_of(run, named)
         return None
 
-    return _answered(main, full=full)
+    outcome = named.answered(main)
+    if outcome is None:
+        say(f"asked for: {word(named.run_id)} is cancelled by whoever carries it out", err=True)
+        sys.exit(RELEASED)
+    conclude(named.workflow, outcome, full=named.full, as_json=named.as_json, recourse=named.recourse)
 
 
-async def _end_of(run: Run[Any, Any], course: Course) -> Outcome:
+async def _end_of(run: Run[Any, Any], named: Named) -> Outcome:
+    """What a run that is cancelled elsewhere comes to."""
+    course = Course()
+    result, error = None, None
     try:
-        return Outcome(course=course, result=await run.wait(), durable=True)
+        result = await run.wait()
     except RunCancelled:
-        return Outcome(course=course, undone=True, durable=True)
-    except RunFailed as error:
-        return Outcome(course=course, error=error, durable=True)
+        pass
+    except RunFailed as failure:
+        error = failure
+    course.run_id, course.status = run.id, run.status
+    course.path.append(run.state)
+    course.rollback = await _undone(named)
+    undone = result is None and error is None
+    return Outcome(course=course, result=result, undone=undone, error=error, durable=True)
 
 
-async def _undone(workflow: Workflow[Any, Any], journal: Journal, run_id: str) -> Rollback | None:
+async def _undone(named: Named) -> Rollback | None:
     """What was undone of a run, as far as that is written down."""
-    rows = [row for row in await journal.history(run_id) if row.kind == "undone"]
-    states = [workflow.state_named(row.state) for row in rows]
+    rows = [row for row in await named.journal.history(named.run_id) if row.kind == "undone"]
+    states = [named.workflow.state_named(row.state) for row in rows]
     undone = tuple((state, None) for state in states if state is not None)
     return Rollback(undone=undone) if undone else None

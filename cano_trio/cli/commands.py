@@ -18,7 +18,7 @@ from .._engine.program import Program
 from .._errors import DefinitionError, Problem
 from .._runtime.workflow import Workflow
 from .answers import find, find_valid, refuse_broken, say, watched
-from .asking import pause, send
+from .asking import pause, send, start_elsewhere
 from .concluding import conclude
 from .looking_after import doctor, list_runs, rm, show
 from .options import checked_id, journal_option, with_detach, with_json, with_target
@@ -30,8 +30,9 @@ from .run_data import read_data
 from .running import run_to_its_end
 from .serving import serve
 from .store import asked, opened
-from .taking_up import cancel, leave_written_down, resume, retry, run_written_down
+from .taking_up import cancel, resume, retry, run_written_down
 from .target import BrokenTarget, find_workflow, states_of
+from .top import top
 from .wording import count, flat, printable, word
 
 
@@ -44,7 +45,7 @@ def cano_trio() -> None:
     """
 
 
-for _command in (serve, list_runs, show, send, pause, resume, retry, cancel, rm, doctor):
+for _command in (serve, list_runs, show, top, send, pause, resume, retry, cancel, rm, doctor):
     cano_trio.add_command(_command)
 
 
@@ -81,7 +82,7 @@ def run(
     if detach and file is None:
         raise Refused("--detach leaves the run in a journal: say --journal FILE, too")
     if file is not None and detach:
-        leave_written_down(workflow, file, run_id=run_id, start=begin, data=data, full=full, as_json=as_json)
+        start_elsewhere(workflow, file, run_id=run_id, start=begin, data=data, full=full, as_json=as_json)
         return
     if file is not None:
         recourse = Recourse(target, file)

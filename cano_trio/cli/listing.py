@@ -21,10 +21,20 @@ def lines_of(records: Sequence[RunRecord], now: float) -> Iterator[str]:
         records: the runs.
         now: the wall clock, in seconds since 1970.
     """
-    rows = [_HEAD, *(_row(record, now) for record in records)] if records else []
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from table(_HEAD, [_row(record, now) for record in records])
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    r"""A line for each row under a head; none if there are no rows.
+
+    >>> print(*table(["RUN", "FOR"], [["order-7", "2 s"]]), sep="\n")
+    RUN      FOR
+    order-7  2 s
+    """
+    lines = [head, *rows] if rows else []
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
 def _row(record: RunRecord, now: float) -> tuple[str, ...]:

@@ -7,13 +7,14 @@ import sys
 from contextlib import nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import final
 
 import attrs
 import click
 import trio
 
 from .._errors import DefinitionError, JournalError
+from .._journal.protocol import Journal
 from .._runtime.runtime import Runtime, open_runtime
 from .answers import fail, refuse, refuse_broken
 from .concluding import RELEASED
@@ -24,9 +25,6 @@ from .signals import heard
 from .store import opened
 from .target import BrokenTarget, Served, find_served
 from .wording import count, seconds, word
-
-if TYPE_CHECKING:
-    from ..journals import SqliteJournal
 
 
 @final
@@ -45,7 +43,7 @@ class Service:
     """
 
     served: Served
-    journal: SqliteJournal
+    journal: Journal
     file: Path
     log: ServiceLog
     limit: int | None

@@ -7,8 +7,10 @@ from typing import Any
 
 import attrs
 import msgspec
+from msgspec.structs import replace
 
 from .._journal.rows import LogRow, RunRecord, StoredRun
+from .._runtime.info import RunInfo, told_by
 from .listing import record_document, why
 from .wording import count, cut, elapsed, flat, instant, word
 
@@ -50,6 +52,8 @@ class Shown:
         return {
             **record_document(self.run.record),
             "held": self._is_held(self.run.record.owner),
+            "waits_for": self._told.waits_for,
+            "unblocked_by": self._told.unblocked_by,
             "data": _raw(self.run.data),
             "messages": [_message(message.letter) for message in self.run.messages],
             "children": [child.run_id for child in self.children],
@@ -62,18 +66,10 @@ class Shown:
         return status.ended or status.value == "rolling_back"
 
     def _facts(self) -> Iterator[tuple[str, str]]:
-        record, position = self.run.record, self.run.record.position
+        record = self.run.record
         yield "run", record.run_id
         yield "workflow", f"{record.workflow}, version {record.version}"
-        since = position.entered_at if position.ended_at is None else position.ended_at
-        yield "status", f"{position.status.value} in {position.state} since {self._ago(since)}"
-        if reason := flat(position.reason or ""):
-            yield "why", reason
-        if position.due_at is not None:
-            yield "due", self._until(position.due_at)
-        if position.deadline_at is not None and not position.status.ended:
-            yield "deadline", self._until(position.deadline_at)
-        yield "owner", self._owner()
+        yield from self._standing()
         if record.crashes:
             yield "crashes", f"{count(record.crashes, 'process')} died with it since its last commit"
         if record.parent is not None:
@@ -83,11 +79,37 @@ class Shown:
         if self.run.messages:
             yield "messages", ", ".join(message.letter.kind for message in self.run.messages)
         for child in self.children:
-            told = why(child.position)
-            yield (
-                "child",
-                f"{child.run_id}: {child.position.status.value} in {child.position.state}{told and f', {told}'}",
-            )
+            reason = why(child.position)
+            where = f"{child.position.status.value} in {child.position.state}"
+            yield "child", f"{child.run_id}: {where}{reason and f', {reason}'}"
+
+    def _standing(self) -> Iterator[tuple[str, str]]:
+        """Where it stands, and why it does not go on."""
+        position, told = self.run.record.position, self._told
+        since = position.entered_at if position.ended_at is None else position.ended_at
+        yield "status", f"{position.status.value} in {position.state} since {self._ago(since)}"
+        if position.reason and position.reason != told.waits_for:
+            yield "why", flat(position.reason)
+        if told.waits_for is not None:
+            yield "waits", self._wait()
+        if position.due_at is not None:
+            yield "due", self._until(position.due_at)
+        if position.deadline_at is not None and not position.status.ended:
+            yield "deadline", self._until(position.deadline_at)
+        yield "owner", self._owner()
+        if told.waits_for is None and not position.status.ended:
+            yield "stack", "known to that process only, which tells it by `serve --stuck-after SECONDS`"
+
+    @property
+    def _told(self) -> RunInfo:
+        return told_of(self.run.record, self.dead)
+
+    def _wait(self) -> str:
+        """What it waits for, and what would end that where it stands nowhere else."""
+        told, position = self._told, self.run.record.position
+        stands = position.due_at is not None or told.unblocked_by == position.reason
+        more = None if stands else told.unblocked_by
+        return flat(f"for {told.waits_for}{f': {more}' if more else ''}")
 
     def _owner(self) -> str:
         owner = self.run.record.owner
@@ -123,6 +145,16 @@ class Shown:
         yield flat(f"{error.type}: {error.message}")
         for text in (error.traceback,) if error.traceback else error.notes:
             yield from text.splitlines()
+
+
+def told_of(record: RunRecord, dead: Collection[str]) -> RunInfo:
+    """What a record tells; who is dead carries nothing out.
+
+    Args:
+        record: the run's record.
+        dead: the processes that are gone.
+    """
+    return told_by(replace(record, owner=None) if record.owner in dead else record)
 
 
 def _headed(head: str, lines: Iterator[str]) -> Iterator[str]:

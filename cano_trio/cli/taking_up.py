@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
+from typing import Any, Literal, TypeAlias
 
-import attrs
 import click
 
 from .._errors import JournalError, RunFailed, RunNotFound
@@ -18,20 +16,17 @@ from .._observe.observer import Observer
 from .._observe.rollback import Rollback
 from .._runtime.result import RunResult
 from .._runtime.workflow import Workflow
-from .answers import find_valid, say, watched
-from .asking import Way, ask_elsewhere, cancelled_elsewhere, start_elsewhere
-from .concluding import RELEASED, conclude
+from .answers import say, watched
+from .asking import cancel_elsewhere, leave_elsewhere
+from .concluding import conclude
+from .named import Named
 from .options import with_detach, with_journal, with_run
 from .recourse import Recourse
 from .refusal import Refused
-from .report import json_text
 from .run_data import read_data
 from .running import carried_out
 from .store import UNFINISHED, asked, latest, opened, stored_of
 from .wording import word
-
-if TYPE_CHECKING:
-    from ..journals import SqliteJournal
 
 Work: TypeAlias = Callable[[Sequence[Observer]], Awaitable[RunResult[Any, Any] | Rollback]]
 """What carries a run out, or undoes it."""
@@ -72,22 +67,6 @@ def run_written_down(
         _say_that_it_goes_on(there, begins, named=run_id is not None)
         work = _taking_up("resume", workflow, there.run_id, journal)
     _carry_out(work, workflow, recourse, (JournalError,), full=full, as_json=as_json)
-
-
-def leave_written_down(
-    workflow: Workflow[Any, Any],
-    file: Path,
-    *,
-    run_id: str | None,
-    start: Enum | None,
-    data: str | None,
-    full: bool,
-    as_json: bool,
-) -> None:
-    """Write a run down for whoever serves its workflow, and print its id. Arguments are `run_written_down`'s."""
-    given = read_data(workflow, data)
-    found = start_elsewhere(workflow, opened(file, new=True), run_id, start, given, full=full)
-    say(json_text({"run_id": found, "workflow": workflow.name, "status": "queued"}) if as_json else word(found))
 
 
 async def _run_there(journal: Journal, workflow: Workflow[Any, Any], run_id: str | None) -> RunRecord | None:
@@ -156,74 +135,13 @@ def _carry_out(
     conclude(workflow, outcome, full=full, as_json=as_json, recourse=recourse, refusals=refusals)
 
 
-@final
-@attrs.frozen(kw_only=True)
-class Named:
-    """A run of a journal, as a call names it.
-
-    Args:
-        workflow: its workflow, which can run.
-        journal: where it is written down.
-        run_id: the run.
-        recourse: how it was called.
-        full: show the traceback of an error.
-        as_json: print the result as one JSON document.
-    """
-
-    workflow: Workflow[Any, Any]
-    journal: SqliteJournal
-    run_id: str
-    recourse: Recourse
-    full: bool
-    as_json: bool
-
-    @classmethod
-    def of(cls, target: str, run_id: str, file: Path, *, full: bool, as_json: bool) -> Named:
-        """The run that a call names, by what it was given."""
-        workflow = find_valid(target, full=full)
-        recourse = Recourse(target, file)
-        return cls(
-            workflow=workflow, journal=opened(file), run_id=run_id, recourse=recourse, full=full, as_json=as_json
-        )
-
-    def owner(self) -> str | None:
-        """The living process that carries it out, if one does.
-
-        Raises:
-            Refused: there is no such run.
-        """
-
-        async def look(journal: SqliteJournal) -> str | None:
-            owner = (await stored_of(journal, self.run_id, self.workflow)).record.owner
-            return None if owner in await journal.dead() else owner
-
-        return asked(self.journal, look, full=self.full)
-
-
-def _take_up(how: How, run: Named, **more: Any) -> None:
+def _take_up(how: How, named: Named, **more: Any) -> None:
     """Take a run up here."""
-    asked(run.journal, lambda journal: stored_of(journal, run.run_id, run.workflow), full=run.full)
+    named.check()
     # To resume a run that has failed is to hear that it has; to try again one that can't be is a mistake.
     refusals = (JournalError,) if how == "resume" else (JournalError, RunFailed)
-    work = _taking_up(how, run.workflow, run.run_id, run.journal, **more)
-    _carry_out(work, run.workflow, run.recourse, refusals, full=run.full, as_json=run.as_json)
-
-
-def _leave(way: Way, run: Named, reason: str | None = None) -> None:
-    """Leave a run to whoever serves its workflow."""
-    status = ask_elsewhere(way, run.workflow, run.journal, run.run_id, reason, full=run.full)
-    told = {"run_id": run.run_id, "asked": way, "status": status}
-    say(json_text(told) if run.as_json else f"{word(run.run_id)} is left to the process that serves its workflow")
-
-
-def _cancel_there(run: Named, owner: str, reason: str | None) -> None:
-    """Have a run cancelled by the process that carries it out."""
-    say(f"process {owner} carries it out, and is to cancel it", err=True)
-    outcome = cancelled_elsewhere(run.workflow, run.journal, run.run_id, reason, full=run.full)
-    if outcome is None:
-        say(f"asked for: {word(run.run_id)} is cancelled by whoever carries it out", err=True)
-        sys.exit(RELEASED)
-    conclude(run.workflow, outcome, full=run.full, as_json=run.as_json, recourse=run.recourse)
+    work = _taking_up(how, named.workflow, named.run_id, named.journal, **more)
+    _carry_out(work, named.workflow, named.recourse, refusals, full=named.full, as_json=named.as_json)
 
 
 @click.command()
@@ -236,11 +154,11 @@ def resume(target: str, run_id: str, file: Path, *, full: bool, as_json: bool, d
 
     Exits as `run` does.
     """
-    run = Named.of(target, run_id, file, full=full, as_json=as_json)
+    named = Named.of(target, run_id, file, full=full, as_json=as_json)
     if detach:
-        _leave("resume", run)
+        leave_elsewhere("resume", named)
     else:
-        _take_up("resume", run)
+        _take_up("resume", named)
 
 
 @click.command()
@@ -258,11 +176,11 @@ def retry(target: str, run_id: str, file: Path, *, full: bool, as_json: bool, de
     """
     if detach and rollback:
         raise Refused("what --rollback undoes is undone here: leave --detach out")
-    run = Named.of(target, run_id, file, full=full, as_json=as_json)
+    named = Named.of(target, run_id, file, full=full, as_json=as_json)
     if detach:
-        _leave("retry", run)
+        leave_elsewhere("retry", named)
     else:
-        _take_up("retry_rollback" if rollback else "retry", run)
+        _take_up("retry_rollback" if rollback else "retry", named)
 
 
 @click.command()
@@ -279,10 +197,10 @@ def cancel(
     If a process carries it out, that one does so. Exits with 0 if all was undone, 1 if not, 3 if Ctrl-C ends the wait for
     that process: it is asked for, and follows.
     """
-    run = Named.of(target, run_id, file, full=full, as_json=as_json)
+    named = Named.of(target, run_id, file, full=full, as_json=as_json)
     if detach:
-        _leave("cancel", run, reason)
-    elif (owner := run.owner()) is None:
-        _take_up("cancel", run, reason=reason)
+        leave_elsewhere("cancel", named, reason)
+    elif (owner := named.owner()) is None:
+        _take_up("cancel", named, reason=reason)
     else:
-        _cancel_there(run, owner, reason)
+        cancel_elsewhere(named, owner, reason)

@@ -105,6 +105,10 @@ async def interrupt() -> Literal[Step.DONE]:
     await trio.sleep(60)
     return Step.DONE
 
+async def close() -> Literal[Step.DONE]:
+    signal.raise_signal(signal.SIGTERM)
+    return Step.DONE
+
 async def sleep() -> Literal[Step.DONE]:
     print("sleeping", flush=True)
     await trio.sleep(60)
@@ -151,6 +155,7 @@ failing = workflow("failing", fail)
 group = workflow("group", fail_together)
 napping = workflow("napping", nap)
 interrupting = workflow("interrupting", interrupt)
+closing = workflow("closing", close)
 sleeping = workflow("sleeping", sleep)
 spinning = workflow("spinning", spin)
 spinning_beside = workflow("spinning_beside", spin_beside)
@@ -212,6 +217,65 @@ outer = Workflow(Step, initial=Step.SHIP, exits=[Step.DONE], name="outer", data=
 outer.register_child(Step.SHIP, plain, {Step.DONE: Step.DONE})
 """
 
+DESK = """\
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Literal
+import trio
+from cano_trio import Resources, Retry, Workflow
+
+Step = Enum("Step", "PAY ASK SHIP DONE LOST")
+mode = Path("mode")
+
+@dataclass
+class Order:
+    item: str = "tea"
+    by: str = ""
+
+@dataclass(frozen=True)
+class Approved:
+    by: str
+    amount: int = 0
+
+@dataclass(frozen=True)
+class Rejected:
+    why: str
+
+class Bank:
+    async def setup(self) -> None:
+        print("bank is open", flush=True)
+
+desk = Workflow(
+    Step, initial=Step.PAY, exits=[Step.DONE, Step.LOST], name="desk", data=Order, resources=Resources(bank=Bank())
+)
+
+@desk.compensatable(Step.PAY)
+async def pay(bank: Bank) -> tuple[Literal[Step.ASK], int]:
+    return Step.ASK, 3
+
+@pay.compensate
+async def refund(receipt: int) -> None:
+    print("refunding", receipt, flush=True)
+
+@desk.receive(Step.ASK)
+async def ask(answer: Approved | Rejected, order: Order) -> Literal[Step.SHIP, Step.LOST]:
+    if isinstance(answer, Rejected):
+        return Step.LOST
+    order.by = answer.by
+    return Step.SHIP
+
+@desk.task(Step.SHIP, retry=Retry.none())
+async def ship(order: Order) -> Literal[Step.DONE]:
+    told = mode.read_text() if mode.exists() else ""
+    if told == "fail":
+        raise OSError("no ship")
+    if told == "sleep":
+        print("shipping", flush=True)
+        await trio.sleep(60)
+    return Step.DONE
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -232,6 +296,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def shop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory with ``stored.py``, and ``runs.db`` as the journal; the file ``mode`` says how shipping goes."""
     (folder / "stored.py").write_text(STORED)
+    monkeypatch.setenv("CANO_TRIO_JOURNAL", "runs.db")
+    return folder
+
+
+@pytest.fixture
+def desk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory with ``desk.py``, and ``runs.db`` as the journal; the file ``mode`` says how shipping goes."""
+    (folder / "desk.py").write_text(DESK)
     monkeypatch.setenv("CANO_TRIO_JOURNAL", "runs.db")
     return folder
 

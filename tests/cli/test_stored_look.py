@@ -136,12 +136,13 @@ def test_show_tells_all_of_a_run(command: Command, start: Start, shop: Path) -> 
     lines = command("show", "a").stdout.splitlines()
     assert lines[:2] == ["run       a", "workflow  order, version 1"]
     assert lines[2].startswith("status    running in SHIP since 20")
-    assert (lines[3].startswith("owner     process "), lines[3].endswith("which is gone: it can be resumed")) == (
+    assert lines[3] == "waits     for a runtime: the next one that claims it goes on with it"
+    assert (lines[4].startswith("owner     process "), lines[4].endswith("which is gone: it can be resumed")) == (
         True,
         True,
     )
-    assert lines[4:10] == ["data", "  {", '    "item": "tea",', '    "notes": [', '      "paid"', "    ]"]
-    assert (lines[11], lines[12].startswith("    0 PAY > SHIP: 20")) == ("history", True)
+    assert lines[5:11] == ["data", "  {", '    "item": "tea",', '    "notes": [', '      "paid"', "    ]"]
+    assert (lines[12], lines[13].startswith("    0 PAY > SHIP: 20")) == ("history", True)
     answer = json.loads(command("show", "a", "--json").stdout)
     assert (answer["status"], answer["held"], answer["data"]) == ("running", False, {"item": "tea", "notes": ["paid"]})
     assert [(row["state"], row["next"], row["receipt"]) for row in answer["history"]] == [("PAY", "SHIP", 3)]

@@ -32,7 +32,8 @@ def told(cron: Cron, since: datetime, days: float = 1) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "expression", ["", "* * * *", "61 * * * *", "a b c d e", "0 0 30 2 *", "@daily", "* * * * * * *", None, 3]
+    "expression",
+    ["", "* * * *", "61 * * * *", "a b c d e", "0 0 30 2 *", "0 0 */29 2 MON#5", "@daily", "* * * * * * *", None, 3],
 )
 def test_what_is_no_expression(expression: Any) -> None:
     """SCH-1: an expression that can't be read, or names no day at all, is refused where it is written."""

@@ -9,12 +9,12 @@ import pytest
 from msgspec.structs import replace
 
 from cano_trio import CanoError, RunContext
-from cano_trio._engine import conduct, facts, placing, unwritten, writing
+from cano_trio._engine import conduct, placing, unwritten, writing
 from cano_trio._engine.commits import Commits
 from cano_trio._engine.resume import Revival
 from cano_trio._engine.run import Run
 from cano_trio._engine.run_journal import RunJournal
-from cano_trio.journals import LogRow, MemoryJournal
+from cano_trio.journals import Commit, MemoryJournal
 from tests.durable.oracle import writes
 from tests.durable.scripted import How
 from tests.durable.test_oracle import EVERYTHING, HOWS, check_effects, live
@@ -33,30 +33,23 @@ def nothing(name: str) -> Plant:
 
 def changed(**changes: Any) -> Plant:
     """All commits are made without a part."""
-
-    def plant(patch: pytest.MonkeyPatch) -> None:
-        made = Commits.made
-
-        def wrongly_made(self: Commits, *args: Any, **parts: Any) -> Any:
-            return replace(made(self, *args, **parts), **changes)
-
-        patch.setattr(Commits, "made", wrongly_made)
-
-    return plant
+    return lambda patch: change_commits(patch, lambda commit: replace(commit, **changes))
 
 
 def in_rows(**changes: Any) -> Plant:
     """All rows of the log are written without a part, or with a wrong one."""
 
-    def plant(patch: pytest.MonkeyPatch) -> None:
-        row = LogRow
+    def wrong(row: Any) -> Any:
+        return replace(row, **{name: change(row) for name, change in changes.items()})
 
-        def wrong_row(**fields: Any) -> Any:
-            return row(**{**fields, **{name: wrong(fields) for name, wrong in changes.items()}})
+    return lambda patch: change_commits(patch, lambda commit: replace(commit, log=tuple(map(wrong, commit.log))))
 
-        patch.setattr(facts, "LogRow", wrong_row)
 
-    return plant
+def change_commits(patch: pytest.MonkeyPatch, change: Callable[[Commit], Commit]) -> None:
+    """Have commits changed on their way to the journal, be it alone or with those of a run whose child this one is."""
+    commit, end_inside = Commits.commit, Commits.end_inside
+    patch.setattr(Commits, "commit", lambda self, one, begun=(): commit(self, change(one), begun))
+    patch.setattr(Commits, "end_inside", lambda self, one, begun: end_inside(self, change(one), begun))
 
 
 class Late:
@@ -170,7 +163,7 @@ PLANTS: dict[str, Plant] = {
     "forget the due time": nothing("wait_until"),
     "forget the end": nothing("end"),
     "forget the receipt": in_rows(receipt=lambda _: None),
-    "swap sequences": in_rows(seq=lambda fields: fields["seq"] ^ 1),
+    "swap sequences": in_rows(seq=lambda row: row.seq ^ 1),
     "run the next state before its choice is written": a_router_leaves_no_pointer,
     "go forward from a rollback": a_rollback_turns_forward,
     "compensate on a lost lease": a_lost_lease_compensates,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
+from threading import Event
 
 import apsw
 import pytest
@@ -10,7 +13,7 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
-from cano_trio import DuplicateRun, JournalError, JournalUnavailable, LeaseLost
+from cano_trio import CanoError, DuplicateRun, JournalError, JournalUnavailable, LeaseLost, RunNotFound
 from cano_trio._journal.rows import Cursor
 from cano_trio._journal.sqlite.journal import SqliteJournal
 from cano_trio._journal.sqlite.schema import APPLICATION_ID, STEPS, open_reader, open_writer
@@ -156,6 +159,52 @@ async def test_a_full_disk_is_told_and_passes(tmp_path: Path) -> None:
         assert (await journal.load("a")).record.rev == 0
         db.pragma("max_page_count", pages)
         assert await journal.commit(full) == 1
+
+
+async def test_what_is_refused_is_let_go(tmp_path: Path) -> None:
+    """An error that a task was told of is gone when the task has dropped it, whether it was asked to write or to read."""
+    async with SqliteJournal(tmp_path / "runs.db") as journal:
+        await journal.create(new("a"))
+        for ask in (lambda: journal.create(new("a")), lambda: journal.load("b")):
+            with pytest.raises(CanoError) as caught:
+                await ask()
+            error = weakref.ref(caught.value)
+            del caught
+            await trio.lowlevel.checkpoint()  # trio itself holds what the latest step began with
+            gc.collect()
+            assert error() is None
+
+
+async def test_a_question_is_dropped_by_a_cancel(tmp_path: Path) -> None:
+    """A task that is cancelled while it waits for what it reads goes on at once; the journal answers others as before."""
+    answering = Event()
+    async with SqliteJournal(tmp_path / "runs.db") as journal:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(journal._open.reader.read, lambda _: answering.wait())
+            with trio.move_on_after(0) as scope:
+                await journal.runs()
+            assert scope.cancelled_caught
+            answering.set()
+        assert await journal.runs() == ()
+
+
+async def test_questions_are_answered_together(tmp_path: Path) -> None:
+    """Three hundred tasks that read at once each get what they asked for, or the error that is theirs."""
+    answers: dict[str, str] = {}
+
+    async def ask(run_id: str) -> None:
+        try:
+            answers[run_id] = (await journal.load(run_id)).record.run_id
+        except RunNotFound:
+            answers[run_id] = "not found"
+
+    async with SqliteJournal(tmp_path / "runs.db") as journal:
+        for index in range(0, 300, 3):
+            await journal.create(new(f"r{index}"))
+        async with trio.open_nursery() as nursery:
+            for index in range(300):
+                nursery.start_soon(ask, f"r{index}")
+    assert answers == {f"r{index}": "not found" if index % 3 else f"r{index}" for index in range(300)}
 
 
 async def test_a_closed_journal_says_so(tmp_path: Path) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import partial
-from typing import Any, Literal, final
+from typing import Any, Literal, TypeVar, final
 
 import trio
 from trio.testing import MockClock
 
 from cano_trio import Pending, Resources, Retry, Run, RunContext, Runtime, Workflow, open_runtime
+
+T = TypeVar("T")
 
 
 class Step(Enum):
@@ -186,6 +187,16 @@ async def begin(runtime: Runtime, *plan: str, **options: Any) -> Run[Step, Job]:
     return await runtime.start(desk, job, start=job.step, **options)
 
 
-def process(main: Callable[..., Any], *args: Any) -> Any:
+LONGEST = 1e6
+"""Virtual seconds after which a process that goes on has lost its way."""
+
+
+def process(main: Callable[..., Awaitable[T]], *args: Any) -> T:
     """What a process does, in virtual time."""
-    return trio.run(partial(main, *args), clock=MockClock(autojump_threshold=0))
+
+    async def bounded() -> T:
+        with trio.fail_after(LONGEST):
+            return await main(*args)
+        raise AssertionError
+
+    return trio.run(bounded, clock=MockClock(autojump_threshold=0))

@@ -185,4 +185,4 @@ class SlowJournal(ForwardingJournal):
         with trio.CancelScope(shield=True):
             await trio.sleep(2)
             result = await call()
-        return result  # noqa: RET504  (within the block, a checker takes the scope to swallow something)
+        return result  # noqa: RET504  # noqa: RET504  (within the block, a checker takes the scope to swallow something)

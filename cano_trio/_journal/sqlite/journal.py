@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar, final
 
@@ -24,6 +24,7 @@ from ..shared import Shared
 from . import claims, schedules, statements
 from .examination import Examination, examine
 from .lease import Lease
+from .reader import Reader, at_one_moment
 from .retention import Retention
 from .schema import open_reader, open_writer
 from .watching import Watch
@@ -215,7 +216,10 @@ class SqliteJournal:
 
     async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
         """Create a run, and write down that a schedule has fired it: both, or neither."""
-        return await self._open.writer.do(lambda db: schedules.fire(db, run, schedule))
+        opened = self._open
+        result = await opened.writer.do(lambda db: schedules.fire(db, run, schedule))
+        opened.watch.change()
+        return result
 
     async def examine(self, *, stuck_after: float = 60.0) -> Examination:
         """Look through all of it: for damage, for the dead, and for runs that nobody carries on.
@@ -236,11 +240,12 @@ class SqliteJournal:
                 self._path, self._patience, vfs=self._vfs
             )  # its own: it takes long, and others read meanwhile
             try:
-                return _at_one_moment(db, lambda db: examine(db, self._path, lease.dead, since))
+                return at_one_moment(db, lambda db: examine(db, self._path, lease.dead, since))
             finally:
                 db.close()
 
-        return await self._in_thread(look, trio.to_thread.current_default_thread_limiter())
+        with self._telling():
+            return await trio.to_thread.run_sync(look)
 
     @property
     def _open(self) -> _Opened:
@@ -258,26 +263,30 @@ class SqliteJournal:
         lease = Lease(self._path, self._lease_seconds, current_trio_token())
         retention = Retention(self._retention_seconds, wall_clock())
         watch = Watch(current_trio_token())
-        db, reader, close = await trio.to_thread.run_sync(self._connect, lease)
-        self._opened = _Opened(
-            lease=lease,
-            watch=watch,
-            writer=Writer(db, self._path, lease, retention, watch, close),
-            reader=reader,
-            one_reader=trio.CapacityLimiter(1),
-        )
+        db, reading, close = await trio.to_thread.run_sync(self._connect, lease)
+        reader = Reader(reading, self._path)
+
+        def end() -> None:
+            reader.end()
+            close()
+
+        writer = Writer(db, self._path, lease, retention, watch, end)
+        self._opened = _Opened(lease=lease, watch=watch, writer=writer, reader=reader)
 
     async def _lay_down(self) -> None:
+        self._opened.reader.refuse()
         await self._opened.writer.aclose()
 
     async def _read(self, read: Callable[[apsw.Connection], T]) -> T:
-        """Read in one transaction, in a thread."""
-        opened = self._open
-        return await self._in_thread(lambda: _at_one_moment(opened.reader, read), opened.one_reader)
+        """Read at one moment, in the thread for that."""
+        with self._telling():
+            return await self._open.reader.read(read)
 
-    async def _in_thread(self, read: Callable[[], T], limiter: trio.CapacityLimiter) -> T:
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell what a failure of SQLite means, inside."""
         try:
-            return await trio.to_thread.run_sync(read, limiter=limiter)
+            yield
         except PASSING as error:
             raise refusal(self._path, error) from error
         except apsw.Error as error:
@@ -302,15 +311,6 @@ class SqliteJournal:
             return db, reader, stack.pop_all().close
 
 
-def _at_one_moment(db: apsw.Connection, read: Callable[[apsw.Connection], T]) -> T:
-    """Read in one transaction."""
-    db.execute("BEGIN")
-    try:
-        return read(db)
-    finally:
-        db.execute("ROLLBACK")
-
-
 def _nothing(_: apsw.Connection) -> None:
     """What only wakes the thread that writes."""
 
@@ -322,5 +322,4 @@ class _Opened:
     lease: Lease
     watch: Watch
     writer: Writer
-    reader: apsw.Connection
-    one_reader: trio.CapacityLimiter
+    reader: Reader

@@ -6,21 +6,20 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import apsw
 import outcome
 import trio
-from msgspec import Struct
-from trio.lowlevel import Abort, Task, checkpoint_if_cancelled, current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import checkpoint_if_cancelled, current_task, wait_task_rescheduled
 
 from ..._clock import monotonic
 from ..._errors import CanoError, JournalError, JournalUnavailable, StatementFailed
-from ..acknowledgement import ACKNOWLEDGED
 from ..bounds import size_of
 from ..rows import Commit
 from . import commits, statements
 from .files import Files
+from .jobs import Job, acknowledge, never
 from .lease import Lease
 from .retention import Retention
 from .schema import LARGEST
@@ -43,16 +42,11 @@ PASSING = (apsw.BusyError, apsw.LockedError, apsw.FullError)
 """What may be gone at the next try."""
 
 
-class _Job(Struct, eq=False, gc=False):
-    """Something to write, and the task that waits for it; a commit, or whatever else is to be applied.
+class _Job(Job, kw_only=True):
+    """A commit, or whatever else is to be applied. The task of a commit that is written needs no result: it knows its own."""
 
-    The task of a commit that is written needs no result: it knows its own.
-    """
-
-    task: Task
     commit: Commit | None = None
     apply: Callable[[apsw.Connection], object] | None = None
-    result: outcome.Outcome[Any] | None = None
 
 
 def _always(_: apsw.Connection) -> bool:
@@ -108,8 +102,8 @@ class Writer:
 
     async def commit(self, commit: Commit) -> int:
         """Write a commit, together with whatever else waits; returns its ``rev`` when it is on disk."""
-        self._put(_Job(current_task(), commit))
-        await wait_task_rescheduled(_never)
+        self._put(_Job(current_task(), commit=commit))
+        await wait_task_rescheduled(never)
         if commit.sends or commit.starts or (commit.release and not commit.position.status.ended):
             self._watch.change()
         return commit.fence.rev + 1
@@ -121,8 +115,8 @@ class Writer:
             apply: does it; what it wrote before it raised is rolled back.
         """
         await checkpoint_if_cancelled()
-        self._put(_Job(current_task(), None, apply))
-        result: T = await wait_task_rescheduled(_never)
+        self._put(_Job(current_task(), apply=apply))
+        result: T = await wait_task_rescheduled(never)
         return result
 
     def _put(self, job: _Job) -> None:
@@ -148,7 +142,7 @@ class Writer:
             while (batch := self._gather()) is not None:
                 if batch:
                     self._transact(batch)
-                    self._token.run_sync_soon(_acknowledge, batch)
+                    self._token.run_sync_soon(acknowledge, batch)
                 self._do_chores(is_idle=not batch)
             self._change(self._lease.end)
         except trio.RunFinishedError:
@@ -355,18 +349,6 @@ def _statement_failed(error: BaseException | None) -> StatementFailed | None:
     while error is not None and not isinstance(error, StatementFailed):
         error = error.__context__
     return error
-
-
-def _acknowledge(batch: Iterable[_Job]) -> None:
-    for job in batch:
-        if job.result is None:
-            reschedule(job.task, ACKNOWLEDGED)
-        else:
-            reschedule(job.task, job.result)
-
-
-def _never(_: object) -> Abort:
-    return Abort.FAILED
 
 
 def _nothing() -> None:

@@ -1,0 +1,35 @@
+"""What a task asks a thread to do, and how it is told what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import outcome
+from msgspec import Struct
+from trio.lowlevel import Abort, Task, reschedule
+
+from ..acknowledgement import ACKNOWLEDGED
+
+
+class Job(Struct, eq=False, gc=False):
+    """Something to do, and the task that waits for it; None if it waits no more."""
+
+    task: Task | None
+    result: outcome.Outcome[Any] | None = None
+
+
+def acknowledge(jobs: Iterable[Job]) -> None:
+    """Wake the tasks of jobs that are done; to be called in trio's own thread."""
+    for job in jobs:
+        result, job.result = job.result, None  # an error knows the frame that knows its job
+        if job.task is not None:
+            if result is None:
+                reschedule(job.task, ACKNOWLEDGED)
+            else:
+                reschedule(job.task, result)
+
+
+def never(_: object) -> Abort:
+    """What a cancel finds that can't be withdrawn any more."""
+    return Abort.FAILED

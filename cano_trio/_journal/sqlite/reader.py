@@ -1,0 +1,123 @@
+"""One thread that reads: what waits is read together, so that a thousand questions wake it once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from threading import Event
+from typing import Final, TypeVar, final
+
+import apsw
+import outcome
+import trio
+from trio.lowlevel import Abort, checkpoint_if_cancelled, current_task, current_trio_token, wait_task_rescheduled
+
+from ..._errors import JournalError
+from .jobs import Job, acknowledge
+
+T = TypeVar("T")
+
+MOST: Final = 100
+"""How many questions are answered in one transaction: the WAL grows while it lasts."""
+
+
+class _Question(Job, kw_only=True):
+    """Something to read; a task that is cancelled does not wait for it."""
+
+    read: Callable[[apsw.Connection], object]
+
+    def answer(self, db: apsw.Connection) -> None:
+        if self.task is not None:
+            self.result = outcome.capture(self.read, db)
+
+    def withdraw(self, _: object) -> Abort:
+        self.task = None
+        return Abort.SUCCEEDED
+
+
+@final
+class Reader:
+    """Reads from a connection, which nobody else may use meanwhile.
+
+    Args:
+        db: the connection.
+        path: its file, for errors.
+    """
+
+    def __init__(self, db: apsw.Connection, path: str) -> None:
+        self._db = db
+        self._path = path
+        self._queue: SimpleQueue[_Question | None] = SimpleQueue()
+        self._token = current_trio_token()
+        self._closing = False
+        self._ended = Event()
+        trio.lowlevel.start_thread_soon(self._work, outcome.Outcome.unwrap, "cano_trio journal reader")
+
+    async def read(self, read: Callable[[apsw.Connection], T]) -> T:
+        """Read something, at one moment.
+
+        Raises:
+            JournalError: it is closed.
+        """
+        await checkpoint_if_cancelled()
+        if self._closing:
+            raise JournalError(f"journal {self._path} is closed")
+        question = _Question(current_task(), read=read)
+        self._queue.put(question)
+        result: T = await wait_task_rescheduled(question.withdraw)
+        return result
+
+    def refuse(self) -> None:
+        """Take no more questions; to be called in trio's own thread."""
+        self._closing = True
+
+    def end(self) -> None:
+        """Answer what was asked, and wait for the end of the thread; to be called in another one."""
+        self._queue.put(None)
+        self._ended.wait()
+
+    def _work(self) -> None:
+        try:
+            while batch := self._gather():
+                self._answer(batch)
+                self._token.run_sync_soon(acknowledge, batch)
+        except trio.RunFinishedError:
+            pass  # nobody waits any more
+        finally:
+            self._ended.set()
+
+    def _gather(self) -> list[_Question]:
+        """All that waits, up to what one transaction should answer; nothing at the end."""
+        batch: list[_Question] = []
+        question = self._queue.get()
+        try:
+            while question is not None:
+                batch.append(question)
+                if len(batch) == MOST:
+                    return batch
+                question = self._queue.get_nowait()
+        except Empty:
+            return batch
+        if batch:
+            self._queue.put(None)  # again, for the next turn: it is the last
+        return batch
+
+    def _answer(self, batch: Sequence[_Question]) -> None:
+        def answer_all(db: apsw.Connection) -> None:
+            for question in batch:
+                question.answer(db)
+
+        try:
+            at_one_moment(self._db, answer_all)
+        except apsw.Error as error:
+            for question in batch:
+                question.result = outcome.Error(error)
+
+
+def at_one_moment(db: apsw.Connection, read: Callable[[apsw.Connection], T]) -> T:
+    """Read in one transaction."""
+    db.execute("BEGIN")
+    try:
+        return read(db)
+    finally:
+        db.execute("ROLLBACK")

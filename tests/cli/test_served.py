@@ -1,0 +1,141 @@
+"""What the command does with runs that another process serves."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Command, Start
+
+
+class Server:
+    """A service in a process of its own.
+
+    Args:
+        process: it.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def wait_for(self, event: str, run_id: str | None = None) -> dict[str, Any]:
+        """What it tells, up to an event of a run."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            told: dict[str, Any] = json.loads(line)
+            if told["event"] == event and run_id in {None, told.get("run_id")}:
+                return told
+        raise AssertionError(f"it never told of {event}")
+
+    def stop(self) -> int:
+        """Have it stop in peace; gives its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=20)
+        return self.process.returncode
+
+
+@pytest.fixture
+def serve(start: Start, desk: Path) -> Callable[[], Server]:
+    """Serve the desk."""
+
+    def begin() -> Server:
+        server = Server(start("serve", "desk.py", "--json", stderr=subprocess.DEVNULL))
+        server.wait_for("serving")
+        return server
+
+    return begin
+
+
+def status_of(command: Command, run_id: str) -> tuple[str, str]:
+    """Where a run stands."""
+    shown = json.loads(command("show", run_id, "--json").stdout)
+    return shown["status"], shown["state"]
+
+
+def test_a_run_is_left_to_a_server_and_hears_what_it_is_sent(command: Command, serve: Callable[[], Server]) -> None:
+    """Begun, sent a message, and over in the other process, which then stops in peace."""
+    server = serve()
+    assert command("run", "desk.py", "--detach", "--run-id", "a").stdout == "a\n"
+    server.wait_for("started", "a")
+    assert command("send", "desk.py", "a", "Approved", '{"by": "Mo"}').exit_code == 0
+    assert server.wait_for("completed", "a")["state"] == "DONE"
+    assert server.stop() == 0
+    assert json.loads(command("show", "a", "--json").stdout)["data"] == {"item": "tea", "by": "Mo"}
+
+
+def test_a_run_is_held_and_goes_on_where_it_is_served(command: Command, serve: Callable[[], Server]) -> None:
+    """`pause` waits until it is so, `resume --detach` leaves it to the server again."""
+    server = serve()
+    command("run", "desk.py", "--detach", "--run-id", "a")
+    server.wait_for("started", "a")
+    result = command("pause", "desk.py", "a", "--reason", "a strike")
+    assert (result.exit_code, result.stdout) == (0, "a is paused in ASK\n")
+    assert "why       a strike" in command("show", "a").stdout.splitlines()
+    command("send", "desk.py", "a", "Approved", '{"by": "Mo"}')
+    assert status_of(command, "a") == ("paused", "ASK")
+    result = command("resume", "desk.py", "a", "--detach")
+    assert (result.exit_code, result.stdout) == (0, "a is left to the process that serves its workflow\n")
+    server.wait_for("resumed", "a")
+    server.wait_for("completed", "a")
+
+
+def test_a_run_is_cancelled_by_the_process_that_carries_it_out(command: Command, serve: Callable[[], Server]) -> None:
+    """The command waits for the end, and says what was undone; the bank is open there, not here."""
+    server = serve()
+    command("run", "desk.py", "--detach", "--run-id", "a")
+    server.wait_for("started", "a")
+    result = command("cancel", "desk.py", "a", "--reason", "no more tea", "--json")
+    answer = json.loads(result.stdout)
+    assert (result.exit_code, answer["status"], answer["rollback"]["undone"]) == (0, "cancelled", ["PAY"])
+    assert "bank is open" not in result.stderr
+    assert "carries it out, and is to cancel it" in result.stderr
+    assert server.wait_for("cancelled", "a")["rollback"]["undone"] == ["PAY"]
+
+
+def test_a_failed_run_is_tried_again_where_it_is_served(
+    command: Command, desk: Path, serve: Callable[[], Server]
+) -> None:
+    """Cancelled without waiting, too: what is asked for is done there."""
+    (desk / "mode").write_text("sleep")
+    command("run", "desk.py", "--detach", "--run-id", "a")
+    command("send", "desk.py", "a", "Approved", '{"by": "Mo"}')
+    server = serve()
+    server.wait_for("started", "a")
+    result = command("cancel", "desk.py", "a", "--detach", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["asked"]) == (0, "cancel")
+    server.wait_for("cancelled", "a")
+
+
+def test_a_run_at_work_elsewhere_says_who_knows_its_stack(
+    command: Command, desk: Path, serve: Callable[[], Server], start: Start
+) -> None:
+    """It waits for nothing; and a pause of it waits for the state to end, until Ctrl-C: exit code 3."""
+    (desk / "mode").write_text("sleep")
+    command("run", "desk.py", "--detach", "--run-id", "a")
+    command("send", "desk.py", "a", "Approved", '{"by": "Mo"}')
+    server = serve()
+    server.wait_for("started", "a")
+    lines = command("show", "a").stdout.splitlines()
+    assert "stack     known to that process only, which tells it by `serve --stuck-after SECONDS`" in lines
+    process = start("pause", "desk.py", "a")
+    assert process.stderr is not None
+    assert "holds it when the state it is in is finished" in process.stderr.readline()
+    while not json.loads(command("show", "a", "--json").stdout)["messages"]:
+        pass  # it is asked for when this is written down
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=20)
+    assert (process.returncode, out) == (3, "")
+    assert errors.endswith("asked for: a is held when it has finished the state it is in\n")
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_for("stopping")
+    server.process.kill()
+    server.process.wait()
+    assert status_of(command, "a") == ("running", "SHIP")

@@ -1,0 +1,107 @@
+"""Schedules that a runtime fires."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Literal
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from cano_trio import (
+    Every,
+    Manual,
+    RunContext,
+    RuntimeClosed,
+    Schedule,
+    ScheduleNotFound,
+    Workflow,
+    WorkflowNotFound,
+    open_runtime,
+)
+from cano_trio._clock import EPOCH
+from cano_trio.journals import Journal, MemoryJournal
+
+
+class Step(Enum):
+    """The states."""
+
+    WORK = auto()
+    DONE = auto()
+
+
+class Log:
+    """A workflow that takes a second, and when its runs began."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[float, str]] = []
+        self.workflow: Workflow[Step] = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], name="log")
+
+        @self.workflow.task(Step.WORK)
+        async def work(ctx: RunContext) -> Literal[Step.DONE]:
+            self.begun.append((trio.current_time(), ctx.run_id))
+            await trio.sleep(1)
+            return Step.DONE
+
+
+@pytest.fixture(params=["alone", "memory"])
+def journal(request: pytest.FixtureRequest) -> Journal | None:
+    """None, or a journal."""
+    return None if request.param == "alone" else MemoryJournal()
+
+
+async def test_a_schedule_fires(autojump_clock: MockClock, journal: Journal | None) -> None:
+    """Runs begin at once and then so many seconds behind the end of the one before (cano SCH-3); leaving ends it."""
+    log = Log()
+    async with open_runtime(schedules=[Schedule("s", log.workflow, Every(10))], journal=journal) as runtime:
+        await trio.sleep(25)
+        assert runtime.schedules.status("s").next_firing == EPOCH + timedelta(seconds=33)
+        assert runtime.schedules.status("s").run_count == 3
+    assert [at for at, _ in log.begun] == [0, 11, 22]
+    assert log.begun[1][1] == "s@2030-01-01T00:00:11Z"
+    assert trio.current_time() == 25
+
+
+async def test_one_that_is_added_and_triggered(autojump_clock: MockClock, journal: Journal | None) -> None:
+    """`schedule` adds one while the runtime is open, and `trigger` gives the handle of the run that it fires."""
+    log = Log()
+    async with open_runtime(workflows=[log.workflow], journal=journal) as runtime:
+        await runtime.schedule(Schedule("m", log.workflow, Manual()))
+        run = await runtime.trigger("m")
+        assert (await run.wait()).state is Step.DONE
+        assert trio.current_time() == 1
+        with pytest.raises(ScheduleNotFound):
+            await runtime.trigger("n")
+        with pytest.raises(WorkflowNotFound):
+            await runtime.schedule(Schedule("o", Log().workflow, Manual()))
+    with pytest.raises(RuntimeClosed):
+        await runtime.trigger("m")
+
+
+async def test_two_runtimes_fire_an_instant_once(autojump_clock: MockClock) -> None:
+    """Of two runtimes on one journal with the same schedule, one fires each instant."""
+    log = Log()
+    first = MemoryJournal()
+    second = MemoryJournal(beside=first)
+    schedule = Schedule("s", log.workflow, Every(10, fixed_rate=True))
+    async with (
+        open_runtime(schedules=[schedule], journal=first),
+        open_runtime(schedules=[schedule], journal=second),
+    ):
+        await trio.sleep(45)
+    assert [at for at, _ in log.begun] == [10, 20, 30, 40]
+
+
+async def test_leaving_waits_for_what_was_fired(autojump_clock: MockClock, journal: Journal | None) -> None:
+    """A run that a schedule has started is waited for as any other."""
+    log = Log()
+    async with open_runtime(schedules=[Schedule("s", log.workflow, Every(10))], journal=journal):
+        await trio.sleep(0.5)
+    assert trio.current_time() == 1
+    if journal is not None:
+        async with journal:
+            (record,) = await journal.schedules()
+            assert record.streak == 0
+            assert record.runs == ()
