@@ -12,8 +12,9 @@ import outcome
 import trio
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
+from .._define.question import Question
 from .._errors import MailboxFull, MessageRejected, RunAlreadyEnded
-from .reply import GONE_ON, leave_unanswered, take_in
+from .reply import GONE_ON, leave_unanswered, pass_on, take_in
 
 SIZE = 1000
 """Messages that a mailbox holds; a message that a state waits for at the moment needs no room."""
@@ -76,7 +77,7 @@ class Mailbox:
         "_ahead",
         "_closed",
         "_coming",
-        "_early",
+        "_expected",
         "_heard",
         "_keys",
         "_kinds",
@@ -96,10 +97,10 @@ class Mailbox:
         self.takers: dict[Task, Kinds] = {}
         """Who waits for a message, and of which kinds."""
         self._heard = 0
-        self._early: dict[int, Letter] = {}
-        """Those that were written down here before one that is still to come, by number."""
         self._ahead: set[int] = set()
         """The numbers of those that have come in before one that was written down earlier."""
+        self._expected: dict[int, Question[Any]] = {}
+        """Questions that were written down and are still to come in, by their numbers."""
         self._coming = 0
         """How many places are reserved."""
         self._vacated = trio.Event()
@@ -155,7 +156,7 @@ class Mailbox:
         self._call_waiting()
 
     def fill(self, letter: Letter, number: int, *, in_turn: bool) -> Letter:
-        """Put a message that is written down in its reserved place; gives it as it came in, be it by another way before.
+        """Put a message that is written down in its reserved place; gives it as it has come in, or will.
 
         Args:
             letter: the message.
@@ -164,13 +165,19 @@ class Mailbox:
                 same sender.
         """
         self.give_up()
-        if in_turn and number > self._heard + 1:
-            take_in(letter.message)
-            self._early[number] = letter
-            return letter
-        if self._admit(letter):
+        if number == self._heard + 1 or not in_turn:
+            if self._admit(letter):
+                return letter
+        elif number > self._heard and number not in self._ahead:
+            self._expect(letter, number)
             return letter
         return next((other for other in self._letters if other.number == number), letter)
+
+    def _expect(self, letter: Letter, number: int) -> None:
+        """The reply to a question that comes in by another way is to come here."""
+        if isinstance(letter.message, Question):
+            take_in(letter.message)
+            self._expected[number] = letter.message
 
     @property
     def heard(self) -> int:
@@ -209,6 +216,8 @@ class Mailbox:
         """Take a letter in, and hand it to who waits for it; tells whether it had not come by another way already."""
         if letter.number is not None and not self.is_news(letter.number):
             return False
+        if letter.number in self._expected:
+            pass_on(self._expected.pop(letter.number), letter.message)
         take_in(letter.message)
         if self._closed:
             leave_unanswered(self._run_id, [letter.message], self._closed)
@@ -241,7 +250,7 @@ class Mailbox:
 
     def deliver(self, letter: Letter) -> None:
         """Put in a message that was written down by another, whether or not there is room."""
-        self._admit(letter if letter.number is None else self._early.pop(letter.number, letter))
+        self._admit(letter)
 
     def _admit_sender(self, task: Task) -> bool:
         """Take in the letter of one who waits for room; tells whether it was not known yet, as it tells the sender."""
@@ -299,7 +308,8 @@ class Mailbox:
     def turn_away(self, error: Exception, why: str) -> None:
         """The run stops here: turn away all who wait for room, for a message or for a reply, each with an error of its own."""
         self._closed = why
-        leave_unanswered(self._run_id, (letter.message for letter in (*self._letters, *self._early.values())), why)
+        leave_unanswered(self._run_id, (letter.message for letter in self._letters), why)
+        leave_unanswered(self._run_id, self._expected.values(), why)
         self._vacated.set()
         for task in (*self._senders, *self.takers):
             reschedule(task, outcome.Error(copy.copy(error)))

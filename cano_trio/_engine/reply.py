@@ -59,6 +59,13 @@ def take_in(message: object) -> None:
         send_reply(message, Reply())
 
 
+def pass_on(question: Question[Any], message: object) -> None:
+    """Have the reply to a message go where that to a question does, of which it is a copy."""
+    reply = reply_of(question)
+    if isinstance(message, Question) and reply is not None:
+        send_reply(message, reply)
+
+
 def leave_unanswered(run_id: str, messages: Iterable[object], why: str) -> None:
     """Tell those who have asked these questions that there will be no reply, if there was none.
 

@@ -566,3 +566,30 @@ async def test_many_questions_at_once(autojump_clock: MockClock) -> None:
         for number in range(2000):
             nursery.start_soon(ask, number)
     assert sorted(replies) == [(number, number) for number in range(2000)]
+
+
+async def test_a_question_behind_a_message_that_is_still_to_come_in(autojump_clock: MockClock) -> None:
+    """A question that comes in its turn, behind what another process has just sent, gets its reply all the same."""
+    work = Workflow(Step, initial=Step.SERVE, exits=[Step.DONE], name="turns")
+    served: list[str] = []
+
+    @work.task(Step.SERVE)
+    async def serve(ctx: RunContext[HowMany]) -> Literal[Step.DONE]:
+        for _ in range(2):
+            question = await ctx.receive()
+            served.append(question.sku)
+            question.reply(len(served))
+        return Step.DONE
+
+    journal = MemoryJournal()
+    async with (
+        open_runtime(workflows=[work], journal=journal) as runtime,
+        open_runtime(workflows=[work], journal=MemoryJournal(beside=journal), claim=False) as other,
+        trio.open_nursery() as nursery,
+    ):
+        run = await runtime.start(work, run_id="r")
+        far = await other.get(work, "r")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(far.send, HowMany("far"))
+        assert await run.ask(HowMany("near")) == served.index("near") + 1
+    assert sorted(served) == ["far", "near"]
