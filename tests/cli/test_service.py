@@ -160,6 +160,15 @@ async def test_a_failure_is_one_line(autojump_clock: MockClock) -> None:
     assert len(lines) == 5
 
 
+async def test_a_cancel_is_told_by_its_reason(autojump_clock: MockClock) -> None:
+    """That it was cancelled is said once."""
+    stream = io.StringIO()
+    with ServiceLog(stream, as_json=False, full=False) as log:
+        async with open_runtime(workflows=[order], observers=[log]) as runtime:
+            (await runtime.start(order, Order(9.0), run_id="a")).cancel("no\nmore")
+    assert stream.getvalue().splitlines()[1][25:] == "a cancelled in PAY after 0.0 s: no more"
+
+
 async def test_a_traceback_follows_if_it_is_asked_for(autojump_clock: MockClock) -> None:
     """Below the line, and further in."""
     _, lines = await served(Order(breaks=True), full=True)
