@@ -74,8 +74,7 @@ def pause(target: str, run_id: str, file: Path, *, full: bool, as_json: bool, re
     """Hold a run, until it is resumed.
 
     It finishes the state it is in first, if a task of it is at work; a process that carries out this run alone (`run`,
-    `resume`) does not hear of it. Exits with 3 if Ctrl-C ends the wait for that: it is
-    asked for, and follows.
+    `resume`) does not hear of it. Exits with 3 if Ctrl-C ends the wait for that: it is asked for, and follows.
     """
     named = Named.of(target, run_id, file, full=full, as_json=as_json)
     owner = named.owner()

@@ -22,6 +22,18 @@ SAYS = {
         "    NO_AD after 30 ms",
         "Ropes was told; Ropes owes 2.40",
     ],
+    "agent": [
+        "  Ada: What is 6 times 7?",
+        "  agent to Ada: It is 42.",
+        "  agent to Ada: It is 1.414.",
+        "    Ada is answered at attempt 2",
+        "    what Ada said first is forgotten",
+        "  agent to Ada: I only know numbers.",
+        "  agent to Ada: 2 times, as far as I remember.",
+        "  Ada and the agent are done: agent: Goodbye.",
+        "  run 'Ada' takes no more messages: it is completed",
+        "  agent to Bo: It is 144.",
+    ],
     "aggregate": [
         "Oslo    Value(9.0) (attempts: 1)",
         "Bergen  Value(11.0) (attempts: 2)",
