@@ -43,7 +43,7 @@ class RunJournal(Commits):
         super().__init__(journal, run, program.workflow.version)
         self._program = program
         self._now = wall_clock()
-        self._lock = trio.Lock()
+        self._lock: trio.Lock | None = None
         self._queued: list[Outcome] = []
         self._rows: list[LogRow] = []
 
@@ -178,6 +178,8 @@ class RunJournal(Commits):
             entry.written = True  # or the run is broken
             entry.come_last(self.run)  # what is undone first is what was written down last
         # What has finished is a fact, whatever is cut off meanwhile.
+        if self._lock is None:
+            self._lock = trio.Lock()
         with trio.CancelScope(shield=True):
             async with self._lock:
                 if self.broken is not None:
