@@ -23,6 +23,7 @@ from ._define.memory_store import MemoryStore as MemoryStore
 from ._define.poll import Pending as Pending
 from ._define.poll import PollOptions as PollOptions
 from ._define.poll import PollTask as PollTask
+from ._define.question import Question as Question
 from ._define.receive import ReceiveOptions as ReceiveOptions
 from ._define.receive import ReceiveTask as ReceiveTask
 from ._define.resources import PerRun as PerRun
@@ -69,6 +70,8 @@ from ._errors import MailboxFull as MailboxFull
 from ._errors import MessageError as MessageError
 from ._errors import MessageNotAwaited as MessageNotAwaited
 from ._errors import MessageRejected as MessageRejected
+from ._errors import NoReply as NoReply
+from ._errors import NotAtWork as NotAtWork
 from ._errors import NotOwner as NotOwner
 from ._errors import PollTimeout as PollTimeout
 from ._errors import Problem as Problem
@@ -231,6 +234,8 @@ __all__ = [
     "More",
     "MultiRateLimiter",
     "MultiStatistics",
+    "NoReply",
+    "NotAtWork",
     "NotOwner",
     "Observer",
     "Outstanding",
@@ -243,6 +248,7 @@ __all__ = [
     "Problem",
     "Progress",
     "Published",
+    "Question",
     "RateLimited",
     "RateLimiter",
     "ReceiveOptions",

@@ -37,7 +37,9 @@
     |-- MessageError                      a message that a run did not take
     |   |-- MailboxFull (trio.WouldBlock)
     |   |-- MessageNotAwaited
-    |   `-- MessageRejected (TypeError)
+    |   |-- MessageRejected (TypeError)
+    |   |-- NoReply
+    |   `-- NotAtWork
     |-- ResourceError
     |   |-- ResourceNotFound (LookupError)
     |   |-- ResourceTypeMismatch (TypeError)
@@ -805,6 +807,41 @@ class MessageNotAwaited(MessageError):
         super().__init__(f"run {run_id!r} does not wait for a {kind} at the moment, and it was not sent")
         self.run_id = run_id
         self.kind = kind
+
+
+@final
+class NoReply(MessageError):
+    """There will be no reply to a question.
+
+    Args:
+        run_id: the run that was asked.
+        kind: the question's type.
+        reason: why there is none.
+    """
+
+    def __init__(self, run_id: str, kind: str, reason: str) -> None:
+        super().__init__(f"run {run_id!r} gives no reply to {kind}: {reason}")
+        self.run_id = run_id
+        self.kind = kind
+        self.reason = reason
+
+
+@final
+class NotAtWork(MessageError):
+    """A run was asked that is not at work in this process, which alone hears its replies.
+
+    Args:
+        run_id: the run.
+        reason: where it is.
+    """
+
+    def __init__(self, run_id: str, reason: str) -> None:
+        super().__init__(
+            f"run {run_id!r} can't be asked from here: {reason}. Only the process that carries it out hears a reply; to "
+            "reach it anywhere, send() it a message."
+        )
+        self.run_id = run_id
+        self.reason = reason
 
 
 class ResourceError(CanoError):

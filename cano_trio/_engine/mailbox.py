@@ -12,7 +12,9 @@ import outcome
 import trio
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
+from .._define.question import Question
 from .._errors import MailboxFull, MessageRejected, RunAlreadyEnded
+from .reply import GONE_ON, leave_unanswered, pass_on, take_in
 
 SIZE = 1000
 """Messages that a mailbox holds; a message that a state waits for at the moment needs no room."""
@@ -75,6 +77,7 @@ class Mailbox:
         "_ahead",
         "_closed",
         "_coming",
+        "_expected",
         "_heard",
         "_keys",
         "_kinds",
@@ -96,12 +99,14 @@ class Mailbox:
         self._heard = 0
         self._ahead: set[int] = set()
         """The numbers of those that have come in before one that was written down earlier."""
+        self._expected: dict[int, Question[Any]] = {}
+        """Questions that were written down and are still to come in, by their numbers."""
         self._coming = 0
         """How many places are reserved."""
         self._vacated = trio.Event()
         """Somebody who waits to reserve a place may look again."""
-        self._closed = False
-        """Nobody takes anything out any more."""
+        self._closed = ""
+        """Why nobody takes anything out any more; empty as long as somebody may."""
 
     # -- sending
 
@@ -150,8 +155,8 @@ class Mailbox:
         self._coming -= 1
         self._call_waiting()
 
-    def fill(self, letter: Letter, number: int, *, in_turn: bool) -> None:
-        """Put a message that is written down in its reserved place.
+    def fill(self, letter: Letter, number: int, *, in_turn: bool) -> Letter:
+        """Put a message that is written down in its reserved place; gives it as it has come in, or will.
 
         Args:
             letter: the message.
@@ -161,7 +166,18 @@ class Mailbox:
         """
         self.give_up()
         if number == self._heard + 1 or not in_turn:
-            self._admit(letter)
+            if self._admit(letter):
+                return letter
+        elif number > self._heard and number not in self._ahead:
+            self._expect(letter, number)
+            return letter
+        return next((other for other in self._letters if other.number == number), letter)
+
+    def _expect(self, letter: Letter, number: int) -> None:
+        """The reply to a question that comes in by another way is to come here."""
+        if isinstance(letter.message, Question):
+            take_in(letter.message)
+            self._expected[number] = letter.message
 
     @property
     def heard(self) -> int:
@@ -196,16 +212,22 @@ class Mailbox:
     def _is_awaited(self, letter: Letter) -> bool:
         return self.is_awaited(letter.message)
 
-    def _admit(self, letter: Letter) -> None:
-        """Take a letter in, and hand it to who waits for it."""
+    def _admit(self, letter: Letter) -> bool:
+        """Take a letter in, and hand it to who waits for it; tells whether it had not come by another way already."""
         if letter.number is not None and not self.is_news(letter.number):
-            return  # it has come by another way already
+            return False
+        if letter.number in self._expected:
+            pass_on(self._expected.pop(letter.number), letter.message)
+        take_in(letter.message)
+        if self._closed:
+            leave_unanswered(self._run_id, [letter.message], self._closed)
         self._letters.append(letter)
         if letter.key is not None:
             self._keys[letter.key] = None
             if len(self._keys) > KEYS:
                 del self._keys[next(iter(self._keys))]
         self._hand_over(letter)
+        return True
 
     def _hand_over(self, letter: Letter) -> None:
         """Give a letter to the first who waits for one of its kind."""
@@ -278,20 +300,23 @@ class Mailbox:
     def remove(self, letter: Letter) -> None:
         """Take a letter out for good, and let in who waits for room."""
         self._letters.remove(letter)
+        leave_unanswered(self._run_id, [letter.message], GONE_ON)
         self._call_waiting()
         while self._senders and len(self._letters) < SIZE:
             self._admit_sender(next(iter(self._senders)))
 
-    def turn_away(self, error: Exception) -> None:
-        """The run stops here: turn away all who wait for room or for a message, each with an error of its own."""
-        self._closed = True
+    def turn_away(self, error: Exception, why: str) -> None:
+        """The run stops here: turn away all who wait for room, for a message or for a reply, each with an error of its own."""
+        self._closed = why
+        leave_unanswered(self._run_id, (letter.message for letter in self._letters), why)
+        leave_unanswered(self._run_id, self._expected.values(), why)
         self._vacated.set()
         for task in (*self._senders, *self.takers):
             reschedule(task, outcome.Error(copy.copy(error)))
 
     def close(self, status: str) -> None:
         """The run has ended: turn away all who wait, and tell of what nobody has taken."""
-        self.turn_away(RunAlreadyEnded(self._run_id, status))
+        self.turn_away(RunAlreadyEnded(self._run_id, status), f"it is {status}")
         if unread := Counter(type(letter.message).__name__ for letter in self._letters if not letter.taken):
             told = ", ".join(f"{number} {kind}" for kind, number in sorted(unread.items()))
             _log.warning("run %r is %s and left messages unread: %s", self._run_id, status, told)

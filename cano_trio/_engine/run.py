@@ -30,6 +30,8 @@ KEPT = 1000
 at_work: ContextVar[tuple[int, ...]] = ContextVar("cano_trio.at_work", default=())
 """The numbers of the runs that the present task is at work for, the outermost first; child tasks inherit them."""
 
+RELEASED = "it was released, and goes on where it is claimed next"
+
 NO_OUTBOX = Outbox(durable=False)
 """That of all runs without a journal: it takes nothing."""
 
@@ -295,7 +297,9 @@ class Run:
         if self.observers:
             self.tell(Waiting, reason, seconds)
         root = self.root
-        if parks and root.on_parked is not None:
+        if parks and self.leaving is not None:  # it was asked to leave before it began to wait
+            root.park(self.leaving)
+        elif parks and root.on_parked is not None:
             root.on_parked(self.wait)
 
     def wait_is_over(self) -> None:
@@ -411,7 +415,7 @@ class Run:
         self.elapsed = self.clock() - self.started
         self.error = self.mistake = None  # they hold the drive loop's frame by their traceback, and it holds the run
         if self._mailbox is not None:
-            self._mailbox.turn_away(RunReleased(self.run_id))
+            self._mailbox.turn_away(RunReleased(self.run_id), RELEASED)
             self._mailbox, self.letters = None, ()
 
     def context(self, attempt: int, part: str, outbox: Outbox | None = None) -> RunContext:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from .._clock import wall_clock
-from .._errors import NotOwner
+from .._errors import NotOwner, RunReleased
 from .._journal import rows
 from .._journal.protocol import Journal
 from .._journal.rows import Commit, Cursor, LogRow, NewRun, Outcome, Position, RunRecord
@@ -22,7 +22,7 @@ from .kept import encode, stored_error
 from .mailbox import Letter, Mailbox
 from .program import Program
 from .rollback import Entry
-from .run import Run
+from .run import RELEASED, Run
 from .step import Step
 from .writing import broken, claimed, created, patiently, posted
 
@@ -216,12 +216,13 @@ class RunJournal(Commits):
         self.run.rerun = False
 
     @override
-    async def send(self, message: object, key: str | None) -> bool:
+    async def post(self, message: object, key: str | None) -> Letter | None:
         run = self.run
         kind = next((kind for kind in run.takes if isinstance(message, kind)), None)
         mailbox = None if run.released else run.mailbox()
         if kind is None or mailbox is None:
-            mailbox = Mailbox(run.run_id, run.takes)  # nobody reads it here: it is sent to whoever goes on with the run
+            mailbox = Mailbox(run.run_id, run.takes)
+            mailbox.turn_away(RunReleased(run.run_id), RELEASED)  # it is sent to whoever goes on with the run
         await mailbox.reserve(message, key)
         assert kind is not None  # noqa: S101  (else it was refused)
         try:
@@ -236,9 +237,8 @@ class RunJournal(Commits):
             raise
         if number is None:
             mailbox.give_up()
-        else:
-            mailbox.fill(Letter(codec.unpack(body), key, number, body), number, in_turn=run.hears)
-        return number is not None
+            return None
+        return mailbox.fill(Letter(codec.unpack(body), key, number, body), number, in_turn=run.hears)
 
     # -- leaving
 

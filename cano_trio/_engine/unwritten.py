@@ -54,8 +54,8 @@ class Unwritten:
     async def begin_child(self, run: Any, program: Any) -> None:
         """The run of a child workflow begins, which does the present state's work."""
 
-    async def send(self, message: object, key: str | None) -> bool:  # noqa: ARG002
-        """Put a message into the run's mailbox as soon as there is room; tells whether it was not known yet."""
+    async def post(self, message: object, key: str | None) -> Any:  # noqa: ARG002
+        """Put a message into the run's mailbox as soon as there is room; gives its letter, None if it was known already."""
         raise AssertionError("unreachable: a run that is not written down has only its mailbox")
 
     def consume(self, numbers: Iterable[int]) -> None:

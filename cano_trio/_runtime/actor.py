@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
-from typing import Any, Protocol, final
+from typing import Any, Protocol, TypeVar, final
 
 import trio
 
 from .._define.definition import Definition
+from .._define.question import Question
 from .._engine.failure import share_context
 from .._engine.run import Run as EngineRun
 from .._engine.unwritten import UNWRITTEN
@@ -20,6 +21,8 @@ from .._observe.events import Event, StateEntered
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .result import RunResult, result_of
+
+R = TypeVar("R")
 
 NO_LABELS: Mapping[str, str] = {}
 
@@ -33,6 +36,10 @@ class Host(Protocol):
 
     async def send(self, actor: Actor, message: object, key: str | None, /, *, require_waiting: bool) -> bool:
         """Send it a message."""
+        ...
+
+    async def ask(self, actor: Actor, question: Question[R], /) -> R:
+        """Ask it, and wait for the reply."""
         ...
 
     def cancel(self, actor: Actor, reason: str | None, /) -> None:

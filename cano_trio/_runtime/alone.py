@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import final
+from typing import TypeVar, final
 
+from .._define.question import Question
+from .._engine.asking import ask
 from .._engine.run import Run as EngineRun
 from .._errors import MessageNotAwaited, RunAlreadyEnded, RuntimeNeeded
 from .actor import Actor
+
+R = TypeVar("R")
 
 
 @final
@@ -24,6 +28,10 @@ class Alone:
     async def send(self, actor: Actor, message: object, key: str | None, /, *, require_waiting: bool) -> bool:
         """Send it a message."""
         return await send_to(run_of(actor), message, key, require_waiting=require_waiting)
+
+    async def ask(self, actor: Actor, question: Question[R], /) -> R:
+        """Ask it."""
+        return await ask(run_of(actor), question)
 
     def cancel(self, actor: Actor, reason: str | None, /) -> None:
         """Have it cancelled."""
@@ -56,7 +64,7 @@ async def send_to(run: EngineRun, message: object, key: str | None, *, require_w
     if require_waiting and not run.mailbox().is_awaited(message):
         raise MessageNotAwaited(run.run_id, type(message).__name__)
     if run.durable:
-        return await run.journal.send(message, key)
+        return await run.journal.post(message, key) is not None
     return await run.mailbox().put(message, key)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Generic, cast, final
 import trio
 from typing_extensions import TypeVar
 
+from .._define.question import Question
 from .._errors import JournalError
 from .._observe.status import RunStatus
 from .actor import Actor
@@ -15,6 +16,7 @@ from .alone import never_enters
 from .event_stream import EventStream
 from .result import RunResult
 
+R = TypeVar("R")
 S_co = TypeVar("S_co", bound=Enum, covariant=True)
 D_co = TypeVar("D_co", covariant=True, default=None)
 
@@ -264,6 +266,32 @@ class Run(Generic[S_co, D_co]):
                 "That takes a moment: await run.send(...)."
             )
         return run.mailbox().put_nowait(message, key)
+
+    async def ask(self, question: Question[R], /) -> R:
+        """Ask the run, and wait for its reply.
+
+        The question is a message: a state that takes its type gets it, and calls `Question.reply`; with a journal it is
+        written down, and used up with the state. Only the process that carries the run out can ask it.
+
+        Whoever asks waits for the reply, and for nothing that will not come: if the run ends or is released without one, or
+        goes on from the state that has taken the question, this fails. If it is cancelled, the run has the question all the
+        same, and its reply goes nowhere.
+
+        Args:
+            question: a message derived from `Question`; it is asked once.
+
+        Returns:
+            The reply.
+
+        Raises:
+            NoReply: there will be none.
+            NotAtWork: the run is not at work in this process.
+            MessageRejected: no state of the workflow takes questions of this type.
+            DataNotEncodable: the run has a journal, and the question can't be written down.
+            RunAlreadyEnded: the run is over, or it ended before there was room.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        return await self._actor.host.ask(self._actor, question)
 
     def __repr__(self) -> str:
         """Its id, its status, and where it is."""

@@ -7,17 +7,20 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import copy_context
 from enum import Enum
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Literal, TypeAlias, TypeVar, final
 
 import trio
 
 from .._define.definition import Definition, check_resources
+from .._define.question import Question
 from .._define.schedule import Schedule
+from .._engine.asking import ask
 from .._engine.lifecycle import Resources
 from .._engine.parting import parted
 from .._errors import (
     DefinitionError,
     JournalError,
+    NotAtWork,
     RuntimeClosed,
     RuntimeNeeded,
     WorkflowNotFound,
@@ -39,6 +42,8 @@ from .slots import Slots
 from .stored import Stored
 from .stuck import StuckWatch
 from .workflow import Workflow
+
+R = TypeVar("R")
 
 OnExit: TypeAlias = Literal["wait", "drain"]
 """What leaving the block does with the runs that are at work: wait for them, or let them go to the journal."""
@@ -255,6 +260,18 @@ class RuntimeHost:
         if actor.engine is not None:
             return await send_to(actor.engine, message, key, require_waiting=require_waiting)
         return await self._written(actor, "sent a message").send(actor, message, key, require_waiting=require_waiting)
+
+    async def ask(self, actor: Actor, question: Question[R], /) -> R:
+        """Ask a run."""
+        if self.stored is not None:
+            await self.stored.settled(actor)
+        if actor.engine is not None and not actor.released:
+            return await ask(actor.engine, question)
+        if actor.status.ended:
+            raise RunAlreadyEnded(actor.run_id, actor.status.value)
+        if actor.released or self.stored is None:
+            raise NotAtWork(actor.run_id, "it was released")
+        raise NotAtWork(actor.run_id, await self.stored.whereabouts(actor))
 
     def cancel(self, actor: Actor, reason: str | None, /) -> None:
         """Have a run cancelled."""

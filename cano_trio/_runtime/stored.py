@@ -117,6 +117,13 @@ class Stored:
         workflow = self._workflows.get(record.workflow)
         return told_by(record, known=workflow is not None and workflow.accepts_version(record.version))
 
+    async def whereabouts(self, actor: Actor) -> str:
+        """Where a run is that is not at work here, in words."""
+        record = await self._record(actor.run_id)
+        if record.owner is not None:
+            return f"process {record.owner} carries it out"
+        return f"it is {record.position.status.value}, and in the journal"
+
     async def data(self, run_id: str) -> Any:
         """A run's last committed data."""
         stored = await self.journal.load(run_id)

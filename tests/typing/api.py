@@ -44,6 +44,7 @@ from cano_trio import (
     PollTimeout,
     Problem,
     Published,
+    Question,
     RateLimiter,
     ReceiveTask,
     Resources,
@@ -242,6 +243,21 @@ async def told(ctx: RunContext) -> None:
 async def converses(cursor: Page | None, ctx: RunContext[Approved]) -> More[Page] | Literal[Step.DONE]:
     assert_type(await ctx.receive(), Approved)
     return More(Page())
+
+
+@dataclass(frozen=True)
+class HowMany(Question[int]):
+    sku: str
+
+
+@orders.receive(Step.PARSE)
+async def replies(question: HowMany, order: Order) -> Literal[Step.DONE]:
+    question.reply(len(order.sku))
+    return Step.DONE
+
+
+async def asks(run: Run[Step, Order]) -> None:
+    assert_type(await run.ask(HowMany("W-7")), int)
 
 
 @orders.receive(Step.PARSE, name="approval")
@@ -867,6 +883,15 @@ class MessageLeadsElsewhere(ReceiveTask[Step, Approved]):
 
     async def on_timeout(self) -> Literal[Pay.PAID]:  # type: ignore[override]
         return Pay.PAID
+
+
+async def asks_wrongly(run: Run[Step, Order], question: HowMany) -> None:
+    await run.ask(Approved("mo"))  # type: ignore[arg-type]
+    await run.ask(HowMany)  # type: ignore[arg-type]
+    text: str = await run.ask(question)  # type: ignore[arg-type]
+    print(text)
+    question.reply("many")  # type: ignore[arg-type]
+    question.reply()  # type: ignore[call-arg]
 
 
 @workflow.task(Step.PARSE)
