@@ -21,6 +21,7 @@ from .._errors import (
     DefinitionError,
     JournalError,
     NotAtWork,
+    RunAlreadyEnded,
     RuntimeClosed,
     RuntimeNeeded,
     WorkflowNotFound,
