@@ -256,7 +256,9 @@ class RuntimeHost:
 
     async def send(self, actor: Actor, message: object, key: str | None, /, *, require_waiting: bool) -> bool:
         """Send a run a message."""
-        if actor.engine is not None and not (actor.over and actor.released):
+        if not actor.released:
+            actor.check_not_over("takes no more messages")
+        if actor.engine is not None:
             return await send_to(actor.engine, message, key, require_waiting=require_waiting)
         return await self._written(actor, "sent a message").send(actor, message, key, require_waiting=require_waiting)
 
