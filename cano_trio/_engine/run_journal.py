@@ -43,7 +43,7 @@ class RunJournal(Commits):
         super().__init__(journal, run, program.workflow.version)
         self._program = program
         self._now = wall_clock()
-        self._lock = trio.Lock()
+        self._lock: trio.Lock | None = None
         self._queued: list[Outcome] = []
         self._rows: list[LogRow] = []
 
@@ -114,11 +114,17 @@ class RunJournal(Commits):
 
     @override
     async def confirm(self) -> None:
-        async with self._lock:  # branches and items ask side by side
+        async with self._turn():  # branches and items ask side by side
             if self.broken is not None:
                 raise self.broken
             if not self.is_held:
                 await self.show_fence()
+
+    def _turn(self) -> trio.Lock:
+        """That of the parts of a state which write side by side; most runs never need it."""
+        if self._lock is None:
+            self._lock = trio.Lock()
+        return self._lock
 
     @property
     @override
@@ -199,7 +205,7 @@ class RunJournal(Commits):
             entry.come_last(self.run)  # what is undone first is what was written down last
         # What has finished is a fact, whatever is cut off meanwhile.
         with trio.CancelScope(shield=True):
-            async with self._lock:
+            async with self._turn():
                 if self.broken is not None:
                     raise self.broken
                 queued, self._queued = self._queued, []

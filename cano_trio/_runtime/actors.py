@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from contextvars import Context
 from enum import Enum
 from functools import partial
@@ -238,9 +238,19 @@ class Actors:
         finally:
             self._withdraw(actor)
 
+    @contextmanager
+    def kept(self, actor: Actor) -> Iterator[None]:
+        """Have nobody take a run up, for the block, that is not at work here."""
+        self.at_work[actor.run_id] = actor
+        try:
+            yield
+        finally:
+            self._withdraw(actor)
+
     def _withdraw(self, actor: Actor) -> None:
         """Have a run not be at work any more that was not carried out yet."""
         del self.at_work[actor.run_id]
+        actor.scope = trio.CancelScope()
         actor.ring()
         self.on_withdrawn()
         self._tell_left()
@@ -248,7 +258,12 @@ class Actors:
     # -- taking up
 
     def take_up(
-        self, actor: Actor, how: How = "resume", reason: str | None = None, done: Callable[[], object] | None = None
+        self,
+        actor: Actor,
+        how: How = "resume",
+        reason: str | None = None,
+        only_if: Collection[RunStatus] | None = None,
+        done: Callable[[], object] | None = None,
     ) -> None:
         """Claim a run of the journal and go on with it; its slot is taken already.
 
@@ -256,11 +271,13 @@ class Actors:
             actor: the run.
             how: what for.
             reason: why it is cancelled.
+            only_if: how it has to stand when it is claimed; by default so that it makes sense what it is taken up for.
             done: is called when it is claimed, or can't be.
         """
         assert self.journal is not None  # noqa: S101  (else there would be nothing to claim)
-        taking = Taking(actor, self.program_of(actor.workflow), self.journal, how, reason, done)
+        taking = Taking(actor, self.program_of(actor.workflow), self.journal, how, reason, only_if, done)
         self.at_work[actor.run_id] = actor
+        actor.obstacle = None
         self._spawn(self._carry, actor, taking)
 
     # -- carrying
@@ -408,6 +425,8 @@ class Actors:
         elif isinstance(broken, JournalUnavailable):  # it is held here still, and nobody carries it out
             actor.obstacle = broken
             self.on_obstacle(actor, "cancel" if run.cancelled else "resume", run.reason)
+        elif run.cancelled and run.journal.last.status is not RunStatus.ROLLING_BACK:  # since it was being let go
+            self._host.cancel(actor, run.reason)
 
     def _ended(self, actor: Actor, run: EngineRun, failure: Exception | None) -> None:
         unhandled = failure is not None and not actor.waiters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, final
 from weakref import ReferenceType, ref
 
@@ -26,6 +26,7 @@ from .._observe.status import RunStatus
 from .actor import Actor
 from .actors import Actors
 from .stored import Stored
+from .taking import BY_ITSELF
 
 PAGE: Final = 1000
 """How many runs are claimed at a time."""
@@ -170,7 +171,7 @@ class Recovery:
         for record in records:
             if record.run_id in self._actors.at_work or not self._is_fit(record) or not self._is_its_turn(record):
                 passed_over += 1
-            elif not self._take_up(record, batch):
+            elif not self._take_up(record, batch, BY_ITSELF):
                 break
         # Those that are passed over must not hide those behind them.
         goes_on = len(records) == limit and (batch.count > 0 or passed_over > self._passed_over)
@@ -199,7 +200,7 @@ class Recovery:
         """Whether the lane is free, if that is where it belongs."""
         return self._poisoned is None or not _is_poisoned(record)
 
-    def _take_up(self, record: RunRecord, batch: _Batch) -> bool:
+    def _take_up(self, record: RunRecord, batch: _Batch, only_if: Collection[RunStatus]) -> bool:
         """Take a run up; tells whether there was a slot."""
         if self._actors.closed or not self._actors.slots.take_nowait():
             return False
@@ -208,7 +209,7 @@ class Recovery:
             self._poisoned = actor
             actor.watch(_FirstCommit(self, actor))
         batch.count += 1
-        self._actors.take_up(actor, done=batch.done)
+        self._actors.take_up(actor, only_if=only_if, done=batch.done)
         return True
 
     def _try_again(self) -> float | None:
@@ -217,7 +218,7 @@ class Recovery:
         for due, actor, how, reason in tuple(self._again.values()):
             if due <= now and actor.run_id not in self._actors.at_work and self._actors.slots.take_nowait():
                 del self._again[actor.run_id]
-                self._actors.take_up(actor, how, reason)
+                self._actors.take_up(actor, how, reason, BY_ITSELF if how == "resume" else None)
         return min((due for due, *_ in self._again.values() if due > now), default=None)
 
     def clear_lane(self, actor: Actor) -> None:
@@ -232,7 +233,7 @@ class Recovery:
             page = await self._journal.runs(status=[RunStatus.BLOCKED], after=self._blocked_after, limit=room)
             batch = _Batch()
             for record in page:
-                if self._may_be_unblocked(record) and not self._take_up(record, batch):
+                if self._may_be_unblocked(record) and not self._take_up(record, batch, {RunStatus.BLOCKED}):
                     break
                 self._blocked_after = record.number
             else:

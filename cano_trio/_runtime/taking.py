@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import final
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, final
 
 import trio
 from msgspec.structs import replace
@@ -14,12 +14,24 @@ from .._engine.resume import How, Revival, revive
 from .._engine.run import Run as EngineRun
 from .._engine.writing import claimed
 from .._errors import RunBlocked
+from .._journal.claiming import TAKEN_UP
 from .._journal.protocol import Journal
 from .._journal.requests import CANCEL, reason_of, requested, requests_met
 from .._journal.rows import Commit, Position, StoredRun
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .actor import Actor
+
+BY_ITSELF: Final = TAKEN_UP
+"""How a run stands that is taken up though nobody asks for it."""
+
+ASKED_FOR: Final[dict[How, Collection[RunStatus]]] = {
+    "resume": {*TAKEN_UP, RunStatus.PAUSED, RunStatus.BLOCKED},
+    "cancel": {*TAKEN_UP, RunStatus.PAUSED, RunStatus.BLOCKED},
+    "retry": {RunStatus.FAILED, RunStatus.BLOCKED},
+    "roll_back": {RunStatus.FAILED, RunStatus.ROLLBACK_FAILED},
+}
+"""How a run stands with which something can be done that somebody asks for."""
 
 
 @final
@@ -32,10 +44,11 @@ class Taking:
         journal: where it is written down.
         how: what it is taken up for.
         reason: why it is cancelled.
+        only_if: how it has to stand still when it is claimed: another process may have done something with it meanwhile.
         done: is called when it is claimed, or can't be.
     """
 
-    __slots__ = ("_actor", "_done", "_journal", "_program", "_stored", "how", "reason")
+    __slots__ = ("_actor", "_done", "_journal", "_only_if", "_program", "_stored", "how", "reason")
 
     def __init__(
         self,
@@ -44,6 +57,7 @@ class Taking:
         journal: Journal,
         how: How = "resume",
         reason: str | None = None,
+        only_if: Collection[RunStatus] | None = None,
         done: Callable[[], object] | None = None,
     ) -> None:
         self._actor = actor
@@ -51,6 +65,7 @@ class Taking:
         self._journal = journal
         self.how: How = how
         self.reason = reason
+        self._only_if = ASKED_FOR[how] if only_if is None else only_if
         self._done = done
         self._stored: StoredRun | None = None
 
@@ -77,7 +92,7 @@ class Taking:
     def _stays(self, stored: StoredRun) -> tuple[Position | None, Sequence[int]]:
         """Where it stays, if it is not to be gone on with, and the numbers of the requests that this meets."""
         position, asked = stored.record.position, requested(stored.messages)
-        if position.status.ended and self.how in {"resume", "cancel"}:
+        if position.status not in self._only_if:
             return position, ()
         if asked is None or self.how != "resume":
             return None, ()

@@ -75,11 +75,14 @@ class World:
     def __init__(self) -> None:
         self.effects: list[str] = []
         """The keys of all work that began."""
+        self.last = 0.0
+        """When the last of it began."""
         self.looks: Counter[str] = Counter()
 
     def act(self, ctx: RunContext) -> None:
         """Some work begins."""
         self.effects.append(ctx.idempotency_key)
+        self.last = trio.current_time()
 
     def began(self, key: str) -> int:
         """How often a piece of work has begun."""
