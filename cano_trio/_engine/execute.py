@@ -16,6 +16,7 @@ from .._journal.rows import RunRecord, StoredRun
 from .._observe.observer import Observer, check_observers
 from .._observe.status import RunStatus
 from .conduct import conduct
+from .hearing import conduct_hearing
 from .lifecycle import Resources
 from .program import Program
 from .resume import How, Revival, revive
@@ -72,12 +73,15 @@ async def execute(
         await conduct(run, workflow, begun)
         return run
     async with _opened(workflow, resources, journal) as (program, own):
+        seen = 0 if journal is None else journal.changes
         run = program.run(start, program.pack(data), run_id=run_id, observers=observers, resources=own)
         if journal is not None:
             run.write_down(RunJournal(journal, run, program))
             if not await _begun(run, attach=attach):
                 return await _taken_up(program, run_id, journal, own, observers, "resume", None, begun)
-        await conduct(run, workflow, begun)
+            await conduct_hearing(run, program, journal, seen, begun)
+        else:
+            await conduct(run, workflow, begun)
     return run
 
 
@@ -165,9 +169,10 @@ async def _taken_up(
             begun(run)
         return run
     _check_status(found.record, how)
+    seen = journal.changes
     stored = await _claimed(journal, found)
     run = await revive(program, journal, stored, how=how, resources=resources, observers=observers, reason=reason)
-    await conduct(run, program.workflow, begun)
+    await conduct_hearing(run, program, journal, seen, begun)
     return run
 
 

@@ -13,14 +13,12 @@ import trio
 
 from .. import _clock
 from .._define.definition import Definition
-from .._engine.placing import letter_of
-from .._engine.reading import Reading
+from .._engine.hearing import pass_on
 from .._engine.resume import How
-from .._engine.run import Run, Wait
+from .._engine.run import Wait
 from .._errors import JournalError, JournalUnavailable, RunBlocked, RunNotFound
 from .._journal.protocol import Journal
-from .._journal.requests import CANCEL, is_request, reason_of
-from .._journal.rows import Message, RunRecord
+from .._journal.rows import RunRecord
 from .._observe.events import Committed, Event
 from .._observe.status import RunStatus
 from .actor import Actor
@@ -264,33 +262,8 @@ class Recovery:
             if actor is None:
                 self._late.discard(run_id)
             elif actor.engine is not None:  # else it is being taken up, and what is sent meanwhile may be missed
-                await self._pass_on_to(actor, actor.engine)
+                await pass_on(self._journal, actor.engine, self._actors.program_of(actor.workflow), actor.scope)
                 self._late.discard(run_id)
-
-    async def _pass_on_to(self, actor: Actor, run: Run) -> None:
-        if not _hears(run):
-            return
-        try:
-            messages = await self._journal.inbox(run.run_id, after=run.mailbox().heard)
-            record = (await self._journal.load(run.run_id)).record if messages else None
-        except RunNotFound:
-            return
-        for message in messages:
-            if record is None or not _hears(run):
-                return
-            if is_request(message.letter):
-                _ask(actor, run, message)
-            else:
-                self._deliver(actor, run, message, record)
-
-    def _deliver(self, actor: Actor, run: Run, message: Message, record: RunRecord) -> None:
-        try:
-            letter = letter_of(Reading(self._actors.program_of(actor.workflow), record), run, message)
-        except RunBlocked as error:
-            _log.warning("a message is left to other code: %s", error)
-            run.mailbox().is_news(message.number)
-        else:
-            run.mailbox().deliver(letter)
 
     # -- letting go
 
@@ -332,20 +305,6 @@ class Recovery:
 def _is_poisoned(record: RunRecord) -> bool:
     """Whether several processes have died with a run, if nobody has taken it up behind the last."""
     return record.crashes + 1 >= POISONED and record.owner is not None
-
-
-def _hears(run: Run) -> bool:
-    """Whether a run can be given what it is sent."""
-    return not run.released and run.status is RunStatus.RUNNING
-
-
-def _ask(actor: Actor, run: Run, message: Message) -> None:
-    """Do with a run what somebody asks for."""
-    if message.letter.kind == CANCEL:
-        run.cancel(reason_of(message))
-    else:
-        run.pause(actor.scope, reason_of(message), message.number)
-    run.mailbox().is_news(message.number)
 
 
 def _let_go(actor: Actor | None, wait: Wait) -> None:
