@@ -17,7 +17,7 @@ from .._observe.events import Committed
 from .rollback import Entry
 from .run import Run
 from .unwritten import Unwritten
-from .writing import REFUSALS, carried_through, committed, patiently
+from .writing import REFUSALS, Failure, carried_through, committed, patiently
 
 
 @final
@@ -197,14 +197,17 @@ class Commits(Unwritten):
         Raises:
             JournalError: nothing of it is written; the run stops in place, unless the state itself is to blame.
         """
-        failure: BaseException | None = None
+        failure: Failure | None = None
         try:
             await self.journal.commit(commit)
         except (trio.Cancelled, JournalError) as error:
             failure = error
         if failure is not None:
             try:
-                await self._insist(commit, failure)
+                await carried_through(self.run, self.journal, commit, failure)
+            except REFUSALS:
+                self._take_back()
+                raise
             finally:
                 del failure  # it holds this frame by its traceback
         if self.inside and (root := self._root_with_news()) is not None:
@@ -216,17 +219,12 @@ class Commits(Unwritten):
         if run.observers:
             run.tell(Committed, commit.fence.rev + 1)
 
-    async def _insist(self, commit: Commit, failure: BaseException) -> None:
-        """Have a commit written whose first try has failed."""
-        try:
-            await carried_through(self.run, self.journal, commit, failure)
-        except REFUSALS:
-            # What asked for it is to blame: the state has failed.
-            self.run.packed = self.committed
-            self.run.outbox = None
-            if (together := self._root().together) is not None:
-                together.consumed = []
-            raise
+    def _take_back(self) -> None:
+        """Nothing of a commit was written, and what asked for it is to blame: the state has failed."""
+        self.run.packed = self.committed
+        self.run.outbox = None
+        if (together := self._root().together) is not None:
+            together.consumed = []
 
     def made(
         self, position: Position, log: tuple[LogRow, ...] = (), *, release: bool = False, alone: bool = False

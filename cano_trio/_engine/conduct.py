@@ -46,12 +46,9 @@ async def conduct(run: Run, workflow: Definition[Any, Any], begun: Callable[[Run
             if begun is not None:
                 run.scope = run.scope or trio.CancelScope()
                 begun(run)
-            if failure is not None:
-                pass
-            elif run.scope is None and workflow.timeout is None:
-                await drive(run)
-            else:
-                await _bounded(run, workflow.timeout)
+            bounded = run.scope is not None or workflow.timeout is not None
+            if failure is None:
+                await (_bounded(run, workflow.timeout) if bounded else drive(run))
         except BaseException as error:
             failure = error
         if failure is not None:

@@ -18,17 +18,17 @@ FAIR_SECONDS = 0.001
 
 async def drive(run: Run) -> None:  # noqa: C901  (the hot loop: a call more is a tenth of a transition more)
     """Advance a run until it stands in an exit state, which is looked for before any cancel: finished work stays."""
-    path, clock, limit, run_id, name = run.path, run.clock, run.limit, run.run_id, run.workflow
+    path, visits, clock, limit, run_id, name = run.path, run.visits, run.clock, run.limit, run.run_id, run.workflow
     durable = run.durable
     transitions = run.seq
     now = pass_at = clock()
     while True:
         step = run.step
         path.append(step.state)
-        run.visits[step.index] += 1
+        visits[step.index] += 1
         run.attempts = 1
         if run.observers:
-            tell(run.observers, StateEntered(run_id, name, step.state, now, run.visits[step.index]))
+            tell(run.observers, StateEntered(run_id, name, step.state, now, visits[step.index]))
         if step.advance is None:
             break
         if transitions == limit:

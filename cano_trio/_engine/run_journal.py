@@ -145,7 +145,7 @@ class RunJournal(Commits):
 
     @override
     def finish(self, step: Step, following: Step, failure: Exception | None = None) -> Coroutine[Any, Any, None]:
-        """No coroutine of its own stands between the run and its commit: each is gone through at every wake-up."""
+        # It is no coroutine itself, so that none stands between the run and its commit: a wake-up goes through them all.
         run, ends = self.run, following.advance is None
         if not (step.counts or ends or following.counts):
             return super().finish(step, following)  # a chain of routers is one choice

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import trio
 
@@ -25,6 +25,9 @@ from .run import Run
 T = TypeVar("T")
 V = TypeVar("V")
 
+Failure: TypeAlias = trio.Cancelled | JournalError
+"""What a write may come to."""
+
 STORE_PATIENCE: Final = 30.0
 """Seconds for which a run waits for a journal that can't write for now."""
 
@@ -37,7 +40,7 @@ _TOLD = (JournalUnavailable, LeaseLost, *REFUSALS)
 """What tells that nothing was written."""
 
 
-async def patiently(run: Run, write: Callable[[V], Awaitable[T]], what: V, failure: BaseException | None = None) -> T:
+async def patiently(run: Run, write: Callable[[V], Awaitable[T]], what: V, failure: Failure | None = None) -> T:
     """Write, as often as it takes while the journal can't for now; nothing but a wait between two tries is cancelled.
 
     Args:
@@ -52,32 +55,36 @@ async def patiently(run: Run, write: Callable[[V], Awaitable[T]], what: V, failu
     patience = run.clock() + STORE_PATIENCE
     turn = 0
     shield = False
-    while True:
-        match failure:
-            case None:
-                pass
-            case trio.Cancelled():
+    try:
+        while True:
+            if isinstance(failure, trio.Cancelled):
                 shield = True  # it came before the write had begun, as a journal promises: nothing was written
-            case JournalUnavailable() if run.clock() < patience:
+            elif failure is not None:
                 turn += 1
-                delay = _BACKOFF.delay(turn)
-                run.wait_for("store", delay)
-                await trio.sleep(delay)
-                run.wait_is_over()
-            case JournalError() if not isinstance(failure, REFUSALS):
-                raise broken(run, failure)
-            case _:
-                raise failure
-        try:
-            if not shield:
-                return await write(what)
-            with trio.CancelScope(shield=True):
-                return await write(what)
-        except (trio.Cancelled, JournalError) as error:
-            failure = error
+                await _wait(run, failure, turn, patience)
+            try:
+                if not shield:
+                    return await write(what)
+                with trio.CancelScope(shield=True):
+                    return await write(what)
+            except (trio.Cancelled, JournalError) as error:
+                failure = error
+    finally:
+        del failure  # it holds this frame by its traceback
 
 
-async def carried_through(run: Run, journal: Journal, commit: Commit, failure: BaseException) -> None:
+async def _wait(run: Run, failure: JournalError, turn: int, patience: float) -> None:
+    """Wait until the next try, if there is to be one."""
+    if isinstance(failure, JournalUnavailable) and run.clock() < patience:
+        delay = _BACKOFF.delay(turn)
+        run.wait_for("store", delay)
+        await trio.sleep(delay)
+        run.wait_is_over()
+    else:
+        raise failure if isinstance(failure, REFUSALS) else broken(run, failure)
+
+
+async def carried_through(run: Run, journal: Journal, commit: Commit, failure: Failure) -> None:
     """Have a commit written whose first try has failed.
 
     It was tried without all this: a scope around every write would cost as much as all else that is done for it.
@@ -91,10 +98,13 @@ async def carried_through(run: Run, journal: Journal, commit: Commit, failure: B
     Raises:
         JournalError: nothing of it is written.
     """
-    if isinstance(failure, JournalError) and not isinstance(failure, _TOLD):
-        await patiently(run, partial(confirmed, journal, failure), commit)
-    else:
-        await patiently(run, partial(committed, journal), commit, failure)
+    try:
+        if isinstance(failure, (trio.Cancelled, *_TOLD)):
+            await patiently(run, partial(committed, journal), commit, failure)
+        else:
+            await patiently(run, partial(confirmed, journal, failure), commit)
+    finally:
+        del failure
 
 
 def broken(run: Run, error: JournalError) -> JournalError:
