@@ -15,6 +15,7 @@ from .._journal.requests import CANCEL, is_request, reason_of
 from .._journal.rows import Message, RunRecord
 from .._observe.status import RunStatus
 from .conduct import conduct
+from .parting import bared
 from .placing import letter_of
 from .program import Program
 from .reading import Reading
@@ -96,14 +97,17 @@ async def conduct_hearing(
     pausing = trio.CancelScope()
     failure: BaseException | None = None
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_listen, journal, run, program, pausing, seen)
-            try:
-                with pausing:
-                    await conduct(run, program.workflow, begun)
-            except BaseException as error:
-                failure = error
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_listen, journal, run, program, pausing, seen)
+                try:
+                    with pausing:
+                        await conduct(run, program.workflow, begun)
+                except BaseException as error:
+                    failure = error
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            failure = bared(group)
         # Outside of the nursery, which would make a group of it.
         if failure is not None:
             raise failure

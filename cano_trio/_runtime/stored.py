@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import Enum
@@ -41,6 +42,8 @@ from .info import RunInfo, told_by
 
 AWAY: Final = 1.0
 """Seconds after which a journal that was away is asked again."""
+
+_log = logging.getLogger("cano_trio")
 
 
 @final
@@ -163,7 +166,7 @@ class Stored:
     async def cancel(self, actor: Actor, reason: str | None) -> None:
         """Have a run cancelled: here, if nobody holds it; else by who does. A journal that is away is waited for."""
         cancelled = False
-        while not cancelled and not actor.over and not self._actors.closed:
+        while not cancelled and not actor.over:
             await self.settled(actor)
             if actor.engine is not None:
                 actor.engine.cancel(reason)
@@ -173,6 +176,9 @@ class Stored:
             except RunNotFound:
                 return
             except JournalUnavailable:
+                if self._actors.closed:
+                    _log.error("run %r is not cancelled: the journal can't be written for now", actor.run_id)
+                    return
                 await trio.sleep(AWAY)
             except JournalError as error:
                 self._actors.on_failure(error)
@@ -182,7 +188,7 @@ class Stored:
         record = await self._record(actor.run_id)
         if record.position.status.ended:
             return True
-        if self._is_held(record) or not self._actors.carries:
+        if self._is_held(record) or not self._actors.carries or self._actors.closed:
             with suppress(RunAlreadyEnded):  # there is nothing to be cancelled any more
                 await self._ask(actor, CANCEL, reason)
                 await self._have_claimed(record)
