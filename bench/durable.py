@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from enum import Enum, auto
@@ -12,12 +13,15 @@ from typing import Any, Literal, cast, final
 
 import apsw
 import trio
+from trio.lowlevel import Abort, Task, current_task, current_trio_token, reschedule, wait_task_rescheduled
 
 from cano_trio import RunContext, Workflow
-from cano_trio.journals import Commit, Journal, SqliteJournal
+from cano_trio._journal.acknowledgement import ACKNOWLEDGED
+from cano_trio._journal.memory import created
+from cano_trio.journals import Commit, Journal, NewRun, RunRecord, SqliteJournal
 
 from .folder import Measured, in_folder
-from .measure import Case
+from .measure import Case, Clocked
 
 SYNC = "disk: one sync"
 ROW = "disk: commit of one row, FULL"
@@ -81,6 +85,52 @@ class Watched:
         rev = await self._journal.commit(commit)
         self.seconds.append(perf_counter() - begun)
         return rev
+
+
+@final
+class Acknowledging:
+    """A journal that writes nothing, and acknowledges at once all that came meanwhile: what is left is the engine's own."""
+
+    owner = "nobody"
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._waiting: list[Task] = []
+        self._token = current_trio_token()
+
+    async def __aenter__(self) -> Acknowledging:
+        """It is open."""
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        """There is nothing to close."""
+
+    async def create(self, run: NewRun, /) -> RunRecord:
+        """Nothing is created."""
+        return created(run, next(self._numbers))
+
+    async def commit(self, commit: Commit, /) -> int:
+        """Park like one that waits for a disk."""
+        if not self._waiting:
+            self._token.run_sync_soon(self._acknowledge)
+        self._waiting.append(current_task())
+        await wait_task_rescheduled(lambda _: Abort.FAILED)
+        return commit.fence.rev + 1
+
+    def _acknowledge(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for task in waiting:
+            reschedule(task, ACKNOWLEDGED)
+
+
+def unwritten(walk: Walk, runs: int) -> Clocked:
+    """What the engine itself takes for one transition, with its passes through the scheduler."""
+
+    async def measured(times: int) -> float:
+        rows = times // runs
+        return await walk.together(cast("Journal", Acknowledging()), runs, rows) / (runs * rows)
+
+    return lambda times: trio.run(measured, max(runs, times))
 
 
 def transitions(walk: Walk, runs: int) -> Measured:
@@ -172,6 +222,13 @@ def cases() -> Sequence[Case]:
         at_once(10, 1_000),
         at_once(100, 2_000),
         at_once(1_000, 10_000, **fast),
+        Case(
+            name="durable transition: 1,000 at once, nothing written",
+            clocked=unwritten(walk, 1_000),
+            times=50_000,
+            reach=12,
+            note="a journal that acknowledges at once: the engine's part, and a pass through trio's scheduler",
+        ),
         case("durable transition: 1,000 at once, 600 each", long_runs, 600_000, big=True, **fast),
         case(
             "durable transition: 1,000 at once, busy thread",

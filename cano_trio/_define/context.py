@@ -74,11 +74,6 @@ class Outbox(Struct, eq=False, kw_only=True):
     sends: tuple[Letter, ...] = ()
     starts: tuple[NewRun, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing in it."""
-        return not (self.statements or self.sends or self.starts)
-
     def take(self, other: Outbox) -> None:
         """Take in what another wants, behind what this one does."""
         self.statements += other.statements

@@ -252,9 +252,9 @@ class Commits(Unwritten):
             commit = self.together.added_to(commit)
         if self.inside and not alone and (root := self._root_with_news()) is not None:
             commit = replace(commit, along=(*commit.along, root.made(root.position)))
-        if outbox is None or outbox.is_empty:
-            return commit
-        return replace(commit, statements=outbox.statements, sends=outbox.sends, starts=outbox.starts)
+        if outbox is not None and (outbox.statements or outbox.sends or outbox.starts):
+            return replace(commit, statements=outbox.statements, sends=outbox.sends, starts=outbox.starts)
+        return commit
 
     def note(self, position: Position) -> None:
         """Take note of what was written."""
