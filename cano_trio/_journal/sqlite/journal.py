@@ -182,7 +182,7 @@ class SqliteJournal:
         lease = Lease(self._path, self._lease_seconds, current_trio_token())
         retention = Retention(self._retention_seconds, wall_clock())
         db, reading, close = await trio.to_thread.run_sync(self._connect, lease)
-        reader = Reader(reading, self._path)
+        reader = Reader(reading)
 
         def end() -> None:
             reader.end()
@@ -192,7 +192,6 @@ class SqliteJournal:
         self._opened = _Opened(lease=lease, writer=writer, reader=reader)
 
     async def _lay_down(self) -> None:
-        self._opened.reader.refuse()
         await self._opened.writer.aclose()
 
     async def _read(self, read: Callable[[apsw.Connection], T]) -> T:
