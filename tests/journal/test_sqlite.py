@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import weakref
 from pathlib import Path
 from threading import Event
@@ -13,12 +14,12 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
-from cano_trio import CanoError, DuplicateRun, JournalError, JournalUnavailable, LeaseLost, RunNotFound
-from cano_trio._journal.rows import Cursor
+from cano_trio import CanoError, DuplicateRun, JournalError, JournalUnavailable, LeaseLost
+from cano_trio._journal.rows import Cursor, Outcome
 from cano_trio._journal.sqlite.journal import SqliteJournal
 from cano_trio._journal.sqlite.schema import APPLICATION_ID, STEPS, open_reader, open_writer
 from tests.journal.faulty import FaultyDisk
-from tests.journal.rows import fence_of, new, step
+from tests.journal.rows import at, fence_of, letter, new, step
 
 
 async def test_a_file_keeps_what_it_was_told(tmp_path: Path) -> None:
@@ -175,36 +176,36 @@ async def test_what_is_refused_is_let_go(tmp_path: Path) -> None:
             assert error() is None
 
 
-async def test_a_question_is_dropped_by_a_cancel(tmp_path: Path) -> None:
-    """A task that is cancelled while it waits for what it reads goes on at once; the journal answers others as before."""
-    answering = Event()
+async def test_two_commits_of_a_run_at_once(tmp_path: Path) -> None:
+    """Two commits of one run that wait for the same transaction are written one after the other, and both are in its history."""
+    writing = Event()
     async with SqliteJournal(tmp_path / "runs.db") as journal:
+        fence = (await journal.create(new("a", journal.owner))).fence
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(journal._open.reader.read, lambda _: answering.wait())
-            with trio.move_on_after(0) as scope:
-                await journal.runs()
-            assert scope.cancelled_caught
-            answering.set()
-        assert await journal.runs() == ()
+            nursery.start_soon(journal._open.writer.do, lambda _: writing.wait())
+            for rev in range(2):
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.start_soon(journal.commit, step("a", replace(fence, rev=rev)))
+            await trio.testing.wait_all_tasks_blocked()
+            writing.set()
+        assert [row.seq for row in await journal.history("a")] == [0, 1]
 
 
-async def test_questions_are_answered_together(tmp_path: Path) -> None:
-    """Three hundred tasks that read at once each get what they asked for, or the error that is theirs."""
-    answers: dict[str, str] = {}
-
-    async def ask(run_id: str) -> None:
-        try:
-            answers[run_id] = (await journal.load(run_id)).record.run_id
-        except RunNotFound:
-            answers[run_id] = "not found"
-
-    async with SqliteJournal(tmp_path / "runs.db") as journal:
-        for index in range(0, 300, 3):
-            await journal.create(new(f"r{index}"))
-        async with trio.open_nursery() as nursery:
-            for index in range(300):
-                nursery.start_soon(ask, f"r{index}")
-    assert answers == {f"r{index}": "not found" if index % 3 else f"r{index}" for index in range(300)}
+async def test_only_the_name_of_a_removed_run_is_left(tmp_path: Path) -> None:
+    """A run that is removed leaves no row behind in any table but that of the names that are used."""
+    path = tmp_path / "runs.db"
+    async with SqliteJournal(path) as journal:
+        fence = (await journal.create(replace(new("a", journal.owner), labels={"team": "x"}))).fence
+        await journal.post(letter("a", key="k"))
+        await journal.commit(
+            replace(step("a", fence), cursors=(Cursor(1, "", b"c"),), outcomes=(Outcome(1, "", b"o"),))
+        )
+        await journal.delete("a", replace(fence, rev=1))
+        db = apsw.Connection(str(path))
+        tables = [str(name) for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type='table'")]
+        left = {table for table in tables if db.execute(f"SELECT 1 FROM {table}").get}
+        db.close()
+        assert left == {"cano_owner", "cano_removed", "sqlite_sequence"}
 
 
 async def test_a_closed_journal_says_so(tmp_path: Path) -> None:
@@ -275,50 +276,11 @@ async def test_a_batch_is_bounded(tmp_path: Path) -> None:
         assert disk.calls.count("sync") >= 3
 
 
-@pytest.mark.parametrize(
-    "table, change",
-    [
-        ("place", "status='completed'"),
-        ("run", "fixed=x'5b5b'"),
-        ("place", "place=x'00'"),
-        ("place", "place=x'" + "91" * 100_000 + "'"),
-        ("run", "fixed=CAST(replace(fixed, 'census', 'cansus') AS BLOB)"),
-        ("place", "place=CAST(replace(place, 'S0', 'S1') AS BLOB)"),
-        ("run", "version=2"),
-        ("place", "rev=1"),
-        ("place", "epoch=2"),
-        ("place", "number=77"),
-    ],
-)
-async def test_a_row_that_was_edited_is_refused(
-    tmp_path: Path, table: str, change: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A row that no journal wrote is a `JournalError` that names the run; the others are read as before, and listed."""
-    path = tmp_path / "runs.db"
-    async with SqliteJournal(path) as journal:
-        await journal.create(new("edited"))
-        await journal.create(new("whole"))
-        db = apsw.Connection(str(path))
-        db.execute(f"UPDATE cano_{table} SET {change} WHERE number=(SELECT number FROM cano_run WHERE run_id='edited')")
-        db.close()
-        with pytest.raises(JournalError, match="'edited' can't be read"):
-            await journal.load("edited")
-        with pytest.raises(JournalError, match="'edited' can't be read"):
-            await journal.claim("edited")
-        assert (await journal.load("whole")).record.run_id == "whole"
-        for _ in range(2):
-            assert [run.run_id for run in await journal.runs()] == ["whole"]
-        assert [record.message.count("'edited' can't be read") for record in caplog.records] == [1]
-
-
-async def test_a_broken_page_is_told(tmp_path: Path) -> None:
-    """A file whose pages are overwritten is a `JournalError`, at opening or at reading, and never a wrong answer."""
-    path = tmp_path / "runs.db"
-    async with SqliteJournal(path) as journal:
-        for index in range(50):
-            await journal.create(new(f"r{index}", data=b"x" * 1000))
-    content = path.read_bytes()
-    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
-    with pytest.raises(JournalError, match="malformed"):
-        async with SqliteJournal(path) as journal:
-            await journal.runs()
+async def test_a_due_time_that_is_none(tmp_path: Path) -> None:
+    """A due time that is no number, by which no index would find the run, is refused; nothing is written."""
+    async with SqliteJournal(tmp_path / "runs.db") as journal:
+        fence = (await journal.create(new("a", journal.owner))).fence
+        with pytest.raises(ValueError, match="infinite or no number"):
+            await journal.commit(replace(step("a", fence), position=replace(at(1), due_at=math.nan)))
+        assert (await journal.examine()).is_whole
+        assert (await journal.load("a")).record.rev == 0

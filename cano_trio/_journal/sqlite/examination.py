@@ -154,10 +154,10 @@ def _read_all(db: apsw.Connection) -> tuple[list[RunRecord], tuple[str, ...]]:
 
 def _is_found(db: apsw.Connection, record: RunRecord, labels: set[Any]) -> bool:
     """Whether the columns by which runs are found say the same as the run."""
-    wanted = f"SELECT run_id, workflow, parent, due_at, settled_at, unfinished FROM {RUNS} WHERE number=?"
+    wanted = f"SELECT workflow, parent, due_at, settled_at, unfinished FROM {RUNS} WHERE number=?"
     said = db.execute(wanted, (record.number,)).fetchone()
     labelled = {(name, value, record.number) for name, value in record.labels.items()}
-    return said == (record.run_id, record.workflow, record.parent, *indexed(record.position)) and labelled <= labels
+    return said == (record.workflow, record.parent, *indexed(record.position)) and labelled <= labels
 
 
 def _needs_somebody(record: RunRecord) -> bool:

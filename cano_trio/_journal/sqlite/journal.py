@@ -264,7 +264,7 @@ class SqliteJournal:
         retention = Retention(self._retention_seconds, wall_clock())
         watch = Watch(current_trio_token())
         db, reading, close = await trio.to_thread.run_sync(self._connect, lease)
-        reader = Reader(reading, self._path)
+        reader = Reader(reading)
 
         def end() -> None:
             reader.end()
@@ -274,7 +274,6 @@ class SqliteJournal:
         self._opened = _Opened(lease=lease, watch=watch, writer=writer, reader=reader)
 
     async def _lay_down(self) -> None:
-        self._opened.reader.refuse()
         await self._opened.writer.aclose()
 
     async def _read(self, read: Callable[[apsw.Connection], T]) -> T:

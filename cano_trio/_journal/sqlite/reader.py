@@ -12,7 +12,6 @@ import outcome
 import trio
 from trio.lowlevel import Abort, checkpoint_if_cancelled, current_task, current_trio_token, wait_task_rescheduled
 
-from ..._errors import JournalError
 from .jobs import Job, acknowledge
 
 T = TypeVar("T")
@@ -41,35 +40,22 @@ class Reader:
 
     Args:
         db: the connection.
-        path: its file, for errors.
     """
 
-    def __init__(self, db: apsw.Connection, path: str) -> None:
+    def __init__(self, db: apsw.Connection) -> None:
         self._db = db
-        self._path = path
         self._queue: SimpleQueue[_Question | None] = SimpleQueue()
         self._token = current_trio_token()
-        self._closing = False
         self._ended = Event()
         trio.lowlevel.start_thread_soon(self._work, outcome.Outcome.unwrap, "cano_trio journal reader")
 
     async def read(self, read: Callable[[apsw.Connection], T]) -> T:
-        """Read something, at one moment.
-
-        Raises:
-            JournalError: it is closed.
-        """
+        """Read something, at one moment."""
         await checkpoint_if_cancelled()
-        if self._closing:
-            raise JournalError(f"journal {self._path} is closed")
         question = _Question(current_task(), read=read)
         self._queue.put(question)
         result: T = await wait_task_rescheduled(question.withdraw)
         return result
-
-    def refuse(self) -> None:
-        """Take no more questions; to be called in trio's own thread."""
-        self._closing = True
 
     def end(self) -> None:
         """Answer what was asked, and wait for the end of the thread; to be called in another one."""
@@ -109,9 +95,9 @@ class Reader:
 
         try:
             at_one_moment(self._db, answer_all)
-        except apsw.Error as error:
+        except BaseException as error:  # the thread goes on: somebody waits for every answer
             for question in batch:
-                question.result = outcome.Error(error)
+                question.result = question.result or outcome.Error(error)
 
 
 def at_one_moment(db: apsw.Connection, read: Callable[[apsw.Connection], T]) -> T:
@@ -120,4 +106,5 @@ def at_one_moment(db: apsw.Connection, read: Callable[[apsw.Connection], T]) -> 
     try:
         return read(db)
     finally:
-        db.execute("ROLLBACK")
+        if db.in_transaction:
+            db.execute("ROLLBACK")
