@@ -80,6 +80,8 @@ class Actors:
         self.counts = Counts()
         self.at_work: dict[str, Actor] = {}
         """Those that hold a slot, or will when their time has come, by id."""
+        self.supervised: set[Actor] = set()
+        """Those that are begun again when they fail: they are not forgotten while they wait in the journal."""
         self._known: WeakValueDictionary[str, Actor] = WeakValueDictionary()
         self._context = context
         self._on_unhandled = on_unhandled
@@ -88,12 +90,16 @@ class Actors:
         self.nursery: trio.Nursery
         self.closed = False
         """No more are started or taken up."""
+        self.stops = False
+        """All are stopped, as soon as they are where that can be: none is begun again."""
         self.on_change: Callable[[], object] = _nothing
         """Is called when a slot may be free."""
         self.on_attached: Callable[[Actor], object] = _nothing
         """Is told of a run that is at work from now on."""
         self.on_parked: Callable[[Actor, Wait], object] = _nothing
         """Is told when a run begins to wait for what needs no process."""
+        self.on_lost: Callable[[], object] = _nothing
+        """Is called when one is not at work here any more of which somebody wants to hear."""
         self.on_failure: Callable[[BaseException], object] = _nothing
         """Is told of what ends the whole runtime."""
         self.left = trio.Event()
@@ -152,11 +158,12 @@ class Actors:
         priority: int,
         delay: float,
         record: ScheduleRecord | None = None,
+        keep: Callable[[Actor, Any], object] | None = None,
     ) -> Actor | ScheduleRecord:
         """Start a run; one with a journal is written down when this returns, and begins when there is a slot.
 
         If a schedule starts it, its `record` is written down with it. If another process has written one meanwhile, that is
-        what this returns, and nothing was started.
+        what this returns, and nothing was started. Who is to `keep` it is given it before, with its packed data.
 
         Raises:
             DuplicateRun: there is or was a run of that id.
@@ -170,26 +177,30 @@ class Actors:
         actor = Actor(run_id, workflow, self._host)
         actor.labels, actor.priority = labels, priority
         packed = program.pack(data)
+        if keep is not None:
+            keep(actor, packed)
         if self.journal is None:
             await self._start_in_memory(actor, program, start, packed, delay)
         elif record is not None:
             other = await self._fire(actor, program, self.journal, start, packed, record)
             if other is not None:
                 return other
+        elif delay > 0 or not self.carries or not self.slots.take_nowait():
+            await self._queue(actor, program, self.journal, start, packed, delay)
         else:
-            await self._start_written(actor, program, self.journal, start, packed, delay)
+            await self._start_written(actor, program, start, packed)
         self._known[run_id] = actor
         self.counts.started += 1
         return actor
 
     async def _start_in_memory(self, actor: Actor, program: Program, start: Enum, packed: Any, delay: float) -> None:
-        run = self._run(actor, program, start, packed)
+        run = self.made(actor, program, start, packed)
         run.status = RunStatus.QUEUED
         actor.attach(run)
         self.at_work[actor.run_id] = actor
         if delay > 0:
             actor.hurry = trio.Event()
-            self._spawn(self._carry_later, actor, run, delay)
+            self.spawn(self._carry_later, actor, run, delay)
             await trio.lowlevel.checkpoint()
             return
         try:
@@ -202,29 +213,18 @@ class Actors:
             self.slots.give_back()
             self._drop(actor)
             raise RuntimeClosed(f"run {actor.run_id!r} was not started")
-        self._spawn(self._carry, actor, run)
+        self.spawn(self._carry, actor, run)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
-    async def _start_written(
-        self, actor: Actor, program: Program, journal: Journal, start: Enum, packed: Any, delay: float
-    ) -> None:
-        if delay > 0 or not self.carries or not self.slots.take_nowait():
-            await self._queue(actor, program, journal, start, packed, delay)
-            return
-        run = self._run(actor, program, start, packed)
-        writing = RunJournal(journal, run, program)
-        run.write_down(writing)
-        run.hears = True
+    async def _start_written(self, actor: Actor, program: Program, start: Enum, packed: Any) -> None:
         self.at_work[actor.run_id] = actor
         try:
-            await writing.begin(actor.labels, actor.priority)
+            run = await self.written(actor, program, start, packed)
         except BaseException:
             del self.at_work[actor.run_id]
             self.slots.give_back()
             raise
-        actor.attach(run)
-        self.on_attached(actor)
-        self._spawn(self._carry, actor, run)
+        self.begin(actor, run)
 
     async def _queue(
         self, actor: Actor, program: Program, journal: Journal, start: Enum, packed: Any, delay: float
@@ -243,12 +243,42 @@ class Actors:
         actor.place(new.position, packed, program.codec)
         return None
 
-    def _run(self, actor: Actor, program: Program, start: Enum, packed: Any) -> EngineRun:
+    def made(self, actor: Actor, program: Program, start: Enum, packed: Any, run_id: str | None = None) -> EngineRun:
+        """A run that has not begun; of another id than that by which it is known, if one is given."""
         run = program.run(
-            start, packed, run_id=actor.run_id, observers=self.observers, resources=self.resources_of(actor.workflow)
+            start,
+            packed,
+            run_id=actor.run_id if run_id is None else run_id,
+            observers=self.observers,
+            resources=self.resources_of(actor.workflow),
         )
         run.scope = trio.CancelScope()
         return run
+
+    async def written(
+        self, actor: Actor, program: Program, start: Enum, packed: Any, run_id: str | None = None
+    ) -> EngineRun:
+        """The same, written down."""
+        assert self.journal is not None  # noqa: S101  (who asks has looked)
+        run = self.made(actor, program, start, packed, run_id)
+        writing = RunJournal(self.journal, run, program)
+        run.write_down(writing)
+        run.hears = True
+        await writing.begin(actor.labels, actor.priority)
+        return run
+
+    def begin(self, actor: Actor, run: EngineRun) -> None:
+        """Have a run begin; its slot is taken already."""
+        actor.attach(run)
+        self.on_attached(actor)
+        self.spawn(self._carry, actor, run)
+
+    def rename(self, actor: Actor, run_id: str) -> None:
+        """Know a run by another id: another one has begun in its place."""
+        del self.at_work[actor.run_id]
+        self._known.pop(actor.run_id, None)
+        actor.run_id = run_id
+        self.at_work[run_id] = self._known[run_id] = actor
 
     # -- taking up
 
@@ -265,7 +295,7 @@ class Actors:
         """
         self.at_work[actor.run_id] = actor
         self._known[actor.run_id] = actor
-        self._spawn(self._carry_claimed, actor, how, reason, done or _nothing)
+        self.spawn(self._carry_claimed, actor, how, reason, done or _nothing)
 
     async def _carry_claimed(self, actor: Actor, how: How, reason: str | None, done: Callable[[], object]) -> None:
         async def take(own: Resources) -> EngineRun | None:
@@ -324,7 +354,7 @@ class Actors:
         consumed: list[int] = []
         # One that is held already is claimed by who wants it to go on; one that is undone can't be held.
         may_hold = how == "resume" and status not in {RunStatus.PAUSED, RunStatus.ROLLING_BACK}
-        if status.ended and how in {"resume", "cancel"}:
+        if status.ended and not _is_wanted(status, how):
             position = record.position
         elif may_hold and asked is not None and asked.letter.kind == PAUSE:
             position = replace_status(record.position, RunStatus.PAUSED, reason_of(asked))
@@ -339,7 +369,8 @@ class Actors:
 
     # -- carrying
 
-    def _spawn(self, carry: Callable[..., Awaitable[None]], *args: Any) -> None:
+    def spawn(self, carry: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Have a task of a run's."""
         # The context is that of the runtime: whoever starts a run is not to leave traces of its own in it.
         self._context.run(self.nursery.start_soon, carry, *args)
 
@@ -365,7 +396,7 @@ class Actors:
         assert actor.engine is not None  # noqa: S101  (it is in memory, or nobody would wait for its time)
         actor.engine.stop(RunStatus.CANCELLED)
         actor.end(None)
-        self._tell_left()
+        self.tell_left()
 
     async def _carry(self, actor: Actor, what: EngineRun | Taking) -> None:
         """Carry a run out, or take it up and do so, to its end or its release."""
@@ -411,9 +442,10 @@ class Actors:
         else:
             self._ended(actor, run, failure)
         self.on_change()
-        self._tell_left()
+        self.tell_left()
 
-    def _tell_left(self) -> None:
+    def tell_left(self) -> None:
+        """Tell those who leave, if none is at work."""
         if not self.at_work:
             self.left.set()
             self.left = trio.Event()
@@ -421,6 +453,10 @@ class Actors:
     def _not_taken_up(self, actor: Actor, failure: Exception | None) -> None:
         actor.obstacle = failure
         actor.detach()
+        if actor.watchers:
+            self.on_lost()
+        if actor.keeper is not None:
+            actor.keeper.was_put_down(failure)
         if isinstance(failure, RunBlocked):
             _log.warning("%s", failure)
         elif isinstance(failure, JournalError):
@@ -444,8 +480,12 @@ class Actors:
             self._report_journal(actor, failure)
         if self.closed or (failure is not None and not isinstance(failure, LeaseLost)):
             actor.let_go(failure)
+        elif actor.keeper is not None:
+            actor.keeper.was_put_down(failure)
 
     def _ended(self, actor: Actor, run: EngineRun, failure: Exception | None) -> None:
+        if actor.keeper is not None and actor.keeper.goes_on(failure):
+            return
         unhandled = failure is not None and not actor.waiters
         if run.status is RunStatus.COMPLETED:
             self.counts.completed += 1
@@ -470,13 +510,15 @@ class Actors:
 
     def release_all(self) -> None:
         """Have all that are at work stop at once: those with a journal are released, others undone."""
+        self.stops = True
         for actor in [*self.at_work.values()]:
             actor.scope.cancel()
 
     def release_when_finished(self) -> None:
         """Have those with a journal released as soon as their present state is finished."""
+        self.stops = True
         for actor in [*self.at_work.values()]:
-            if actor.engine is None:
+            if actor.engine is None or actor.restart_at is not None:
                 actor.scope.cancel()  # it is only just taken up, or to begin later
             elif actor.engine.durable:
                 actor.engine.leave_when_finished(actor.scope)
@@ -508,6 +550,11 @@ def _queued(actor: Actor, program: Program, start: Enum, packed: Any, delay: flo
         labels=actor.labels,
         priority=actor.priority,
     )
+
+
+def _is_wanted(status: RunStatus, how: How) -> bool:
+    """Whether a run that is over is taken up for this."""
+    return how == "roll_back" or (how == "retry" and status is RunStatus.FAILED)
 
 
 def replace_status(position: Position, status: RunStatus, reason: str | None) -> Position:

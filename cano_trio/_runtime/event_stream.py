@@ -56,7 +56,9 @@ class EventStream:
             self._events.popleft()
             self._lost += 1
         self._events.append(event)
-        if isinstance(event, RunEnded) and event.workflow == self._actor.workflow.name:
+        # That of a run which may be begun again is not the last.
+        ends = isinstance(event, RunEnded) and self._actor.keeper is None
+        if ends and event.workflow == self._actor.workflow.name:
             self._ended = True
         self._come.set()
 

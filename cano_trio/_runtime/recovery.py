@@ -85,6 +85,7 @@ class Recovery:
         actors.on_change = self._note_slot
         actors.on_attached = self._note_attached
         actors.on_parked = self._note_parked
+        actors.on_lost = self.ring
 
     async def serve(self) -> None:
         """Look after the journal's runs for as long as the runtime is open."""

@@ -54,9 +54,12 @@ class Stored:
             RunNotFound: there is none.
             DefinitionError: it is one of another workflow.
         """
+        if (at_work := self._actors.at_work.get(run_id)) is not None:
+            await self.settled(at_work)
         stored = await self.journal.load(run_id)
         check_workflow(workflow, stored.record)
         actor = self._actors.known(run_id, workflow)
+        await self.settled(actor)
         if actor.engine is None:
             await self._note(actor, stored)
         return actor
@@ -68,6 +71,8 @@ class Stored:
             await self._note(actor, stored)
 
     async def _note(self, actor: Actor, stored: StoredRun) -> None:
+        if self._actors.at_work.get(actor.run_id) is actor:
+            return  # it is being taken up, and what was read is old
         record = stored.record
         program = self._actors.program_of(actor.workflow)
         actor.labels, actor.priority, actor.crashes = record.labels, record.priority, record.crashes
