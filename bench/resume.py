@@ -44,11 +44,11 @@ async def _leave_behind(journal: Journal, count: int) -> list[str]:
         position = Position(state="WORK", status=RunStatus.RUNNING, seq=0, entered_at=time())
         await journal.create(NewRun(run_id=name, workflow=workflow.name, version=1, position=position, data=b""))
 
-    await _each(create, names)
+    await each(create, names)
     return names
 
 
-async def _each(function: Callable[[str], Awaitable[object]], names: Sequence[str]) -> None:
+async def each(function: Callable[[str], Awaitable[object]], names: Sequence[str]) -> None:
     """Call a function with each name, for so many at once."""
     rest = iter(names)
 
@@ -66,7 +66,7 @@ async def resumed(folder: Path, times: int) -> float:
     async with SqliteJournal(folder / "runs.db") as journal:
         names = await _leave_behind(journal, times)
         begun = perf_counter()
-        await _each(lambda name: workflow.resume(name, journal=journal), names)
+        await each(lambda name: workflow.resume(name, journal=journal), names)
         return (perf_counter() - begun) / times
 
 

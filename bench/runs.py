@@ -13,7 +13,9 @@ RUNS = 1_000
 BARE = "run of five steps: loop by hand"
 
 
-def _together(function: Callable[..., Awaitable[object]], *args: object) -> Work:
+def together(function: Callable[..., Awaitable[object]], *args: object) -> Work:
+    """Calls a function many times at once, in one nursery."""
+
     async def work(times: int) -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(times):
@@ -26,10 +28,10 @@ def cases() -> Sequence[Case]:
     """`Workflow.orchestrate` beside `bare_loop`, each started a thousand times."""
     ring = Ring()
     return [
-        Case(name=BARE, clocked=in_trio(_together(bare_loop, ring.table)), times=RUNS),
+        Case(name=BARE, clocked=in_trio(together(bare_loop, ring.table)), times=RUNS),
         Case(
             name="run of five steps: workflow",
-            clocked=in_trio(_together(ring.workflow.orchestrate)),
+            clocked=in_trio(together(ring.workflow.orchestrate)),
             times=RUNS,
             baseline=BARE,
             reach_ratio=1.7,

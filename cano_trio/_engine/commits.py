@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, final
 
 import trio
 from msgspec.structs import replace
@@ -20,6 +20,26 @@ from .unwritten import Unwritten
 from .writing import REFUSALS, carried_through, committed, patiently
 
 
+@final
+class Together:
+    """What happens together with a run's next commit; there is one when something does."""
+
+    __slots__ = ("along", "consumed", "ended")
+
+    def __init__(self) -> None:
+        self.consumed: list[int] = []
+        """The numbers of the messages that leave the inbox."""
+        self.along: list[Commit] = []
+        """What happens to other runs."""
+        self.ended: list[Commits] = []
+        """The children that have ended."""
+
+    def added_to(self, commit: Commit) -> Commit:
+        """A commit with all of it."""
+        ends = [child.ending for child in self.ended if child.ending is not None]
+        return replace(commit, consumed=tuple(self.consumed), along=(*self.along, *ends))
+
+
 class Commits(Unwritten):
     """What was last written down of a run, and what waits to be written together with its next commit.
 
@@ -30,11 +50,8 @@ class Commits(Unwritten):
     """
 
     __slots__ = (
-        "_along",
-        "_ended",
         "broken",
         "committed",
-        "consumed",
         "ending",
         "fence",
         "inside",
@@ -44,6 +61,7 @@ class Commits(Unwritten):
         "position",
         "run",
         "stale",
+        "together",
         "version",
     )  # fmt: skip
 
@@ -64,12 +82,7 @@ class Commits(Unwritten):
         self.outcomes: dict[str, bytes] = {}
         self.stale = False
         """There are places or outcomes of earlier visits."""
-        self.consumed: tuple[int, ...] = ()
-        """The numbers of the messages that leave the inbox with the next commit."""
-        self._along: tuple[Commit, ...] = ()
-        """What happens to other runs together with the next commit."""
-        self._ended: tuple[Commits, ...] = ()
-        """The children whose end is written together with this run's next transition."""
+        self.together: Together | None = None
         self.ending: Commit | None = None
         """Of a child: its end, as the run that started it writes it down."""
 
@@ -94,22 +107,29 @@ class Commits(Unwritten):
 
     # -- what happens together with the next commit
 
+    def company(self) -> Together:
+        """What happens together with the next commit, to add to it."""
+        if self.together is None:
+            self.together = Together()
+        return self.together
+
     @override
     def consume(self, numbers: Iterable[int]) -> None:
-        self._root().consumed += tuple(numbers)  # the inbox is that of the outermost run
+        self._root().company().consumed += numbers  # the inbox is that of the outermost run
 
     @override
     def add_end(self, child: Unwritten) -> None:
         if not isinstance(child, Commits):
             return
         if child.ending is not None:
-            self._ended += (child,)
+            self.company().ended.append(child)
         elif child.fence is not None and child.position.status.ended:  # it had ended before
             self.add_release(child)
 
     @override
     def add_release(self, child: Unwritten) -> None:
-        self._along += tuple(child.release_inside())
+        if released := child.release_inside():
+            self.company().along += released
 
     @override
     def release_inside(self) -> Sequence[Commit]:
@@ -122,10 +142,11 @@ class Commits(Unwritten):
         """Let go of what the attempt in flight has done; and have a child released, too, that is or was at work for it."""
         self.run.packed = self.committed
         self.run.outbox = None
-        self.consumed = ()
         self.ending = None
-        children = [child.run for child in self._ended]
-        self._ended = ()
+        children: list[Run] = []
+        if (together := self.together) is not None:
+            children += [child.run for child in together.ended]
+            together.consumed, together.ended = [], []
         if self.run.child is not None and self.run.child not in children:
             children.append(self.run.child)
         for child in children:
@@ -203,7 +224,8 @@ class Commits(Unwritten):
             # What asked for it is to blame: the state has failed.
             self.run.packed = self.committed
             self.run.outbox = None
-            self._root().consumed = ()
+            if (together := self._root().together) is not None:
+                together.consumed = []
             raise
 
     def made(
@@ -217,13 +239,9 @@ class Commits(Unwritten):
             release: give the run back.
             alone: it does not let messages go from the inbox, which is that of the outermost run.
         """
-        fence, run, along = self.fence, self.run, self._along
+        fence, run = self.fence, self.run
         packed, outbox = run.packed, run.outbox
         assert fence is not None  # noqa: S101  (whoever writes has begun or claimed the run)
-        if self._ended:
-            along += tuple(child.ending for child in self._ended if child.ending is not None)
-        if self.inside and not alone and (root := self._root_with_news()) is not None:
-            along = (*along, root.made(root.position))
         commit = Commit(
             run_id=run.key,
             fence=fence,
@@ -231,9 +249,11 @@ class Commits(Unwritten):
             data=None if packed is self.committed else self.new_data(),
             log=log,
             release=release,
-            consumed=self.consumed,
-            along=along,
         )
+        if self.together is not None:
+            commit = self.together.added_to(commit)
+        if self.inside and not alone and (root := self._root_with_news()) is not None:
+            commit = replace(commit, along=(*commit.along, root.made(root.position)))
         if outbox is None or outbox.is_empty:
             return commit
         return replace(commit, statements=outbox.statements, sends=outbox.sends, starts=outbox.starts)
@@ -249,10 +269,11 @@ class Commits(Unwritten):
                 self.places, self.outcomes = {}, {}
         self.position = position
         self.committed = run.packed
-        for child in self._ended:
-            child.fence = None  # it is written down as given back
-        self._along = self._ended = self.consumed = ()
         run.outbox = None
+        if self.together is not None:
+            for child in self.together.ended:
+                child.fence = None  # it is written down as given back
+            self.together = None
 
     def _root(self) -> Commits:
         """The commits of the outermost run."""
@@ -265,4 +286,5 @@ class Commits(Unwritten):
     def _root_with_news(self) -> Commits | None:
         """Those of the outermost run, if that is another and has messages to let go."""
         root = self._root()
-        return root if root.consumed and root is not self else None
+        together = root.together
+        return None if root is self or together is None or not together.consumed else root

@@ -104,10 +104,13 @@ async def _stopped(run: Run, error: BaseException) -> BaseException:
     """Stop a run that goes on elsewhere: nothing is undone, and nothing forgotten."""
     broken = run.journal.broken
     if broken is None and run.parent is None and not isinstance(error, GeneratorExit):  # which lets nobody wait
+        # Where its process goes on, nobody else could claim what is held here still: it waits for a journal that is away.
+        stays = run.leaving is not None or run.parked is not None
         try:
-            if run.cancelled:  # it must not go on as if nobody had cancelled it
-                await run.journal.roll_back(RunCancelled(run.reason))
-            await run.journal.release()
+            with trio.CancelScope(shield=stays):
+                if run.cancelled:  # it must not go on as if nobody had cancelled it
+                    await run.journal.roll_back(RunCancelled(run.reason))
+                await run.journal.release()
         except JournalError as refusal:
             broken = refusal
         except trio.Cancelled:

@@ -37,6 +37,18 @@ def entered(step: Step, seq: int, now: float, deadline_at: float | None) -> Posi
     return position
 
 
+def queued(step: Step, now: float, seconds: float) -> Position:
+    """That a run is to begin in a state.
+
+    Args:
+        step: that of the state.
+        now: when it was accepted.
+        seconds: how long after that it begins; 0 if only somebody has to claim it.
+    """
+    due_at = now + seconds if seconds else None
+    return Position(state=step.name, status=RunStatus.QUEUED, seq=0, entered_at=now, due_at=due_at)
+
+
 def stopped(last: Commits, status: RunStatus, error: BaseException | None) -> Position:
     """The state in which the run has stopped, and why."""
     position = last.position

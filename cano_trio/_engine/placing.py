@@ -81,7 +81,7 @@ def take_messages(reading: Reading, run: Run, stored: StoredRun) -> None:
         RunBlocked: this code can't read them.
     """
     if stored.posted:
-        letters = [_letter(reading, run, message) for message in stored.messages if not is_request(message.letter)]
+        letters = [letter_of(reading, run, message) for message in stored.messages if not is_request(message.letter)]
         run.mailbox().restore(letters, stored.posted)
 
 
@@ -133,7 +133,12 @@ def _hold_places(reading: Reading, run: Run, stored: StoredRun, journal: Journal
         reading.read("cursor", lambda: reads(writing.places, writing.outcomes))
 
 
-def _letter(reading: Reading, run: Run, message: Message) -> Letter:
+def letter_of(reading: Reading, run: Run, message: Message) -> Letter:
+    """A message in a run's inbox, as its states take it.
+
+    Raises:
+        RunBlocked: this code can't read it.
+    """
     letter = message.letter
     kind = next((kind for kind in run.takes if kind.__name__ == letter.kind), None)
     if kind is None:

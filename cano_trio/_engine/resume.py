@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, Literal, TypeAlias, final
 
 from msgspec.structs import replace
 
 from .. import _clock
-from .._errors import RunBlocked, RunCancelled, RunNotFound
+from .._errors import JournalError, RunBlocked, RunCancelled, RunNotFound
 from .._journal.protocol import Journal
 from .._journal.requests import requests_met
-from .._journal.rows import LogRow, StoredRun
+from .._journal.rows import LogRow, Position, StoredRun
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .done import done_by, undone_of
@@ -63,6 +64,10 @@ async def revive(
         return await revival.run(resources, observers, reason, parent)
     except RunBlocked as error:
         obstacle = error
+    except BaseException:
+        with suppress(JournalError):
+            await revival.give_back(stored.record.position)
+        raise
     await revival.block(obstacle)
     raise obstacle
 
@@ -159,7 +164,14 @@ class Revival:
         """Write down why it can't go on, and give it back. A rollback stays one, whatever stands in its way."""
         position = self.record.position
         kept = position.status if position.status is RunStatus.ROLLING_BACK else RunStatus.BLOCKED
-        told = replace(position, status=kept, reason=f"{error.reason}: {error.message}")
+        await self.give_back(replace(position, status=kept, reason=f"{error.reason}: {error.message}"))
+
+    async def give_back(self, position: Position) -> None:
+        """Give it back with the child that was claimed together with it: others may go on with both.
+
+        Args:
+            position: where it stands.
+        """
         run = self.program.run(
             self.program.workflow.initial, None, run_id=self.record.run_id, observers=(), resources=Resources()
         )
@@ -168,7 +180,7 @@ class Revival:
         writing.go_on(self.record)
         if self._claimed is not None:
             writing.add_release(self._claimed.journal)
-        await writing.give_back(told)
+        await writing.give_back(position)
 
     # -- its children
 

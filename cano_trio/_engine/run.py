@@ -297,7 +297,9 @@ class Run:
         if self.observers:
             self.tell(Waiting, reason, seconds)
         root = self.root
-        if parks and root.on_parked is not None:
+        if parks and self.leaving is not None:  # it was asked to leave before it began to wait
+            root.park(self.leaving)
+        elif parks and root.on_parked is not None:
             root.on_parked(self.wait)
 
     def wait_is_over(self) -> None:

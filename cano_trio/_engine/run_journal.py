@@ -17,7 +17,7 @@ from .._journal.protocol import Journal
 from .._journal.rows import Commit, Cursor, LogRow, NewRun, Outcome, Position, RunRecord
 from .._observe.status import RunStatus
 from .commits import Commits
-from .facts import entered, finished, row_of, status_undone, stopped, verdict, with_work
+from .facts import entered, finished, queued, row_of, status_undone, stopped, verdict, with_work
 from .kept import encode, stored_error
 from .mailbox import Letter, Mailbox
 from .program import Program
@@ -43,29 +43,35 @@ class RunJournal(Commits):
         super().__init__(journal, run, program.workflow.version)
         self._program = program
         self._now = wall_clock()
-        self._lock = trio.Lock()
+        self._lock: trio.Lock | None = None
         self._queued: list[Outcome] = []
         self._rows: list[LogRow] = []
 
     # -- beginning
 
-    @override
-    async def begin(self, labels: Mapping[str, str], priority: int = 0) -> None:
+    def beginning(self, labels: Mapping[str, str], priority: int, queued_for: float | None) -> NewRun:
+        """It as it begins; or as it is accepted, if it has to wait for so many seconds, and for whoever claims it then."""
         run = self.run
         now, timeout = self._now(), self._program.workflow.timeout
-        self.position = entered(run.step, 0, now, None if timeout is None else now + timeout)
-        new = NewRun(
+        position = entered(run.step, 0, now, None if timeout is None else now + timeout)
+        waits = queued_for is not None and not position.status.ended
+        self.position = queued(run.step, now, queued_for or 0.0) if waits else position
+        return NewRun(
             run_id=run.key,
             workflow=run.workflow,
             version=self.version,
             position=self.position,
             data=b"" if run.packed is None else run.packed,
             # A child's is claimed behind that: else who is interrupted in between could not release it.
-            owner=None if self.inside or self.position.status.ended else self.journal.owner,
+            owner=None if self.inside or waits or position.status.ended else self.journal.owner,
             labels=labels,
             priority=priority,
             parent=None if run.parent is None else run.parent.key,
         )
+
+    @override
+    async def begin(self, labels: Mapping[str, str], priority: int = 0, queued_for: float | None = None) -> None:
+        run, new = self.run, self.beginning(labels, priority, queued_for)
         starter = None if run.parent is None else run.parent.journal
         if isinstance(starter, RunJournal):
             # The child's row alone would not show that this process still holds the run that starts it.
@@ -108,11 +114,17 @@ class RunJournal(Commits):
 
     @override
     async def confirm(self) -> None:
-        async with self._lock:  # branches and items ask side by side
+        async with self._turn():  # branches and items ask side by side
             if self.broken is not None:
                 raise self.broken
             if not self.is_held:
                 await self.show_fence()
+
+    def _turn(self) -> trio.Lock:
+        """That of the parts of a state which write side by side; most runs never need it."""
+        if self._lock is None:
+            self._lock = trio.Lock()
+        return self._lock
 
     @property
     @override
@@ -193,7 +205,7 @@ class RunJournal(Commits):
             entry.come_last(self.run)  # what is undone first is what was written down last
         # What has finished is a fact, whatever is cut off meanwhile.
         with trio.CancelScope(shield=True):
-            async with self._lock:
+            async with self._turn():
                 if self.broken is not None:
                     raise self.broken
                 queued, self._queued = self._queued, []

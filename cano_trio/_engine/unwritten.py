@@ -48,8 +48,8 @@ class Unwritten:
         """What is left of some seconds that began with the present visit, or since an instant in it; less if its process changed."""
         return seconds
 
-    async def begin(self, labels: Mapping[str, str], priority: int = 0) -> None:
-        """The run begins."""
+    async def begin(self, labels: Mapping[str, str], priority: int = 0, queued_for: float | None = None) -> None:
+        """The run begins; or, if it has to wait for so many seconds and for whoever claims it then, it is accepted."""
 
     async def begin_child(self, run: Any, program: Any) -> None:
         """The run of a child workflow begins, which does the present state's work."""

@@ -69,7 +69,9 @@ async def patiently(run: Run, write: Callable[[V], Awaitable[T]], what: V, failu
             case _:
                 raise failure
         try:
-            with trio.CancelScope(shield=shield):
+            if not shield:
+                return await write(what)
+            with trio.CancelScope(shield=True):
                 return await write(what)
         except (trio.Cancelled, JournalError) as error:
             failure = error

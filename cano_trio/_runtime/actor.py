@@ -13,7 +13,7 @@ from .._define.definition import Definition
 from .._define.question import Question
 from .._engine.failure import share_context
 from .._engine.run import Run as EngineRun
-from .._errors import RunCancelled, RunError, RunFailed, RunReleased
+from .._errors import RunAlreadyEnded, RunCancelled, RunError, RunFailed, RunReleased
 from .._journal.codec import Codec
 from .._journal.rows import Position
 from .._observe.events import Event, StateEntered
@@ -43,6 +43,10 @@ class Host(Protocol):
 
     def cancel(self, actor: Actor, reason: str | None, /) -> None:
         """Have it cancelled."""
+        ...
+
+    def bring_down(self, actor: Actor, reason: str | None, /) -> None:
+        """Have it cancelled, though it may be begun again then."""
         ...
 
     async def pause(self, actor: Actor, reason: str | None, /) -> None:
@@ -190,6 +194,21 @@ class Actor:
             return self.engine.data()
         return None if self.codec is None else self.codec.unpack(self.packed)
 
+    def check_not_over(self, what: str) -> None:
+        """See that something can still happen to it.
+
+        Args:
+            what: what can't, if it is over.
+
+        Raises:
+            RunAlreadyEnded: it is over.
+            RunReleased: it goes on, but nothing more of it is heard here.
+        """
+        if self.released:
+            raise self._error() from self.failure
+        if self.over:
+            raise RunAlreadyEnded(self.run_id, self.status.value, what)
+
     # -- what happens to it
 
     def attach(self, run: EngineRun) -> None:
@@ -221,7 +240,9 @@ class Actor:
         """Take note of its end."""
         self.failure = failure
         self.over = True
-        self.task = None
+        self.task = self.restart_at = None
+        if self.engine is not None:
+            self.engine.on_parked = None  # it holds this
         self.ring()
         for told in self.endings:
             told()
@@ -229,8 +250,8 @@ class Actor:
     def reopen(self) -> None:
         """Be heard of again."""
         self.over = self.released = False
-        self.engine = self.failure = self.obstacle = None
-        self.scope = trio.CancelScope()
+        self.failure = self.obstacle = None
+        self.detach()
 
     def let_go(self, cause: BaseException | None) -> None:
         """Nothing more of it will be heard here, though it is not over."""

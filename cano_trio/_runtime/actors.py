@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from contextvars import Context
 from enum import Enum
-from typing import Any, Literal, TypeAlias, final
+from functools import partial
+from typing import Any, Literal, TypeAlias, cast, final
 from weakref import WeakValueDictionary
 
 import trio
-from msgspec.structs import replace
 
-from .. import _clock
 from .._define.data import check_data
 from .._define.definition import Definition
 from .._define.resources import Elsewhere
@@ -20,26 +20,22 @@ from .._engine.conduct import conduct
 from .._engine.execute import check_start
 from .._engine.lifecycle import Resources
 from .._engine.program import Program
-from .._engine.resume import How, revive
+from .._engine.resume import How
 from .._engine.run import Run as EngineRun
 from .._engine.run import Wait
 from .._engine.run_journal import RunJournal
-from .._engine.writing import claimed
-from .._errors import DuplicateRun, JournalError, LeaseLost, RunBlocked, RuntimeClosed
+from .._errors import DuplicateRun, JournalError, JournalUnavailable, RunBlocked, RuntimeClosed
 from .._journal.protocol import Journal
-from .._journal.requests import CANCEL, PAUSE, reason_of, requested, requests_met
-from .._journal.rows import Commit, NewRun, Position, StoredRun
 from .._journal.schedule_record import ScheduleRecord
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .actor import Actor, Host
 from .counts import Counts
 from .slots import Slots
+from .taking import Taking
 
 OnUnhandled: TypeAlias = Literal["log", "raise"]
 """What follows when a run fails for whose end nobody waits."""
-
-Taking: TypeAlias = Callable[[Resources], Awaitable[EngineRun | None]]
 
 _log = logging.getLogger("cano_trio")
 _unhandled = logging.getLogger("cano_trio.unhandled")
@@ -92,14 +88,16 @@ class Actors:
         """No more are started or taken up."""
         self.stops = False
         """All are stopped, as soon as they are where that can be: none is begun again."""
-        self.on_change: Callable[[], object] = _nothing
-        """Is called when a slot may be free."""
+        self.on_put_down: Callable[[Actor], object] = _nothing
+        """Is told of a run that is at work here no more: a slot may be free."""
+        self.on_withdrawn: Callable[[], object] = _nothing
+        """Is called when a run that was at work here was not carried out, and others may take it up."""
+        self.on_obstacle: Callable[[Actor, How, str | None], object] = _nothing
+        """Is told of a run that could not be taken up, for what, and why it was to be cancelled."""
         self.on_attached: Callable[[Actor], object] = _nothing
         """Is told of a run that is at work from now on."""
         self.on_parked: Callable[[Actor, Wait], object] = _nothing
         """Is told when a run begins to wait for what needs no process."""
-        self.on_lost: Callable[[], object] = _nothing
-        """Is called when one is not at work here any more of which somebody wants to hear."""
         self.on_failure: Callable[[BaseException], object] = _nothing
         """Is told of what ends the whole runtime."""
         self.left = trio.Event()
@@ -112,7 +110,7 @@ class Actors:
 
     def known(self, run_id: str, workflow: Definition[Any, Any]) -> Actor:
         """The run of an id, made if it is not known yet."""
-        actor = self._known.get(run_id)
+        actor = self.at_work.get(run_id) or self._known.get(run_id)
         if actor is None:
             actor = self._known[run_id] = Actor(run_id, workflow, self._host)
         elif actor.over:
@@ -172,99 +170,95 @@ class Actors:
         program = self.program_of(workflow)
         check_start(workflow, start)
         check_data(workflow.name, workflow.data, data)
+        packed = program.pack(data)
+        await trio.lowlevel.checkpoint_if_cancelled()
         if run_id in self.at_work:
             raise DuplicateRun(run_id, self.at_work[run_id].status.value)
         actor = Actor(run_id, workflow, self._host)
         actor.labels, actor.priority = labels, priority
-        packed = program.pack(data)
+        run = self._made(program, start, packed, run_id)
+        self.at_work[run_id] = actor
         if keep is not None:
             keep(actor, packed)
         if self.journal is None:
-            await self._start_in_memory(actor, program, start, packed, delay)
+            await self._start_in_memory(actor, run, delay)
         elif record is not None:
-            other = await self._fire(actor, program, self.journal, start, packed, record)
+            other = await self._fire(actor, run, RunJournal(self.journal, run, program), record)
             if other is not None:
                 return other
-        elif delay > 0 or not self.carries or not self.slots.take_nowait():
-            await self._queue(actor, program, self.journal, start, packed, delay)
         else:
-            await self._start_written(actor, program, start, packed)
+            await self._start_written(actor, run, RunJournal(self.journal, run, program), delay)
         self._known[run_id] = actor
         self.counts.started += 1
         return actor
 
-    async def _start_in_memory(self, actor: Actor, program: Program, start: Enum, packed: Any, delay: float) -> None:
-        run = self.made(actor, program, start, packed)
+    async def _start_in_memory(self, actor: Actor, run: EngineRun, delay: float) -> None:
         run.status = RunStatus.QUEUED
         actor.attach(run)
-        self.at_work[actor.run_id] = actor
         if delay > 0:
             actor.hurry = trio.Event()
             self.spawn(self._carry_later, actor, run, delay)
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.cancel_shielded_checkpoint()
             return
         try:
-            await trio.lowlevel.checkpoint_if_cancelled()
             await self.slots.take(actor.priority)
         except BaseException:
-            self._drop(actor)
+            self._drop(actor, run)
             raise
         if self.closed:
             self.slots.give_back()
-            self._drop(actor)
+            self._drop(actor, run)
             raise RuntimeClosed(f"run {actor.run_id!r} was not started")
         self.spawn(self._carry, actor, run)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
-    async def _start_written(self, actor: Actor, program: Program, start: Enum, packed: Any) -> None:
-        self.at_work[actor.run_id] = actor
+    async def _start_written(self, actor: Actor, run: EngineRun, writing: RunJournal, delay: float) -> None:
+        run.write_down(writing)
+        run.hears = True
+        begins = delay <= 0 and self.carries and self.slots.take_nowait()
         try:
-            run = await self.written(actor, program, start, packed)
+            await writing.begin(actor.labels, actor.priority, queued_for=None if begins else delay)
         except BaseException:
-            del self.at_work[actor.run_id]
-            self.slots.give_back()
+            if begins:
+                self.slots.give_back()
+            self.withdraw(actor)
             raise
-        self.begin(actor, run)
-
-    async def _queue(
-        self, actor: Actor, program: Program, journal: Journal, start: Enum, packed: Any, delay: float
-    ) -> None:
-        new = _queued(actor, program, start, packed, delay)
-        await journal.create(new)
-        actor.place(new.position, packed, program.codec)
+        if begins:
+            self.begin(actor, run)
+        else:
+            actor.place(writing.last, run.packed, run.codec)
+            self.withdraw(actor)
 
     async def _fire(
-        self, actor: Actor, program: Program, journal: Journal, start: Enum, packed: Any, record: ScheduleRecord
+        self, actor: Actor, run: EngineRun, writing: RunJournal, record: ScheduleRecord
     ) -> ScheduleRecord | None:
-        new = _queued(actor, program, start, packed, 0.0)
-        result = await journal.fire(new, record)
-        if isinstance(result, ScheduleRecord):
-            return result
-        actor.place(new.position, packed, program.codec)
-        return None
+        try:
+            result = await writing.journal.fire(writing.beginning(actor.labels, actor.priority, 0.0), record)
+            if isinstance(result, ScheduleRecord):
+                return result
+            actor.place(writing.last, run.packed, run.codec)
+            return None
+        finally:
+            self.withdraw(actor)
 
-    def made(self, actor: Actor, program: Program, start: Enum, packed: Any, run_id: str | None = None) -> EngineRun:
-        """A run that has not begun; of another id than that by which it is known, if one is given."""
-        run = program.run(
-            start,
-            packed,
-            run_id=actor.run_id if run_id is None else run_id,
-            observers=self.observers,
-            resources=self.resources_of(actor.workflow),
-        )
+    def _made(self, program: Program, start: Enum, packed: Any, run_id: str) -> EngineRun:
+        resources = self.resources_of(program.workflow) if self.carries else Resources()
+        run = program.run(start, packed, run_id=run_id, observers=self.observers, resources=resources)
         run.scope = trio.CancelScope()
         return run
 
-    async def written(
-        self, actor: Actor, program: Program, start: Enum, packed: Any, run_id: str | None = None
-    ) -> EngineRun:
-        """The same, written down."""
-        assert self.journal is not None  # noqa: S101  (who asks has looked)
-        run = self.made(actor, program, start, packed, run_id)
-        writing = RunJournal(self.journal, run, program)
-        run.write_down(writing)
-        run.hears = True
-        await writing.begin(actor.labels, actor.priority)
+    async def another(self, actor: Actor, start: Enum, packed: Any, run_id: str) -> EngineRun:
+        """A run that can begin in the place of one that is over; with a journal it is written down when this returns.
+
+        Raises:
+            DuplicateRun: the journal has a run of that id.
+        """
+        program = self.program_of(actor.workflow)
+        run = self._made(program, start, packed, run_id)
+        if self.journal is not None:
+            run.write_down(RunJournal(self.journal, run, program))
+            run.hears = True
+            await run.journal.begin(actor.labels, actor.priority)
         return run
 
     def begin(self, actor: Actor, run: EngineRun) -> None:
@@ -274,16 +268,38 @@ class Actors:
         self.spawn(self._carry, actor, run)
 
     def rename(self, actor: Actor, run_id: str) -> None:
-        """Know a run by another id: another one has begun in its place."""
+        """Know a run by another id: another one begins in its place."""
         del self.at_work[actor.run_id]
         self._known.pop(actor.run_id, None)
         actor.run_id = run_id
         self.at_work[run_id] = self._known[run_id] = actor
 
+    @contextmanager
+    def kept(self, actor: Actor) -> Iterator[None]:
+        """Have nobody take a run up, for the block, that is not at work here."""
+        self.at_work[actor.run_id] = actor
+        try:
+            yield
+        finally:
+            self.withdraw(actor)
+
+    def withdraw(self, actor: Actor) -> None:
+        """Have a run not be at work any more that was not carried out yet."""
+        del self.at_work[actor.run_id]
+        actor.scope = trio.CancelScope()
+        actor.ring()
+        self.on_withdrawn()
+        self._tell_left()
+
     # -- taking up
 
     def take_up(
-        self, actor: Actor, how: How = "resume", reason: str | None = None, done: Callable[[], object] | None = None
+        self,
+        actor: Actor,
+        how: How = "resume",
+        reason: str | None = None,
+        only_if: Collection[RunStatus] | None = None,
+        done: Callable[[], object] | None = None,
     ) -> None:
         """Claim a run of the journal and go on with it; its slot is taken already.
 
@@ -291,112 +307,48 @@ class Actors:
             actor: the run.
             how: what for.
             reason: why it is cancelled.
+            only_if: how it has to stand when it is claimed; by default so that it makes sense what it is taken up for.
             done: is called when it is claimed, or can't be.
         """
+        assert self.journal is not None  # noqa: S101  (else there would be nothing to claim)
+        taking = Taking(actor, self.program_of(actor.workflow), self.journal, how, reason, only_if, done)
         self.at_work[actor.run_id] = actor
-        self._known[actor.run_id] = actor
-        self.spawn(self._carry_claimed, actor, how, reason, done or _nothing)
-
-    async def _carry_claimed(self, actor: Actor, how: How, reason: str | None, done: Callable[[], object]) -> None:
-        async def take(own: Resources) -> EngineRun | None:
-            run = await self._claimed(actor, how, reason, own)
-            tell()
-            return run
-
-        def tell() -> None:
-            if pending:
-                pending.pop()()
-
-        pending = [done]
-        try:
-            await self._carry(actor, take)
-        finally:
-            tell()
-
-    async def _claimed(self, actor: Actor, how: How, reason: str | None, own: Resources) -> EngineRun | None:
-        journal = self.journal
-        assert journal is not None  # noqa: S101  (else there would be nothing to claim)
-        program = Program.of(actor.workflow, own)
-        stored = await claimed(journal, actor.run_id)
-        if stored is None:
-            actor.ring()
-            return None
-        actor.labels, actor.priority = stored.record.labels, stored.record.priority
-        actor.crashes = stored.record.crashes
-        actor.place(stored.record.position, stored.data, program.codec)
-        if not await self._goes_on(journal, stored, how, actor):
-            return None
-        asked = requested(stored.messages)
-        if asked is not None and asked.letter.kind == CANCEL and how == "resume":
-            how, reason = "cancel", reason_of(asked)
-        try:
-            run = await revive(
-                program, journal, stored, how=how, resources=own, observers=self.observers, reason=reason
-            )
-        except RunBlocked as error:
-            actor.place(
-                replace_status(stored.record.position, RunStatus.BLOCKED, f"{error.reason}: {error.message}"),
-                stored.data,
-                program.codec,
-            )
-            raise
-        run.scope = trio.CancelScope()
-        run.hears = True
-        self.counts.claimed += 1
-        actor.attach(run)
-        self.on_attached(actor)
-        return run
-
-    async def _goes_on(self, journal: Journal, stored: StoredRun, how: How, actor: Actor) -> bool:
-        """Whether a claimed run is to be gone on with; if not, it is given back."""
-        record = stored.record
-        asked, status = requested(stored.messages), record.position.status
-        consumed: list[int] = []
-        # One that is held already is claimed by who wants it to go on; one that is undone can't be held.
-        may_hold = how == "resume" and status not in {RunStatus.PAUSED, RunStatus.ROLLING_BACK}
-        if status.ended and not _is_wanted(status, how):
-            position = record.position
-        elif may_hold and asked is not None and asked.letter.kind == PAUSE:
-            position = replace_status(record.position, RunStatus.PAUSED, reason_of(asked))
-            consumed = requests_met(stored.messages, cancelled=False)
-        else:
-            return True
-        await journal.commit(
-            Commit(run_id=record.run_id, fence=record.fence, position=position, consumed=tuple(consumed), release=True)
-        )
-        actor.place(position, stored.data, actor.codec)
-        return False
+        actor.obstacle = None
+        self.spawn(self._carry, actor, taking)
 
     # -- carrying
 
-    def spawn(self, carry: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Have a task of a run's."""
+    def spawn(self, carry: Callable[..., Awaitable[None]], actor: Actor, *args: Any) -> None:
+        """Have a task that looks after a run."""
+        name = f"run {actor.run_id!r} of {actor.workflow.name}"
         # The context is that of the runtime: whoever starts a run is not to leave traces of its own in it.
-        self._context.run(self.nursery.start_soon, carry, *args)
+        self._context.run(partial(self.nursery.start_soon, carry, actor, *args, name=name))
 
     async def _carry_later(self, actor: Actor, run: EngineRun, delay: float) -> None:
         assert actor.hurry is not None  # noqa: S101  (set by who starts this)
+        begins = False
         try:
             with actor.scope:
                 with trio.move_on_after(delay):
                     await actor.hurry.wait()
                 await self.slots.take(actor.priority)
+                begins = True
         except BaseException:
-            self._drop(actor)
+            self._drop(actor, run)
             raise
-        if actor.scope.cancelled_caught:
-            self._drop(actor)
+        if actor.scope.cancel_called:
+            if begins:
+                self.slots.give_back()
+            self._drop(actor, run)
             return
         actor.scope = trio.CancelScope()
         await self._carry(actor, run)
 
-    def _drop(self, actor: Actor) -> None:
-        """Forget a run that has not begun."""
-        del self.at_work[actor.run_id]
-        assert actor.engine is not None  # noqa: S101  (it is in memory, or nobody would wait for its time)
-        actor.engine.stop(RunStatus.CANCELLED)
+    def _drop(self, actor: Actor, run: EngineRun) -> None:
+        """Forget a run in memory that has not begun."""
+        run.stop(RunStatus.CANCELLED)
         actor.end(None)
-        self.tell_left()
+        self.withdraw(actor)
 
     async def _carry(self, actor: Actor, what: EngineRun | Taking) -> None:
         """Carry a run out, or take it up and do so, to its end or its release."""
@@ -405,56 +357,84 @@ class Actors:
         try:
             with actor.scope:
                 try:
-                    resources = self.resources_of(actor.workflow)
-                    if resources.per_run:
-                        async with resources.for_run() as own:
-                            await self._conduct(actor, what, own)
-                    else:
-                        await self._conduct(actor, what, resources)
+                    if isinstance(what, EngineRun) or await what.claim():
+                        resources = self.resources_of(actor.workflow)
+                        if resources.per_run:
+                            await self._set_up(actor, what, resources)
+                        else:
+                            await self._conduct(actor, what, resources)
                 except Exception as error:
                     failure = error
         finally:
-            self._put_down(actor, failure)
+            self._put_down(actor, what, failure)
             del failure, what  # they hold this frame by their tracebacks
+
+    async def _set_up(self, actor: Actor, what: EngineRun | Taking, resources: Resources) -> None:
+        """Conduct it with what it has of its own."""
+        async with AsyncExitStack() as stack:
+            try:
+                own = await stack.enter_async_context(resources.for_run())
+            except BaseException as error:
+                failure = error
+            else:
+                await self._conduct(actor, what, own)
+                return
+        try:
+            await self._not_set_up(actor, what, failure)
+        finally:
+            del failure
+
+    async def _not_set_up(self, actor: Actor, what: EngineRun | Taking, failure: BaseException) -> None:
+        """Have a run that is written down be blocked, since that may pass; and one in memory fail."""
+        if self.journal is None:
+            assert isinstance(what, EngineRun)  # noqa: S101  (there is nothing to be taken up)
+            what.failure = failure
+            await self._conduct(actor, what, what.resources)
+        if isinstance(what, EngineRun):
+            actor.detach()
+            what = Taking(actor, self.program_of(actor.workflow), cast("Journal", self.journal))
+        raise await what.not_set_up(failure)
 
     async def _conduct(self, actor: Actor, what: EngineRun | Taking, own: Resources) -> None:
         if isinstance(what, EngineRun):
-            run: EngineRun | None = what
-            what.resources = own
-            what.status = RunStatus.RUNNING
+            run = what
+            run.resources = own
+            run.status = RunStatus.RUNNING
         else:
-            run = await what(own)
-        if run is None:
-            return
+            run = await what.revived(own, self.observers)
+            run.scope = trio.CancelScope()
+            run.hears = True
+            self.counts.claimed += 1
+            actor.attach(run)
+            self.on_attached(actor)
         if run.durable:
             run.on_parked = lambda wait: self.on_parked(actor, wait)
         await conduct(run, actor.workflow)
 
-    def _put_down(self, actor: Actor, failure: Exception | None) -> None:
+    def _put_down(self, actor: Actor, what: EngineRun | Taking, failure: Exception | None) -> None:
         """Take note that a run's task is over."""
         del self.at_work[actor.run_id]
         self.slots.give_back()
         run = actor.engine
         if run is None:
-            self._not_taken_up(actor, failure)
+            self._not_taken_up(actor, what, failure)
         elif run.released:
             self._released(actor, run, failure)
         else:
             self._ended(actor, run, failure)
-        self.on_change()
-        self.tell_left()
+        self.on_put_down(actor)
+        self._tell_left()
 
-    def tell_left(self) -> None:
-        """Tell those who leave, if none is at work."""
+    def _tell_left(self) -> None:
         if not self.at_work:
             self.left.set()
             self.left = trio.Event()
 
-    def _not_taken_up(self, actor: Actor, failure: Exception | None) -> None:
+    def _not_taken_up(self, actor: Actor, what: EngineRun | Taking, failure: Exception | None) -> None:
         actor.obstacle = failure
         actor.detach()
-        if actor.watchers:
-            self.on_lost()
+        if failure is not None and isinstance(what, Taking):
+            self.on_obstacle(actor, what.how, what.reason)
         if actor.keeper is not None:
             actor.keeper.was_put_down(failure)
         if isinstance(failure, RunBlocked):
@@ -476,12 +456,18 @@ class Actors:
         else:
             self.counts.released += 1
         actor.detach()
-        if isinstance(failure, JournalError):
-            self._report_journal(actor, failure)
-        if self.closed or (failure is not None and not isinstance(failure, LeaseLost)):
-            actor.let_go(failure)
-        elif actor.keeper is not None:
-            actor.keeper.was_put_down(failure)
+        broken = run.journal.broken if failure is None else failure
+        if isinstance(broken, JournalError):
+            self._report_journal(actor, broken)
+        if self.closed or type(broken) is JournalError:
+            actor.let_go(broken)
+        elif isinstance(broken, JournalUnavailable):  # it is held here still, and nobody carries it out
+            actor.obstacle = broken
+            self.on_obstacle(actor, "cancel" if run.cancelled else "resume", run.reason)
+        elif run.cancelled and run.journal.last.status is not RunStatus.ROLLING_BACK:  # since it was being let go
+            self._host.bring_down(actor, run.reason)
+        if actor.keeper is not None:
+            actor.keeper.was_put_down(broken)
 
     def _ended(self, actor: Actor, run: EngineRun, failure: Exception | None) -> None:
         if actor.keeper is not None and actor.keeper.goes_on(failure):
@@ -529,37 +515,6 @@ class Actors:
         """Wait until none is at work."""
         while self.at_work:
             await self.left.wait()
-
-
-def _queued(actor: Actor, program: Program, start: Enum, packed: Any, delay: float) -> NewRun:
-    """A run that waits in the journal to be begun."""
-    now = _clock.timestamp()
-    position = Position(
-        state=start.name,
-        status=RunStatus.QUEUED,
-        seq=0,
-        entered_at=now,
-        due_at=now + delay if delay > 0 else None,
-    )
-    return NewRun(
-        run_id=actor.run_id,
-        workflow=program.name,
-        version=program.workflow.version,
-        position=position,
-        data=packed or b"",
-        labels=actor.labels,
-        priority=actor.priority,
-    )
-
-
-def _is_wanted(status: RunStatus, how: How) -> bool:
-    """Whether a run that is over is taken up for this."""
-    return how == "roll_back" or (how == "retry" and status is RunStatus.FAILED)
-
-
-def replace_status(position: Position, status: RunStatus, reason: str | None) -> Position:
-    """A position in which a run stands otherwise."""
-    return replace(position, status=status, reason=reason)
 
 
 def _nothing(*_: object) -> None:

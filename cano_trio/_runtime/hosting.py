@@ -31,6 +31,7 @@ from .._errors import (
 from .._journal.protocol import Journal
 from .._journal.rows import RunRecord
 from .._observe.observer import Observer, check_observers
+from .._observe.status import RunStatus
 from .actor import Actor
 from .actors import Actors, OnUnhandled
 from .alone import send_to
@@ -218,8 +219,9 @@ class RuntimeHost:
             actor.let_go(None)
 
     def _fail(self, error: BaseException) -> None:
-        """Stop everything, and raise an error."""
-        self._failures.append(error)
+        """Stop everything, and raise an error; a journal that fails does so for all runs, and once is enough."""
+        if not any(isinstance(known, JournalError) and isinstance(error, JournalError) for known in self._failures):
+            self._failures.append(error)
         self._block.cancel("the runtime fails")
 
     def _raise(self, failure: BaseException | None) -> None:
@@ -337,19 +339,21 @@ class RuntimeHost:
 
     async def pause(self, actor: Actor, reason: str | None, /) -> None:
         """Have a run held."""
-        stored = self._written(actor, "paused")
-        await actor.back()
-        await stored.settled(actor)
-        run = actor.engine
-        if run is None and not actor.over:
-            await stored.pause(actor, reason)
-            return
-        if run is not None and not actor.over:
+        while True:
+            stored = self._written(actor, "paused")
+            await actor.back()
+            await stored.settled(actor)
+            actor.check_not_over("can't be paused")
+            run = actor.engine
+            if run is None:
+                await stored.pause(actor, reason)
+                return
             run.pause(actor.scope, reason)
             while actor.engine is run and not actor.over and run.paused is not None:
                 await actor.rung()
-        if actor.over:
-            raise RunAlreadyEnded(actor.run_id, actor.status.value, "can't be paused")
+            # It may be that it was let go for another reason, just before.
+            if actor.status is RunStatus.PAUSED or (actor.engine is run and not actor.over):
+                return
 
     async def go_on(self, actor: Actor, /, *, retry: bool) -> None:
         """Have a run go on."""
@@ -357,12 +361,13 @@ class RuntimeHost:
         stored = self._written(actor, "resumed")
         await actor.back()
         await stored.settled(actor)
-        run = actor.engine
-        if run is not None and not actor.over:
-            run.stay()
-            actor.ring()
-            await trio.lowlevel.checkpoint()
-            return
+        while (run := actor.engine) is not None and not actor.over:
+            if not actor.scope.cancel_called:
+                run.stay()
+                actor.ring()
+                await trio.lowlevel.checkpoint()
+                return
+            await actor.rung()  # it is let go already
         await stored.go_on(actor, retry=retry)
 
     async def entered(self, actor: Actor, /) -> tuple[Enum, ...]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, final
+from weakref import ReferenceType, ref
 
 import trio
 
 from .. import _clock
 from .._define.definition import Definition
-from .._engine.mailbox import Letter
-from .._engine.run import Wait
-from .._errors import JournalError, JournalUnavailable, RunNotFound
-from .._journal.codec import codec_for
+from .._engine.placing import letter_of
+from .._engine.reading import Reading
+from .._engine.resume import How
+from .._engine.run import Run, Wait
+from .._errors import JournalError, JournalUnavailable, RunBlocked, RunNotFound
 from .._journal.protocol import Journal
 from .._journal.requests import CANCEL, is_request, reason_of
 from .._journal.rows import Message, RunRecord
@@ -24,6 +26,7 @@ from .._observe.status import RunStatus
 from .actor import Actor
 from .actors import Actors
 from .stored import Stored
+from .taking import BY_ITSELF
 
 PAGE: Final = 1000
 """How many runs are claimed at a time."""
@@ -71,21 +74,26 @@ class Recovery:
         self._bell = trio.Event()
         self._heard = 0
         self._late: set[str] = set()
-        """Those that were sent something while they were taken up."""
+        """Those that were sent something, and are still to be given it."""
         self._unfit: set[str] = set()
-        """Those of versions with which this code does not go on."""
-        self._tries_blocked = True
-        """Those that are blocked are still to be tried once more."""
+        """Those with which this code does not go on."""
+        self._again: dict[str, tuple[float, Actor, How, str | None]] = {}
+        """Those to be taken up at an instant, and not before, since the journal could not be written when they last were."""
+        self._passed_over = 0
+        """How many of those that came first when somebody looked last were not taken up."""
+        self._blocked_after: int | None = 0
+        """Behind which number those that are blocked are still to be tried once more."""
         self._poisoned: Actor | None = None
         """The one with which several processes have died, and that has not committed since."""
-        self._parked: deque[tuple[float, Actor, Wait]] = deque()
+        self._parked: deque[tuple[float, ReferenceType[Actor], Wait]] = deque()
         self._parking = trio.Event()
         self.on_news: Callable[[], object] = _nothing
         """Is called when others may have written to the journal."""
-        actors.on_change = self._note_slot
+        actors.on_put_down = self._note_put_down
+        actors.on_withdrawn = self.ring
+        actors.on_obstacle = self._note_obstacle
         actors.on_attached = self._note_attached
         actors.on_parked = self._note_parked
-        actors.on_lost = self.ring
 
     async def serve(self) -> None:
         """Look after the journal's runs for as long as the runtime is open."""
@@ -130,83 +138,108 @@ class Recovery:
         """Do what there is to do; gives when there will be more."""
         await self._pass_on()
         for actor in self._actors.watched():
-            await self._stored.refresh(actor)
+            await self._look_at(actor)
         if not self._claims or self._actors.closed:
             return None
+        again = self._try_again()
         await self._retry_blocked()
         while await self._claim_page():
             pass
         if self._actors.slots.free == 0:
-            return None
-        return await self._journal.next_due(workflows=self._workflows, now=_clock.timestamp())
+            return again
+        due = await self._journal.next_due(workflows=self._workflows, now=_clock.timestamp())
+        return min((instant for instant in (due, again) if instant is not None), default=None)
+
+    async def _look_at(self, actor: Actor) -> None:
+        """Look what has become of a run that somebody waits for; one that is gone, or can't be read, is waited for no more."""
+        try:
+            await self._stored.refresh(actor)
+        except (RunNotFound, RunBlocked) as error:
+            actor.let_go(error)
 
     # -- taking up
 
     async def _claim_page(self) -> bool:
         """Take up the first runs that have something to do; tells whether there may be more, and room for them."""
-        free = self._actors.slots.free
-        room = PAGE if free is None else min(free, PAGE)
+        room = self._room()
         if not room:
             return False
-        at_work = self._actors.at_work
-        limit = room + len(self._unfit)
+        limit = room + self._passed_over
         records = await self._journal.claimable(workflows=self._workflows, now=_clock.timestamp(), limit=limit)
         batch = _Batch()
+        passed_over = 0
         for record in records:
-            if record.run_id not in at_work and self._is_fit(record) and not self._take_up(record, batch):
+            if record.run_id in self._actors.at_work or not self._is_fit(record) or not self._is_its_turn(record):
+                passed_over += 1
+            elif not self._take_up(record, batch, BY_ITSELF):
                 break
-        taken = batch.count
+        # Those that are passed over must not hide those behind them.
+        goes_on = len(records) == limit and (batch.count > 0 or passed_over > self._passed_over)
+        self._passed_over = passed_over
         await batch.wait()
-        return bool(taken) and len(records) == limit
+        return goes_on
+
+    def _room(self) -> int:
+        free = self._actors.slots.free
+        return PAGE if free is None else min(free, PAGE)
 
     def _is_fit(self, record: RunRecord) -> bool:
         """Whether this code goes on with it; it does not write that down, since a newer process may be coming."""
+        if record.run_id in self._unfit or record.run_id in self._again:
+            return False
         if self._workflows[record.workflow].accepts_version(record.version):
             return True
-        if record.run_id not in self._unfit:
-            self._unfit.add(record.run_id)
-            _log.warning(
-                "run %r is left alone: no code here goes on with version %s of workflow %r",
-                record.run_id, record.version, record.workflow,
-            )  # fmt: skip
+        self._unfit.add(record.run_id)
+        _log.warning(
+            "run %r is left alone: no code here goes on with version %s of workflow %r",
+            record.run_id, record.version, record.workflow,
+        )  # fmt: skip
         return False
 
-    def _take_up(self, record: RunRecord, batch: _Batch) -> bool:
+    def _is_its_turn(self, record: RunRecord) -> bool:
+        """Whether the lane is free, if that is where it belongs."""
+        return self._poisoned is None or not _is_poisoned(record)
+
+    def _take_up(self, record: RunRecord, batch: _Batch, only_if: Collection[RunStatus]) -> bool:
         """Take a run up; tells whether there was a slot."""
-        poisoned = record.crashes + 1 >= POISONED and record.owner is not None
-        if poisoned and self._poisoned is not None:
-            return True
         if self._actors.closed or not self._actors.slots.take_nowait():
             return False
         actor = self._actors.known(record.run_id, self._workflows[record.workflow])
-        if poisoned:
+        if _is_poisoned(record):
             self._poisoned = actor
             actor.watch(_FirstCommit(self, actor))
-            actor.endings.append(self.clear_lane)
         batch.count += 1
-        self._actors.take_up(actor, done=batch.done)
+        self._actors.take_up(actor, only_if=only_if, done=batch.done)
         return True
 
-    def clear_lane(self) -> None:
-        """The run with which several processes have died goes on, or is over: the next one may."""
-        self._poisoned = None
-        self.ring()
+    def _try_again(self) -> float | None:
+        """Take those up whose time has come; gives when that of the next one comes."""
+        now = _clock.timestamp()
+        for due, actor, how, reason in tuple(self._again.values()):
+            if due <= now and actor.run_id not in self._actors.at_work and self._actors.slots.take_nowait():
+                del self._again[actor.run_id]
+                self._actors.take_up(actor, how, reason, BY_ITSELF if how == "resume" else None)
+        return min((due for due, *_ in self._again.values() if due > now), default=None)
+
+    def clear_lane(self, actor: Actor) -> None:
+        """If it is the run with which several processes have died: it goes on, or is put down, and the next one may."""
+        if self._poisoned is actor:
+            self._poisoned = None
+            self.ring()
 
     async def _retry_blocked(self) -> None:
-        """Try those that were blocked once more: this code may be newer."""
-        after = 0
-        while self._tries_blocked:
-            page = await self._journal.runs(status=[RunStatus.BLOCKED], after=after, limit=PAGE)
+        """Try those that were blocked once more, as far as there is room: this code may be newer."""
+        while self._blocked_after is not None and (room := self._room()):
+            page = await self._journal.runs(status=[RunStatus.BLOCKED], after=self._blocked_after, limit=room)
             batch = _Batch()
             for record in page:
-                after = record.number
-                if self._may_be_unblocked(record):
-                    await self._actors.slots.take(record.priority)
-                    batch.count += 1
-                    actor = self._actors.known(record.run_id, self._workflows[record.workflow])
-                    self._actors.take_up(actor, done=batch.done)
+                if self._may_be_unblocked(record) and not self._take_up(record, batch, {RunStatus.BLOCKED}):
+                    break
+                self._blocked_after = record.number
+            else:
+                if len(page) < room:
+                    self._blocked_after = None
             await batch.wait()
-            self._tries_blocked = len(page) == PAGE
 
     def _may_be_unblocked(self, record: RunRecord) -> bool:
         """Whether what blocks a run may be gone with the code that blocked it."""
@@ -224,75 +257,102 @@ class Recovery:
     async def _pass_on(self) -> None:
         """Give the runs that are at work here what others have sent them."""
         news = await self._journal.news(self._heard)
+        self._late |= news.runs
         self._heard = news.seen
-        late, self._late = self._late, set()
-        for run_id in news.runs | late:
+        for run_id in tuple(self._late):
             actor = self._actors.at_work.get(run_id)
-            run = None if actor is None else actor.engine
             if actor is None:
-                continue
-            if run is None:
-                self._late.add(run_id)  # it is being taken up: what was sent meanwhile may have been missed
-                continue
-            if run.released or run.status is not RunStatus.RUNNING:
-                continue
-            try:
-                messages = await self._journal.inbox(run_id, after=run.mailbox().heard)
-            except RunNotFound:
-                continue
-            for message in messages:
-                self._deliver(actor, message)
+                self._late.discard(run_id)
+            elif actor.engine is not None:  # else it is being taken up, and what is sent meanwhile may be missed
+                await self._pass_on_to(actor, actor.engine)
+                self._late.discard(run_id)
 
-    def _deliver(self, actor: Actor, message: Message) -> None:
-        run, letter = actor.engine, message.letter
-        if run is None or run.released or run.status is not RunStatus.RUNNING:
-            return
-        if is_request(letter):
-            reason = reason_of(message)
-            if letter.kind == CANCEL:
-                run.cancel(reason)
-            else:
-                run.pause(actor.scope, reason, message.number)
-            run.mailbox().is_news(message.number)
-            return
-        kind = next((kind for kind in run.takes if kind.__name__ == letter.kind), None)
-        if kind is None or letter.version != actor.workflow.version:
-            _log.warning("run %r: a message of type %s waits for other code", run.run_id, letter.kind)
+    async def _pass_on_to(self, actor: Actor, run: Run) -> None:
+        if not _hears(run):
             return
         try:
-            value: object = codec_for(kind).unpack(letter.body)
-        except Exception:
-            _log.exception("run %r: a message of type %s can't be read", run.run_id, letter.kind)
+            messages = await self._journal.inbox(run.run_id, after=run.mailbox().heard)
+            record = (await self._journal.load(run.run_id)).record if messages else None
+        except RunNotFound:
             return
-        run.mailbox().deliver(Letter(value, letter.key, message.number, letter.body))
+        for message in messages:
+            if record is None or not _hears(run):
+                return
+            if is_request(message.letter):
+                _ask(actor, run, message)
+            else:
+                self._deliver(actor, run, message, record)
+
+    def _deliver(self, actor: Actor, run: Run, message: Message, record: RunRecord) -> None:
+        try:
+            letter = letter_of(Reading(self._actors.program_of(actor.workflow), record), run, message)
+        except RunBlocked as error:
+            _log.warning("a message is left to other code: %s", error)
+            run.mailbox().is_news(message.number)
+        else:
+            run.mailbox().deliver(letter)
 
     # -- letting go
 
-    def _note_slot(self) -> None:
-        if self._actors.slots.limit is not None:
+    def _note_put_down(self, actor: Actor) -> None:
+        self.clear_lane(actor)
+        if self._actors.slots.limit is not None or actor.watchers:
             self.ring()
 
+    def _note_obstacle(self, actor: Actor, how: How, reason: str | None) -> None:
+        if isinstance(actor.obstacle, JournalUnavailable):
+            self._again[actor.run_id] = _clock.timestamp() + LOOK_AGAIN, actor, how, reason
+            self.ring()
+        else:
+            self._unfit.add(actor.run_id)
+
     def _note_attached(self, actor: Actor) -> None:
+        self._unfit.discard(actor.run_id)
+        self._again.pop(actor.run_id, None)
         if actor.run_id in self._late:
             self.ring()
 
     def _note_parked(self, actor: Actor, wait: Wait) -> None:
         if wait.until is None or wait.until - wait.since > self._unload_after:
-            self._parked.append((wait.since + self._unload_after, actor, wait))
+            self._parked.append((wait.since + self._unload_after, ref(actor), wait))
             self._parking.set()
 
     async def _unload(self) -> None:
         """Let those go to the journal that have only waited for some time."""
         while True:
             while self._parked:
-                due, actor, wait = self._parked.popleft()
-                if due > trio.current_time():
-                    await trio.sleep_until(due)
-                run = actor.engine
-                if run is not None and run.innermost.wait is wait and not run.released:
-                    run.park(actor.scope)
+                if self._parked[0][0] > trio.current_time():
+                    await trio.sleep_until(self._parked[0][0])
+                _, found, wait = self._parked.popleft()
+                _let_go(found(), wait)
             self._parking = trio.Event()
             await self._parking.wait()
+
+
+def _is_poisoned(record: RunRecord) -> bool:
+    """Whether several processes have died with a run, if nobody has taken it up behind the last."""
+    return record.crashes + 1 >= POISONED and record.owner is not None
+
+
+def _hears(run: Run) -> bool:
+    """Whether a run can be given what it is sent."""
+    return not run.released and run.status is RunStatus.RUNNING
+
+
+def _ask(actor: Actor, run: Run, message: Message) -> None:
+    """Do with a run what somebody asks for."""
+    if message.letter.kind == CANCEL:
+        run.cancel(reason_of(message))
+    else:
+        run.pause(actor.scope, reason_of(message), message.number)
+    run.mailbox().is_news(message.number)
+
+
+def _let_go(actor: Actor | None, wait: Wait) -> None:
+    """Let a run go to the journal, if it is still at that wait."""
+    run = None if actor is None else actor.engine
+    if actor is not None and run is not None and run.innermost.wait is wait and not run.released:
+        run.park(actor.scope)
 
 
 def _nothing() -> None:
@@ -330,4 +390,4 @@ class _FirstCommit:
     def on_event(self, event: Event, /) -> None:
         if isinstance(event, Committed):
             self._actor.unwatch(self)
-            self._recovery.clear_lane()
+            self._recovery.clear_lane(self._actor)

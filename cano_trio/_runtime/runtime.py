@@ -207,6 +207,7 @@ class Runtime:
             DuplicateRun: there is or was a run of that id.
             WorkflowNotFound: the runtime does not know the workflow.
             DataTypeMismatch: the data are not of the workflow's type.
+            ValueError: the delay is no number of seconds, 0 or more, or the priority no whole number.
             RuntimeClosed: the runtime takes on no more.
         """
         member = None if restart is None else self._host.alone(restart)

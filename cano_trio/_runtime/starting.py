@@ -8,6 +8,7 @@ from typing import Any, Generic, cast
 
 from typing_extensions import TypedDict, TypeVar
 
+from .._define.checks import check_instance, check_wait
 from .._errors import DuplicateRun
 from .actor import NO_LABELS, Actor
 from .hosting import RuntimeHost, check_choice
@@ -55,6 +56,8 @@ async def started(
     host.check_open("start()")
     host.check_known(workflow)
     check_choice("on_duplicate", on_duplicate, ("raise", "attach"))
+    check_wait("delay", delay)
+    check_instance(int, "0")("priority", priority)
     begins = workflow.initial if start is None else start
     run_id = made_up(workflow.name) if run_id is None else checked(run_id)
     try:
@@ -63,7 +66,7 @@ async def started(
             data,
             start=begins,
             run_id=run_id,
-            labels=_checked_labels(labels),
+            labels=_copied_labels(labels),
             priority=priority,
             delay=delay,
             keep=None if member is None else lambda actor, packed: member.keep(actor, begins, packed),
@@ -83,8 +86,8 @@ async def started(
     return cast("Actor", actor)
 
 
-def _checked_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+def _copied_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in labels.items():
         if not isinstance(name, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"labels: {name!r}: {value!r} has to be a string and a string")
-    return labels
+    return dict(labels) or NO_LABELS

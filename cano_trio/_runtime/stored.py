@@ -6,8 +6,9 @@ import copy
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import Enum
-from typing import Any, final
+from typing import Any, Final, final
 
+import trio
 from msgspec.structs import replace
 
 from .. import _clock
@@ -19,15 +20,27 @@ from .._engine.mailbox import check_key
 from .._engine.reading import Reading
 from .._engine.resume import How, Revival, revive
 from .._engine.writing import claimed
-from .._errors import MessageNotAwaited, MessageRejected, RunAlreadyEnded, WorkflowNotFound
+from .._errors import (
+    JournalError,
+    JournalUnavailable,
+    MessageNotAwaited,
+    MessageRejected,
+    RunAlreadyEnded,
+    RunNotFound,
+    RuntimeClosed,
+    WorkflowNotFound,
+)
 from .._journal import rows
 from .._journal.protocol import Journal
 from .._journal.requests import CANCEL, PAUSE, request
 from .._journal.rows import Commit, RunRecord, StoredRun
 from .._observe.status import RunStatus
 from .actor import Actor
-from .actors import Actors, replace_status
+from .actors import Actors
 from .info import RunInfo, told_by
+
+AWAY: Final = 1.0
+"""Seconds after which a journal that was away is asked again."""
 
 
 @final
@@ -54,12 +67,13 @@ class Stored:
             RunNotFound: there is none.
             DefinitionError: it is one of another workflow.
         """
-        if (at_work := self._actors.at_work.get(run_id)) is not None:
-            await self.settled(at_work)
-        stored = await self.journal.load(run_id)
+        stored: StoredRun | None = None
+        while stored is None or self._is_unsettled(run_id):
+            if self._is_unsettled(run_id):  # it may not be written down yet
+                await self.settled(self._actors.at_work[run_id])
+            stored = await self.journal.load(run_id)
         check_workflow(workflow, stored.record)
         actor = self._actors.known(run_id, workflow)
-        await self.settled(actor)
         if actor.engine is None:
             await self._note(actor, stored)
         return actor
@@ -67,12 +81,13 @@ class Stored:
     async def refresh(self, actor: Actor) -> None:
         """Look at what has become of a run."""
         stored = await self.journal.load(actor.run_id)
-        if actor.engine is None and not actor.over:
+        # Of one that is being taken up, what was read is old.
+        if actor.engine is None and not actor.over and not self._is_unsettled(actor.run_id):
             await self._note(actor, stored)
 
     async def _note(self, actor: Actor, stored: StoredRun) -> None:
-        if self._actors.at_work.get(actor.run_id) is actor:
-            return  # it is being taken up, and what was read is old
+        if actor.restart_at is not None:
+            return  # it has ended, and that is not its end
         record = stored.record
         program = self._actors.program_of(actor.workflow)
         actor.labels, actor.priority, actor.crashes = record.labels, record.priority, record.crashes
@@ -149,36 +164,53 @@ class Stored:
         return await self.journal.post(letter) is not None
 
     async def cancel(self, actor: Actor, reason: str | None) -> None:
-        """Have a run cancelled: here, if nobody holds it; else by who does."""
+        """Have a run cancelled: here, if nobody holds it; else by who does. A journal that is away is waited for."""
+        cancelled = False
+        while not cancelled and not actor.over and not self._actors.closed:
+            await self.settled(actor)
+            if actor.engine is not None:
+                actor.engine.cancel(reason)
+                return
+            try:
+                cancelled = await self._cancelled(actor, reason)
+            except RunNotFound:
+                return
+            except JournalUnavailable:
+                await trio.sleep(AWAY)
+            except JournalError as error:
+                self._actors.on_failure(error)
+                return
+
+    async def _cancelled(self, actor: Actor, reason: str | None) -> bool:
         record = await self._record(actor.run_id)
-        await self.settled(actor)
-        if actor.engine is not None:
-            actor.engine.cancel(reason)
-        if record.position.status.ended or actor.engine is not None:
-            return
+        if record.position.status.ended:
+            return True
         if self._is_held(record) or not self._actors.carries:
             with suppress(RunAlreadyEnded):  # there is nothing to be cancelled any more
                 await self._ask(actor, CANCEL, reason)
                 await self._have_claimed(record)
-            return
-        await self._actors.slots.take(actor.priority)
-        self._actors.take_up(actor, "cancel", reason)
+            return True
+        return await self._taken_up(actor, "cancel", reason)
 
     async def pause(self, actor: Actor, reason: str | None) -> None:
-        """Have a run held."""
-        stored = await self._claimed_if_free(actor)
-        if stored is None:
-            await self._ask(actor, PAUSE, reason)
-            with actor.host.watching(actor):
-                while actor.status is not RunStatus.PAUSED and not actor.over:
-                    await actor.rung()
-            _check_paused(actor)
-            return
+        """Have a run held that is not at work here."""
+        with self._actors.kept(actor):
+            stored = await self._claimed_if_free(actor)
+            if stored is not None:
+                await self._hold(actor, stored, reason)
+                return
+        await self._ask(actor, PAUSE, reason)
+        with actor.host.watching(actor):
+            while actor.status is not RunStatus.PAUSED and not actor.over:
+                await actor.rung()
+        actor.check_not_over("can't be paused")
+
+    async def _hold(self, actor: Actor, stored: StoredRun, reason: str | None) -> None:
         position = stored.record.position
-        if may_pause := not position.status.ended and position.status is not RunStatus.ROLLING_BACK:
-            if position.status is RunStatus.QUEUED:
-                position = replace(position, due_at=None)
-            position = replace_status(position, RunStatus.PAUSED, reason)
+        may_pause = not position.status.ended and position.status is not RunStatus.ROLLING_BACK
+        if may_pause:
+            due_at = None if position.status is RunStatus.QUEUED else position.due_at
+            position = replace(position, status=RunStatus.PAUSED, reason=reason, due_at=due_at)
         await self._give_back(stored, position)
         await self._note(actor, replace(stored, record=replace(stored.record, position=position)))
         if not may_pause:
@@ -186,23 +218,40 @@ class Stored:
 
     async def go_on(self, actor: Actor, *, retry: bool) -> None:
         """Have a run go on that is paused, blocked or has failed."""
-        status = (await self._record(actor.run_id)).position.status
-        if retry and status not in {RunStatus.FAILED, RunStatus.BLOCKED}:
-            raise RunAlreadyEnded(actor.run_id, status.value, "can't be tried again")
-        if not retry and status.ended:
-            raise RunAlreadyEnded(actor.run_id, status.value, "can't be resumed")
-        if not retry and status not in {RunStatus.PAUSED, RunStatus.BLOCKED}:
-            return
-        if not self._actors.carries:
-            await self._leave_to_others(actor, "retry" if retry else "resume")
-            return
-        await self._actors.slots.take(actor.priority)
-        if actor.over:
-            actor.reopen()
-        self._actors.take_up(actor, "retry" if retry else "resume")
-        await self.settled(actor)
+        taken_up = False
+        while not taken_up:
+            status = (await self._record(actor.run_id)).position.status
+            if retry and status not in {RunStatus.FAILED, RunStatus.BLOCKED}:
+                raise RunAlreadyEnded(actor.run_id, status.value, "can't be tried again")
+            if not retry and status.ended:
+                raise RunAlreadyEnded(actor.run_id, status.value, "can't be resumed")
+            if not retry and status not in {RunStatus.PAUSED, RunStatus.BLOCKED}:
+                return
+            if not self._actors.carries:
+                await self._leave_to_others(actor, "retry" if retry else "resume")
+                return
+            taken_up = await self._taken_up(actor, "retry" if retry else "resume")
         if actor.obstacle is not None:
             raise copy.copy(actor.obstacle)
+
+    async def _taken_up(self, actor: Actor, how: How, reason: str | None = None) -> bool:
+        """Take a run up as soon as there is a slot; tells whether it was, or can't be: somebody else may have been quicker.
+
+        Raises:
+            RuntimeClosed: the runtime takes on no more.
+        """
+        await self._actors.slots.take(actor.priority)
+        if self._actors.closed or actor.run_id in self._actors.at_work:
+            self._actors.slots.give_back()
+            await self.settled(actor)
+            if self._actors.closed:
+                raise RuntimeClosed(f"run {actor.run_id!r} was not taken up")
+            return False
+        if actor.over:
+            actor.reopen()
+        self._actors.take_up(actor, how, reason)
+        await self.settled(actor)
+        return actor.engine is not None or actor.obstacle is not None
 
     async def _leave_to_others(self, actor: Actor, how: How) -> None:
         """Have a run go on wherever it is claimed next."""
@@ -221,16 +270,22 @@ class Stored:
             return
         stored = await claimed(self.journal, record.run_id)
         if stored is not None:
-            await self._give_back(stored, replace_status(stored.record.position, RunStatus.RUNNING, None))
+            await self._give_back(stored, replace(stored.record.position, status=RunStatus.RUNNING, reason=None))
 
     async def settled(self, actor: Actor) -> None:
         """Wait until a run that is being taken up is at work, or is not."""
         while actor.engine is None and self._actors.at_work.get(actor.run_id) is actor:
             await actor.rung()
 
+    def _is_unsettled(self, run_id: str) -> bool:
+        """Whether a run is being started or taken up."""
+        actor = self._actors.at_work.get(run_id)
+        return actor is not None and actor.engine is None
+
     async def _give_back(self, stored: StoredRun, position: rows.Position) -> None:
         record = stored.record
-        await self.journal.commit(Commit(run_id=record.run_id, fence=record.fence, position=position, release=True))
+        with trio.CancelScope(shield=True):  # what is claimed must not be forgotten
+            await self.journal.commit(Commit(run_id=record.run_id, fence=record.fence, position=position, release=True))
 
     async def _claimed_if_free(self, actor: Actor) -> StoredRun | None:
         """A run, claimed, unless it is carried out elsewhere, be it by another runtime on this very journal."""
@@ -250,8 +305,3 @@ def _awaits(record: RunRecord, kind: str) -> bool:
     position = record.position
     reason = position.reason or ""
     return position.status is RunStatus.WAITING and kind in reason.removeprefix("message ").split(" | ")
-
-
-def _check_paused(actor: Actor) -> None:
-    if actor.over:
-        raise RunAlreadyEnded(actor.run_id, actor.status.value, "can't be paused")

@@ -10,9 +10,16 @@ from typing import Any, Literal, TypeAlias, final
 
 import trio
 
-from .._engine.resume import How
 from .._engine.run import Run as EngineRun
-from .._errors import DuplicateRun, JournalError, LeaseLost, RestartCause, RunBlocked, SupervisorGaveUp
+from .._errors import (
+    DuplicateRun,
+    JournalError,
+    JournalUnavailable,
+    LeaseLost,
+    RestartCause,
+    RunBlocked,
+    SupervisorGaveUp,
+)
 from .._observe.status import RunStatus
 from .actor import Actor
 from .actors import Actors
@@ -27,8 +34,8 @@ _TOGETHER = "it is begun again together with another run, which has failed"
 
 _log = logging.getLogger("cano_trio")
 
-_FAILED = {RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.FAILED, RunStatus.ROLLED_BACK, RunStatus.ROLLBACK_FAILED}
-"""Where a run may stand that has failed; one that could not even begin has not got beyond the first."""
+_FAILED = {RunStatus.FAILED, RunStatus.ROLLED_BACK, RunStatus.ROLLBACK_FAILED}
+"""Where a run may stand that has failed."""
 
 _BROUGHT_DOWN = _FAILED - {RunStatus.ROLLBACK_FAILED} | {RunStatus.CANCELLED}
 """Where a run may stand that was cancelled to be begun again."""
@@ -177,10 +184,10 @@ class Member:
         "_called_off",
         "_failure",
         "_first_id",
-        "_how",
         "_joined",
         "_packed",
         "_reason",
+        "_retries",
         "_start",
         "_times",
         "actor",
@@ -199,8 +206,8 @@ class Member:
         self._called_off = False
         self._reason: str | None = None
         """Why it was called off."""
-        self._how: How | None = None
-        """What it is taken up for when it is begun again; None to begin anew."""
+        self._retries = False
+        """It goes on when it is begun again; else another begins in its place."""
         self._joined = False
         self._failure: Exception | None = None
         self._start: Enum
@@ -257,29 +264,25 @@ class Member:
                 _log.warning("run %r is %s while it is brought down", actor.run_id, status.value, exc_info=failure)
         elif status not in _FAILED or not supervisor.begins_again(self, failure):
             return False
-        if run is not None and run.durable and status not in _OVER:
-            self._how = "retry" if status is RunStatus.FAILED else "resume"
-        else:
-            self._how = None
+        self._retries = run is not None and run.durable and status not in _OVER
         self._be_down(failure)
         return True
 
     def was_put_down(self, failure: Exception | None) -> None:
         """The run is not at work here any more, and goes on elsewhere or later."""
         actor, supervisor = self.actor, self.supervisor
-        returns, actor.restart_at = actor.restart_at is not None, None
         if supervisor.stops or isinstance(failure, LeaseLost):
+            actor.restart_at = None
             self._leave()
-        elif failure is None:
-            if self.incident is not None:
-                self.bring_down(_TOGETHER)
-        elif self.incident is not None:
+        elif isinstance(failure, JournalUnavailable):
+            return  # it is taken up as soon as the journal can be written
+        returns, actor.restart_at = actor.restart_at is not None, None
+        if failure is None:
+            return
+        if self.incident is not None:
             self._leave()  # it can't be fetched, and the others are not to wait for it
         elif returns and not isinstance(failure, RunBlocked):
-            if supervisor.begins_again(self, failure):
-                self._be_down(failure)
-            else:
-                self._leave()
+            supervisor.give_up(self, "it could not be taken up again", failure)
 
     def bring_down(self, why: str) -> None:
         """Have it cancelled, to be begun again."""
@@ -331,16 +334,16 @@ class Member:
         actors.at_work[actor.run_id] = actor
         actor.ring()
         self.supervisor.ring()
-        actors.spawn(self._come_back)
+        actors.spawn(self._come_back, actor)
 
-    async def _come_back(self) -> None:
+    async def _come_back(self, actor: Actor) -> None:
         """Be begun again when it is time, unless that is called off."""
         try:
-            with self.actor.scope as scope:
+            with actor.scope as scope:
                 await self.supervisor.turn(self)
                 await self._begin()
             if scope.cancelled_caught:
-                _log.warning("run %r is not begun again: that was called off", self.actor.run_id)
+                _log.warning("run %r is not begun again: that was called off", actor.run_id)
         except Exception as error:
             if type(error) is JournalError:
                 self.supervisor.actors.on_failure(error)
@@ -352,12 +355,9 @@ class Member:
 
     def _stay_down(self) -> None:
         """Its failure was its end."""
-        actor, actors = self.actor, self.supervisor.actors
         self.is_down = False
-        actor.restart_at = None
-        del actors.at_work[actor.run_id]
-        actor.end(self._failure)
-        actors.tell_left()
+        self.actor.end(self._failure)
+        self.supervisor.actors.withdraw(self.actor)
 
     def _be_back(self) -> None:
         self.is_down = False
@@ -370,9 +370,9 @@ class Member:
     async def _begin(self) -> None:
         """Be begun again; the slot is taken already."""
         actor, actors = self.actor, self.supervisor.actors
-        if self._how is not None:
+        if self._retries:
             actor.detach()
-            actors.take_up(actor, self._how)
+            actors.take_up(actor, "retry")
             self._be_back()
             return
         incident = self.incident
@@ -396,13 +396,12 @@ class Member:
 
     async def _begun_anew(self) -> EngineRun:
         actor, actors = self.actor, self.supervisor.actors
-        program = actors.program_of(actor.workflow)
         if actors.journal is None:
-            return actors.made(actor, program, self._start, self._packed)
+            return await actors.another(actor, self._start, self._packed, actor.run_id)
         while True:
             self._times += 1
             run_id = f"{self._first_id}~{self._times}"
             with suppress(DuplicateRun):
-                run = await actors.written(actor, program, self._start, self._packed, run_id)
+                run = await actors.another(actor, self._start, self._packed, run_id)
                 actors.rename(actor, run_id)
                 return run

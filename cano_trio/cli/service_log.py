@@ -13,6 +13,7 @@ import attrs
 from typing_extensions import override
 
 from .. import _clock
+from .._errors import RunCancelled
 from .._observe.events import Event, Released, RunEnded, RunResumed, RunStarted, Stuck, TaskFailed
 from .line_writer import LineWriter
 from .report import failure_document, json_text, rollback_document, rollback_text
@@ -154,7 +155,7 @@ class ServiceLog:
     def _end(self, event: RunEnded) -> Note:
         error, rollback = event.error, event.rollback
         text = f"{event.status.value} in {event.state.name} after {elapsed(event.elapsed)}"
-        parts = [text if error is None else f"{text}: {one_line(error)}"]
+        parts = [text if error is None else f"{text}: {_why(error)}"]
         parts += [] if rollback is None else rollback_text(rollback).splitlines()
         return _note(
             event,
@@ -175,6 +176,12 @@ class ServiceLog:
 def _note(event: Event, name: str, text: str, more: list[str] | None = None, **fields: Any) -> Note:
     about = {"run_id": event.run_id, "workflow": event.workflow, "state": event.state.name}
     return Note(name, f"{word(event.run_id)} {text}", {**about, **fields}, tuple(more or ()))
+
+
+def _why(error: BaseException) -> str:
+    """What a run ended by, where its status is told already."""
+    reason = error.reason if isinstance(error, RunCancelled) else None
+    return one_line(error) if reason is None else flat(reason)
 
 
 def _failure(error: BaseException | None) -> dict[str, Any] | None:

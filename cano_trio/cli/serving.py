@@ -59,6 +59,7 @@ class Service:
         with trio.CancelScope() as scope, heard((signal.SIGINT, signal.SIGTERM), told.set, scope.cancel):
             async with open_runtime(
                 workflows=self.served.workflows,
+                schedules=self.served.schedules,
                 journal=self.journal,
                 observers=[self.log],
                 limit=self.limit,
@@ -75,9 +76,11 @@ class Service:
 
     def _say_serving(self) -> None:
         names = [workflow.name for workflow in self.served.workflows]
+        schedules = [schedule.name for schedule in self.served.schedules]
         owner, file = self.journal.owner, str(self.file)
-        text = f"serving {', '.join(map(word, names))} from {file}, as process {owner}"
-        self.log.say("serving", text, workflows=names, journal=file, process=owner)
+        text = f"serving {', '.join(map(word, names))} from {word(file)}, as process {owner}"
+        text += f", with {count(len(schedules), 'schedule')}: {', '.join(map(word, schedules))}" if schedules else ""
+        self.log.say("serving", text, workflows=names, schedules=schedules, journal=file, process=owner)
 
     def _say_draining(self, runtime: Runtime) -> None:
         at_work = runtime.statistics().at_work
@@ -123,7 +126,8 @@ def serve(
 ) -> None:
     """Carry out the runs of all workflows in TARGET, until told to stop.
 
-    Unfinished runs of the journal that no other process holds go on, now and whenever there are any. SIGTERM or Ctrl-C
+    Unfinished runs of the journal that no other process holds go on, now and whenever there are any, and what the module
+    has in a list `schedules` is fired. SIGTERM or Ctrl-C
     lets each finish the state it is in, and leaves it for the next process; a second one stops at once.
 
     Exits with 0 if it was told to stop and no run was stopped in the midst of a state, 3 if some were, which go on when

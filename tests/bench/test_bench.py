@@ -28,6 +28,10 @@ FAMILIES = [
     "durable",
     "resume",
     "store-size",
+    "spawn",
+    "parked",
+    "mailbox",
+    "recover",
     "import",
 ]
 

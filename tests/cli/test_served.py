@@ -122,7 +122,8 @@ def test_a_run_at_work_elsewhere_says_who_knows_its_stack(
     command("run", "desk.py", "--detach", "--run-id", "a")
     command("send", "desk.py", "a", "Approved", '{"by": "Mo"}')
     server = serve()
-    server.wait_for("started", "a")
+    while status_of(command, "a") != ("running", "SHIP"):
+        pass
     lines = command("show", "a").stdout.splitlines()
     assert "stack     known to that process only, which tells it by `serve --stuck-after SECONDS`" in lines
     process = start("pause", "desk.py", "a")
@@ -133,7 +134,7 @@ def test_a_run_at_work_elsewhere_says_who_knows_its_stack(
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=20)
     assert (process.returncode, out) == (3, "")
-    assert errors.endswith("asked for: a is held when it has finished the state it is in\n")
+    assert errors.endswith("asked for: a is held by whoever carries it out\n")
     server.process.send_signal(signal.SIGTERM)
     server.wait_for("stopping")
     server.process.kill()

@@ -16,7 +16,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from cano_trio import Retry, Workflow, open_runtime
+from cano_trio import Every, Retry, Schedule, Workflow, open_runtime
 from cano_trio.cli.service_log import ServiceLog
 from cano_trio.cli.serving import Service
 from cano_trio.cli.signals import heard
@@ -86,6 +86,7 @@ async def served(
     as_json: bool = False,
     full: bool = False,
     stuck_after: float | None = None,
+    schedules: tuple[Schedule[Any], ...] = (),
 ) -> tuple[bool, list[str]]:
     """Serve a run that is in the journal, and be told to stop; gives what `serve` returns, and the lines that were told."""
     journal, stream = MemoryJournal(), io.StringIO()
@@ -94,7 +95,7 @@ async def served(
     enough = None
     with ServiceLog(stream, as_json=as_json, full=full) as log:
         service = Service(
-            served=Served(ALL, ()),
+            served=Served(ALL, schedules),
             journal=journal,
             file=Path("runs.db"),
             log=log,
@@ -139,11 +140,33 @@ async def test_a_run_that_is_there_is_carried_out_and_told_of(autojump_clock: Mo
     assert lines[0].startswith("2030-01-01T00:00:00.000Z serving order, led on, outer from runs.db, as process ")
 
 
+async def test_schedules_are_fired(autojump_clock: MockClock) -> None:
+    """Those of the target, as long as it is served."""
+    minutely = Schedule(
+        "each minute", order, Every(60, fixed_rate=True), data=lambda instant: Order(instant.minute / 10)
+    )
+    _, lines = await served(Order(), schedules=(minutely,))
+    assert lines[0].endswith(", with 1 schedule: each minute")
+    assert [line[25:] for line in lines if " each minute@" in line] == [
+        "each minute@2030-01-01T00:01:00Z started in PAY (order)",
+        "each minute@2030-01-01T00:01:00Z completed in DONE after 0.1 s",
+    ]
+
+
 async def test_a_failure_is_one_line(autojump_clock: MockClock) -> None:
     """With what it failed with, and what was undone; the library's own complaint does not come on top."""
     _, lines = await served(Order(breaks=True))
     assert lines[2] == "2030-01-01T00:00:00.000Z a rolled_back in SHIP after 0.0 s: OSError: no ship; undone: PAY"
     assert len(lines) == 5
+
+
+async def test_a_cancel_is_told_by_its_reason(autojump_clock: MockClock) -> None:
+    """That it was cancelled is said once."""
+    stream = io.StringIO()
+    with ServiceLog(stream, as_json=False, full=False) as log:
+        async with open_runtime(workflows=[order], observers=[log]) as runtime:
+            (await runtime.start(order, Order(9.0), run_id="a")).cancel("no\nmore")
+    assert stream.getvalue().splitlines()[1][25:] == "a cancelled in PAY after 0.0 s: no more"
 
 
 async def test_a_traceback_follows_if_it_is_asked_for(autojump_clock: MockClock) -> None:

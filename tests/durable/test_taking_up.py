@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -33,7 +34,7 @@ from cano_trio import (
     Waiting,
     Workflow,
 )
-from cano_trio.journals import Commit, ForwardingJournal, Journal, MemoryJournal
+from cano_trio.journals import Commit, ForwardingJournal, Journal, MemoryJournal, StoredRun
 from tests.conftest import Recorder
 
 
@@ -354,6 +355,36 @@ async def test_what_is_blocked_lets_its_child_go(autojump_clock: MockClock) -> N
         with pytest.raises(RunBlocked, match="message of type At"):
             await parent(receives=False).resume("r", journal=journal)
         assert (await parent(receives=True).resume("r", journal=other)).data == Notes(["A"])
+
+
+class NoChild(ForwardingJournal):
+    """Can't claim the child, or takes long for it."""
+
+    def __init__(self, inner: Journal, seconds: float) -> None:
+        super().__init__(inner)
+        self.seconds = seconds
+
+    async def claim(self, run_id: str, /) -> StoredRun | None:
+        if run_id != "r":
+            await trio.sleep(self.seconds)
+            raise JournalUnavailable("here", "disk full")
+        return await super().claim(run_id)
+
+
+@pytest.mark.parametrize("seconds", [0, math.inf])
+async def test_what_could_not_be_taken_up_is_given_back(autojump_clock: MockClock, seconds: float) -> None:
+    """A run whose child can't be claimed, or that is cancelled meanwhile, is left as it was: another process goes on with it."""
+    inner = Workflow(Inner, initial=Inner.A, exits=[Inner.OUT], name="inner", data=Notes)
+    leads(inner, Inner.A, Inner.OUT, seconds=5)
+    work = new()
+    work.register_child(Step.A, inner, {Inner.OUT: Step.DONE})
+    async with MemoryJournal() as journal, MemoryJournal(beside=journal) as other:
+        await released(work, journal)
+        before = (await journal.load("r")).record.position
+        with trio.move_on_after(1), suppress(JournalUnavailable):
+            await work.resume("r", journal=NoChild(journal, seconds))
+        assert [(run.owner, run.position) for run in (await journal.runs())[:1]] == [(None, before)]
+        assert (await work.resume("r", journal=other)).data == Notes(["A"])
 
 
 async def test_another_version_blocks(autojump_clock: MockClock) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, auto
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import pytest
 import trio
 
 from cano_trio import RunStatus, Workflow
-from cano_trio.journals import Journal, MemoryJournal, SqliteJournal
+from cano_trio.journals import Commit, Journal, MemoryJournal, SqliteJournal
 
 
 class Step(Enum):
@@ -21,10 +22,37 @@ class Step(Enum):
     DONE = auto()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+class Heeding:
+    """A journal that begins no commit for who is cancelled, as it may."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+    async def __aenter__(self) -> Self:
+        await self.journal.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.journal.__aexit__(*exception)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.journal, name)
+
+    async def commit(self, commit: Commit, /) -> int:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        return await self.journal.commit(commit)
+
+
+@pytest.fixture(params=["memory", "sqlite", "heeding"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
-    """Each of the journals."""
-    return MemoryJournal() if request.param == "memory" else SqliteJournal(tmp_path / "runs.db")
+    """Each of the journals, and one that hears a cancel."""
+    journals: dict[str, Callable[[], Any]] = {
+        "memory": MemoryJournal,
+        "sqlite": lambda: SqliteJournal(tmp_path / "runs.db"),
+        "heeding": lambda: Heeding(MemoryJournal()),
+    }
+    made: Journal = journals[request.param]()
+    return made
 
 
 async def test_a_state_that_finishes_under_a_cancel_is_written_down(journal: Journal) -> None:

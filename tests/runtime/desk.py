@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Literal, TypeVar, final
+from typing import Any, Literal, NoReturn, TypeVar, final
 
 import trio
 from trio.testing import MockClock
 
 from cano_trio import Pending, Resources, Retry, Run, RunContext, Runtime, Workflow, open_runtime
+from cano_trio.journals import ForwardingJournal, Journal
 
 T = TypeVar("T")
 
@@ -74,11 +75,14 @@ class World:
     def __init__(self) -> None:
         self.effects: list[str] = []
         """The keys of all work that began."""
+        self.last = 0.0
+        """When the last of it began."""
         self.looks: Counter[str] = Counter()
 
     def act(self, ctx: RunContext) -> None:
         """Some work begins."""
         self.effects.append(ctx.idempotency_key)
+        self.last = trio.current_time()
 
     def began(self, key: str) -> int:
         """How often a piece of work has begun."""
@@ -191,12 +195,54 @@ LONGEST = 1e6
 """Virtual seconds after which a process that goes on has lost its way."""
 
 
-def process(main: Callable[..., Awaitable[T]], *args: Any) -> T:
-    """What a process does, in virtual time."""
+def process(main: Callable[..., Awaitable[T]], *args: Any, at: float = 0.0) -> T:
+    """What a process does, from a virtual instant on."""
 
     async def bounded() -> T:
         with trio.fail_after(LONGEST):
             return await main(*args)
         raise AssertionError
 
-    return trio.run(bounded, clock=MockClock(autojump_threshold=0))
+    clock = MockClock(autojump_threshold=0)
+    clock.jump(at)
+    return trio.run(bounded, clock=clock)
+
+
+class Crash(BaseException):
+    """The end of a process: whatever it would do from now on does not happen."""
+
+
+@final
+class Mortal(ForwardingJournal):
+    """A journal whose process may die: nothing is written from then on, and nothing given back."""
+
+    def __init__(self, inner: Journal) -> None:
+        super().__init__(inner)
+        self.is_dead = False
+
+    def die(self) -> NoReturn:
+        """Die now."""
+        self.is_dead = True
+        raise Crash
+
+    async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
+        if self.is_dead:
+            raise Crash
+        return await super().forward(method, call)
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if not self.is_dead:
+            await super().__aexit__(*exc_info)
+
+
+def crashed(journal: Journal, main: Callable[[Mortal], Awaitable[object]], at: float = 0.0) -> None:
+    """What a process does until its journal dies."""
+
+    async def until_the_end(mortal: Mortal) -> None:
+        async with mortal:
+            await main(mortal)
+
+    mortal = Mortal(journal)
+    with suppress(Crash, BaseExceptionGroup):
+        process(until_the_end, mortal, at=at)
+    assert mortal.is_dead

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from trio.testing import MockClock
 
 from cano_trio import (
     Backoff,
+    JournalUnavailable,
     PerRun,
     Question,
     Resources,
@@ -34,7 +35,7 @@ from cano_trio import (
     Workflow,
     open_runtime,
 )
-from cano_trio.journals import Journal, MemoryJournal
+from cano_trio.journals import ForwardingJournal, Journal, MemoryJournal
 from tests.conftest import Recorder
 
 
@@ -218,8 +219,7 @@ async def test_a_run_that_was_rolled_back_is_followed_by_another(autojump_clock:
     assert worker.did.count("undo") == 2
 
 
-@pytest.mark.parametrize("make", [IN_MEMORY, WRITTEN])
-async def test_a_run_that_can_not_even_begin(make: Make, autojump_clock: MockClock) -> None:
+async def test_a_run_that_can_not_even_begin(autojump_clock: MockClock) -> None:
     """A resource of the run's own that can't be made is a failure like any other, at the first start and at a restart."""
     worker, made = Worker(), list[float]()
 
@@ -230,10 +230,30 @@ async def test_a_run_that_can_not_even_begin(make: Make, autojump_clock: MockClo
         return 3
 
     resources = Resources(number=PerRun(number))
-    async with open_runtime(workflows=[worker.work], resources=resources, journal=make()) as runtime:
+    async with open_runtime(workflows=[worker.work], resources=resources) as runtime:
         run = await runtime.start(worker.work, Plan(), restart=THRICE)
         await run.wait()
     assert made == [0, 1, 2]
+
+
+async def test_a_restart_that_is_blocked(autojump_clock: MockClock) -> None:
+    """A durable run that can't be taken up again waits for an operator, and its supervisor with it: it is no failure."""
+    worker, made = Worker(failures=2), list[float]()
+
+    def number() -> int:
+        made.append(trio.current_time())
+        if len(made) == 2:
+            raise OSError("not now")
+        return 3
+
+    resources = Resources(number=PerRun(number))
+    async with open_runtime(workflows=[worker.work], resources=resources, journal=MemoryJournal()) as runtime:
+        run = await runtime.start(worker.work, Plan(), restart=THRICE)
+        await trio.sleep(100)
+        assert run.status is RunStatus.BLOCKED
+        await run.resume()
+        assert (await run.wait()).state is Step.DONE
+    assert made == [0, 2, 100, 102]
 
 
 @pytest.mark.parametrize("make", [IN_MEMORY, WRITTEN])
@@ -624,3 +644,30 @@ async def test_failures_are_told(
     assert record.getMessage() == "run 'w' is failed in SECOND, and is begun again in 1 s"
     assert record.exc_info is not None
     assert [event.status for event in recorder.of(RunEnded)] == [RunStatus.FAILED, RunStatus.COMPLETED]
+
+
+class Away(ForwardingJournal):
+    """A journal that can't be written for some time."""
+
+    def __init__(self, inner: Journal, since: float, until: float) -> None:
+        super().__init__(inner)
+        self._since, self._until = since, until
+
+    async def forward(self, method: str, call: Callable[[], Awaitable[Any]], /) -> Any:
+        if method in {"claim", "create", "commit"} and self._since <= trio.current_time() < self._until:
+            raise JournalUnavailable("runs.db", "the disk is full")
+        return await call()
+
+
+@pytest.mark.parametrize("books", [False, True], ids=["failed", "rolled back"])
+async def test_a_journal_that_is_away(*, books: bool, autojump_clock: MockClock) -> None:
+    """A restart for which the journal can't be written waits for it, and is not given up; whoever waits goes on waiting."""
+    worker = Worker(failures=1, books=books)
+    journal = Away(MemoryJournal(), 1.5, 10.2)
+    async with open_runtime(workflows=[worker.work], journal=journal) as runtime:
+        run = await runtime.start(worker.work, Plan(), restart=Restart(1, within=100, backoff=steady()))
+        await trio.sleep(5)
+        assert run.status is RunStatus.WAITING
+        assert (await run.wait()).state is Step.DONE
+        assert 11 < trio.current_time() < 14
+        assert runtime.statistics().restarted == 1

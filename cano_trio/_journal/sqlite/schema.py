@@ -27,7 +27,7 @@ STEPS = (
     CREATE TABLE cano_place(
         number INTEGER PRIMARY KEY, owner TEXT, epoch INTEGER NOT NULL, rev INTEGER NOT NULL, status TEXT NOT NULL,
         place BLOB NOT NULL, crc INTEGER NOT NULL, due_at REAL, settled_at REAL, unfinished INTEGER, ready INTEGER,
-        priority INTEGER NOT NULL, last_log INTEGER, log_rows INTEGER NOT NULL, log_bytes INTEGER NOT NULL
+        priority INTEGER NOT NULL DEFAULT 0, last_log INTEGER, log_rows INTEGER NOT NULL, log_bytes INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE cano_data(run INTEGER PRIMARY KEY, data BLOB NOT NULL, crc INTEGER NOT NULL) STRICT;
     CREATE TABLE cano_log(
