@@ -74,16 +74,23 @@ async def started(
     except DuplicateRun:
         if on_duplicate == "raise":
             raise
-        actor = await host.find(workflow, run_id)
-        if member is not None:
-            if actor.keeper is not None:
-                raise ValueError(
-                    f"run {run_id!r} is supervised already, and by one supervisor only. Attach to it without another."
-                ) from None
-            member.keep(actor, begins, host.actors.program_of(workflow).pack(data))
+        return await _attached(host, workflow, data, member, begins, run_id)
     if member is not None:
         member.enter()
     return cast("Actor", actor)
+
+
+async def _attached(
+    host: RuntimeHost, workflow: Workflow[Any, Any], data: Any, member: Member | None, start: Enum, run_id: str
+) -> Actor:
+    """The run that is there already, supervised from here on."""
+    actor = await host.find(workflow, run_id)
+    if member is not None:
+        if actor.keeper is not None:
+            raise ValueError(f"run {run_id!r} is supervised already, by another. Attach to it without a supervisor.")
+        member.keep(actor, start, host.actors.program_of(workflow).pack(data))
+        member.enter()
+    return actor
 
 
 def _copied_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
