@@ -47,7 +47,7 @@ def placed(
     position = record.position
     step = reading.step(position.state)
     packed = reading.data(stored.data)
-    reading.read("data", lambda: None if program.codec is None else program.codec.unpack(packed))
+    reading.read("data", lambda: None if program.codec is None else program.codec.unpack_all(packed))
     run = program.run(
         step.state, packed, run_id=record.run_id if parent is None else parent.run_id, observers=observers,
         resources=resources, parent=parent,

@@ -299,7 +299,8 @@ async def _compensated(
     try:
         # What is written down goes on elsewhere when this process has to leave.
         with trio.CancelScope(deadline=deadline, shield=not run.durable):
-            result = await attempt(run, unit, (entry, *unit.args), f"{entry.part}/undo")
+            # The run's own count is that of the state that failed.
+            result = await attempt(run, unit, (entry, *unit.args), f"{entry.part}/undo", made=[1])
             if unit.takes_draft:
                 run.keep_draft()
             return result, None

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from .._observe.status import RunStatus
-from .rows import Position, RunRecord
+from .rows import Commit, Position, RunRecord
 
 AT_WORK: Final = frozenset({RunStatus.RUNNING, RunStatus.ROLLING_BACK})
 """A run that stands so and has no owner has lost it."""
@@ -44,6 +44,13 @@ def due_of(position: Position) -> float | None:
     if due_at is None or deadline_at is None:
         return deadline_at if due_at is None else due_at
     return min(due_at, deadline_at)
+
+
+def calls(commit: Commit) -> bool:
+    """Whether somebody may have something to do because of a commit, or one that goes along with it."""
+    if commit.sends or commit.starts or (commit.release and not commit.position.status.ended):
+        return True
+    return bool(commit.along) and any(calls(other) for other in commit.along)
 
 
 def first_first(records: Iterable[RunRecord], limit: int) -> tuple[RunRecord, ...]:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from .._errors import DataNotEncodable, DataTooLarge
-from .difference import difference, fields_of, not_finite
+from .difference import difference, fields_of, left_out, not_finite
 
 D = TypeVar("D")
 
@@ -49,6 +49,10 @@ class Codec(Protocol[D]):
 
     def unpack(self, packed: Any, /) -> D:
         """A fresh copy."""
+        ...
+
+    def unpack_all(self, packed: Any, /) -> D:
+        """A fresh copy of what other code may have packed; an error if anything of that would be lost."""
         ...
 
 
@@ -100,6 +104,18 @@ class JsonCodec(Generic[D]):
         """A fresh value."""
         return self._decode(packed)
 
+    def unpack_all(self, packed: bytes, /) -> D:
+        """A fresh value of what other code has packed.
+
+        Raises:
+            DataNotEncodable: the type has no place for a part of it, which would be lost when the value is packed again.
+        """
+        value = self._decode(packed)
+        known = msgspec.json.decode(self._encode(value))
+        if lost := left_out(msgspec.json.decode(packed), known, self._name):
+            raise DataNotEncodable(lost, "there is no such field any more")
+        return value
+
 
 class CopyCodec(Generic[D]):
     """Packs as a deep copy: for types that JSON can't hold, where nothing has to survive the process."""
@@ -111,6 +127,10 @@ class CopyCodec(Generic[D]):
             DataNotEncodable: it can't be copied.
         """
         return _copied(value)
+
+    def unpack_all(self, packed: D, /) -> D:
+        """As `unpack`: nothing is lost on the way."""
+        return self.unpack(packed)
 
     def unpack(self, packed: D, /) -> D:
         """A deep copy of what was packed.

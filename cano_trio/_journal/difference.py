@@ -52,6 +52,28 @@ def _first_difference(mine: dict[str, Any], theirs: dict[str, Any], path: str) -
     return next(filter(None, (difference(mine[name], theirs[name], f"{path}{name}") for name in mine)), None)
 
 
+def left_out(whole: Any, part: Any, path: str) -> str | None:
+    """The path of the first entry of some JSON that other JSON has not, or None; what the other has besides does not count.
+
+    >>> left_out({"a": [{"b": 1, "c": 2}]}, {"a": [{"b": 1}], "d": 3}, "order")
+    'order.a[0].c'
+    """
+    if isinstance(whole, dict) and isinstance(part, dict):
+        missing = (f"{path}.{name}" for name in whole if name not in part)
+        deeper = (left_out(value, part[name], f"{path}.{name}") for name, value in whole.items() if name in part)
+        return next(missing, None) or next(filter(None, deeper), None)
+    if isinstance(whole, list) and isinstance(part, list):
+        return next(filter(None, (_left_out_of_all(item, part, at, path) for at, item in enumerate(whole))), None)
+    return None
+
+
+def _left_out_of_all(item: Any, part: list[Any], at: int, path: str) -> str | None:
+    """What none of a list's items has: those of a set come in any order."""
+    where = f"{path}[{at}]"
+    found = left_out(item, part[at], where) if at < len(part) else None
+    return None if found is None or any(left_out(item, other, where) is None for other in part) else found
+
+
 def not_finite(value: Any, path: str) -> str | None:
     """The path of the first float that is NaN or infinite, or None.
 

@@ -13,6 +13,7 @@ from .._define.definition import Definition
 from .._define.question import Question
 from .._engine.failure import share_context
 from .._engine.run import Run as EngineRun
+from .._engine.unwritten import UNWRITTEN
 from .._errors import RunAlreadyEnded, RunCancelled, RunError, RunFailed, RunReleased
 from .._journal.codec import Codec
 from .._journal.rows import Position
@@ -194,6 +195,15 @@ class Actor:
             return self.engine.data()
         return None if self.codec is None else self.codec.unpack(self.packed)
 
+    def check_heard(self) -> None:
+        """See that it can still be heard of.
+
+        Raises:
+            RunReleased: it goes on, but not here.
+        """
+        if self.released:
+            raise self._error() from self.failure
+
     def check_not_over(self, what: str) -> None:
         """See that something can still happen to it.
 
@@ -202,10 +212,9 @@ class Actor:
 
         Raises:
             RunAlreadyEnded: it is over.
-            RunReleased: it goes on, but nothing more of it is heard here.
+            RunReleased: it goes on, but not here.
         """
-        if self.released:
-            raise self._error() from self.failure
+        self.check_heard()
         if self.over:
             raise RunAlreadyEnded(self.run_id, self.status.value, what)
 
@@ -223,13 +232,21 @@ class Actor:
         """Be at work here no more: go on elsewhere, or later."""
         run = self.engine
         if run is not None:
-            self.position = run.journal.last
+            self.part()
             self.packed = run.packed
             self.codec = run.codec
             self.engine = None
         self.scope = trio.CancelScope()
         self.task = None
         self.ring()
+
+    def part(self) -> None:
+        """Take apart what would hold each other in memory: this, the run at work, and what was written down of it."""
+        run = self.engine
+        if run is not None and run.journal is not UNWRITTEN:
+            self.position = run.journal.last
+            run.on_parked = None
+            run.journal = UNWRITTEN
 
     def place(self, position: Position, packed: Any, codec: Codec[Any] | None) -> None:
         """Take note of where it stands, of one that is not at work here."""
@@ -240,9 +257,13 @@ class Actor:
         """Take note of its end."""
         self.failure = failure
         self.over = True
+<<<<<<< HEAD
         self.task = self.restart_at = None
         if self.engine is not None:
             self.engine.on_parked = None  # it holds this
+=======
+        self.task = None
+>>>>>>> origin/main
         self.ring()
         for told in self.endings:
             told()

@@ -455,8 +455,8 @@ class Actors:
             self.counts.unloaded += 1
         else:
             self.counts.released += 1
-        actor.detach()
         broken = run.journal.broken if failure is None else failure
+        actor.detach()
         if isinstance(broken, JournalError):
             self._report_journal(actor, broken)
         if self.closed or type(broken) is JournalError:
@@ -464,10 +464,15 @@ class Actors:
         elif isinstance(broken, JournalUnavailable):  # it is held here still, and nobody carries it out
             actor.obstacle = broken
             self.on_obstacle(actor, "cancel" if run.cancelled else "resume", run.reason)
+<<<<<<< HEAD
         elif run.cancelled and run.journal.last.status is not RunStatus.ROLLING_BACK:  # since it was being let go
             self._host.bring_down(actor, run.reason)
         if actor.keeper is not None:
             actor.keeper.was_put_down(broken)
+=======
+        elif run.cancelled and actor.status is not RunStatus.ROLLING_BACK:  # since it was being let go
+            self._host.cancel(actor, run.reason)
+>>>>>>> origin/main
 
     def _ended(self, actor: Actor, run: EngineRun, failure: Exception | None) -> None:
         if actor.keeper is not None and actor.keeper.goes_on(failure):
@@ -478,6 +483,7 @@ class Actors:
         else:
             self.counts.failed += 1
         actor.end(failure)
+        actor.part()
         if unhandled and run.status is not RunStatus.CANCELLED:
             self._report(actor, failure)
 

@@ -8,7 +8,7 @@ from typing import Any, Self, final
 
 import trio
 
-from .._observe.events import Event, EventsLost, RunEnded
+from .._observe.events import Event, EventsLost
 from .actor import Actor
 
 
@@ -28,7 +28,6 @@ class EventStream:
         self._buffer = buffer
         self._lost = 0
         self._open = False
-        self._ended = actor.over
         self._come = trio.Event()
 
     def __enter__(self) -> Self:
@@ -56,10 +55,13 @@ class EventStream:
             self._events.popleft()
             self._lost += 1
         self._events.append(event)
+<<<<<<< HEAD
         # That of a run which may be begun again is not the last.
         ends = isinstance(event, RunEnded) and self._actor.keeper is None
         if ends and event.workflow == self._actor.workflow.name:
             self._ended = True
+=======
+>>>>>>> origin/main
         self._come.set()
 
     def __aiter__(self) -> Self:
@@ -72,7 +74,7 @@ class EventStream:
             raise trio.ClosedResourceError("these events are read outside of their `with run.events() as events:`")
         await trio.lowlevel.checkpoint()
         while not self._events:
-            if self._ended or self._actor.over:
+            if self._actor.over:
                 raise StopAsyncIteration
             self._come = trio.Event()
             await self._come.wait()

@@ -9,7 +9,7 @@ import trio
 from typing_extensions import TypeVar
 
 from .._define.question import Question
-from .._errors import JournalError, RunReleased
+from .._errors import JournalError
 from .._observe.status import RunStatus
 from .actor import Actor
 from .alone import never_enters
@@ -126,11 +126,11 @@ class Run(Generic[S_co, D_co]):
         await trio.lowlevel.checkpoint()
         with actor.hearing():
             while True:
+                actor.check_heard()
                 for state in await actor.host.entered(actor):
                     if state in states:
                         return cast("S_co", state)
-                if actor.released:
-                    raise RunReleased(actor.run_id) from actor.failure
+                actor.check_heard()
                 if actor.over or actor.status.ended:
                     raise never_enters(actor, states)
                 await actor.rung()

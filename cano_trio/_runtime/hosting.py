@@ -303,9 +303,15 @@ class RuntimeHost:
 
     async def send(self, actor: Actor, message: object, key: str | None, /, *, require_waiting: bool) -> bool:
         """Send a run a message."""
+<<<<<<< HEAD
         if actor.restart_at is not None:
             await actor.back()
         if actor.engine is not None and not (actor.over and actor.released):
+=======
+        if not actor.released:
+            actor.check_not_over("takes no more messages")
+        if actor.engine is not None:
+>>>>>>> origin/main
             return await send_to(actor.engine, message, key, require_waiting=require_waiting)
         return await self._written(actor, "sent a message").send(actor, message, key, require_waiting=require_waiting)
 

@@ -22,6 +22,8 @@ def checked(run_id: object) -> str:
     """
     if not isinstance(run_id, str) or not run_id:
         raise ValueError(f"run_id is {run_id!r}: it takes a string that is not empty")
+    if not run_id.isascii() and any("\ud800" <= character <= "\udfff" for character in run_id):
+        raise ValueError(f"run_id is {run_id!r}: it has half of a surrogate pair, and no file could hold it")
     return run_id
 
 

@@ -27,8 +27,8 @@ class StuckWatch:
             raise ValueError(f"stuck_after is {after!r}: it takes a number of seconds")
         self._actors = actors
         self._after = after
-        self._seen: dict[Actor, tuple[int, float, bool]] = {}
-        """For each run the state's number, since when it is known to be in it, and whether that was told."""
+        self._seen: dict[Actor, tuple[str, float, bool]] = {}
+        """For each run the place of the state, since when it is known to be in it, and whether that was told."""
 
     async def serve(self) -> None:
         """Look twice in the time that a state may take."""
@@ -38,17 +38,18 @@ class StuckWatch:
 
     def _look(self) -> None:
         now = trio.current_time()
-        seen: dict[Actor, tuple[int, float, bool]] = {}
+        seen: dict[Actor, tuple[str, float, bool]] = {}
         for actor in self._actors.at_work.values():
             run = actor.engine
             if run is None or actor.status is not RunStatus.RUNNING:
                 continue
-            known = self._seen.get(actor)
-            seq, since, told = (run.seq, now, False) if known is None or known[0] != run.seq else known
+            known, inner = self._seen.get(actor), run.innermost
+            place = f"{inner.key}/{inner.seq}"
+            _, since, told = (place, now, False) if known is None or known[0] != place else known
             if not told and now - since >= self._after:
                 told = True
                 run.tell(Stuck, now - since, stack_of(actor.task))
-            seen[actor] = (seq, since, told)
+            seen[actor] = (place, since, told)
         self._seen = seen
 
 

@@ -90,15 +90,21 @@ class ServiceLog:
             text: what, in a line.
             fields: what else there is to tell, for JSON.
         """
-        self._put(Note(event, text, fields))
+        self.put(_clock.timestamp(), Note(event, text, fields))
 
     def on_event(self, event: Event, /) -> None:
         """Take note of what happens to a run."""
         if isinstance(event, _TOLD) and not self._is_of_a_child(event):
-            self._put(event)
+            self.put(_clock.timestamp(), event)
 
-    def _put(self, what: Event | Note) -> None:
-        self._writer.put((_clock.timestamp(), what), always=isinstance(what, RunEnded | Note))
+    def put(self, time: float, what: Event | Note) -> None:
+        """Have something written; any thread may.
+
+        Args:
+            time: when it happened, in seconds since 1970.
+            what: what happened.
+        """
+        self._writer.put((time, what), always=isinstance(what, RunEnded | Note))
 
     def _is_of_a_child(self, event: Event) -> bool:
         """Whether it begins or ends a child workflow, which does a state's work of a run."""
@@ -204,4 +210,5 @@ class _Handler(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         level = record.levelname.lower()
         told = text if error is None else f"{text}: {one_line(error)}"
-        self._log.say("log", f"{level}: {told}", level=level, message=text, error=_failure(error))
+        fields = {"level": level, "message": text, "error": _failure(error)}
+        self._log.put(record.created, Note("log", f"{level}: {told}", fields))  # its thread may know no other clock

@@ -100,18 +100,30 @@ def test_a_run_is_cancelled_by_the_process_that_carries_it_out(command: Command,
     assert server.wait_for("cancelled", "a")["rollback"]["undone"] == ["PAY"]
 
 
-def test_a_failed_run_is_tried_again_where_it_is_served(
-    command: Command, desk: Path, serve: Callable[[], Server]
-) -> None:
-    """Cancelled without waiting, too: what is asked for is done there."""
+def test_what_could_not_be_undone_elsewhere_is_told(command: Command, desk: Path, serve: Callable[[], Server]) -> None:
+    """With what can be done about it, and exit code 1."""
+    (desk / "bankrupt").touch()
+    server = serve()
+    command("run", "desk.py", "--detach", "--run-id", "a")
+    server.wait_for("started", "a")
+    result = command("cancel", "desk.py", "a")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Error: RunFailed: run 'a' is rollback_failed" in result.stderr
+    assert result.stderr.endswith(
+        "Try again to undo what is left: cano-trio retry --rollback --journal runs.db desk.py a\n"
+    )
+
+
+def test_a_cancel_may_be_left_to_the_server(command: Command, desk: Path, serve: Callable[[], Server]) -> None:
+    """Nobody waits for it, even while a task is at work."""
     (desk / "mode").write_text("sleep")
     command("run", "desk.py", "--detach", "--run-id", "a")
     command("send", "desk.py", "a", "Approved", '{"by": "Mo"}')
     server = serve()
     server.wait_for("started", "a")
-    result = command("cancel", "desk.py", "a", "--detach", "--json")
+    result = command("cancel", "desk.py", "a", "--detach", "--reason", "no more tea", "--json")
     assert (result.exit_code, json.loads(result.stdout)["asked"]) == (0, "cancel")
-    server.wait_for("cancelled", "a")
+    assert "no more tea" in server.wait_for("cancelled", "a")["error"]["message"]
 
 
 def test_a_run_at_work_elsewhere_says_who_knows_its_stack(

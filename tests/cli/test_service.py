@@ -6,7 +6,9 @@ import io
 import json
 import logging
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -16,7 +18,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from cano_trio import Every, Retry, Schedule, Workflow, open_runtime
+from cano_trio import Every, Retry, RunStarted, Schedule, Workflow, open_runtime
+from cano_trio.cli import line_writer
 from cano_trio.cli.service_log import ServiceLog
 from cano_trio.cli.serving import Service
 from cano_trio.cli.signals import heard
@@ -226,7 +229,10 @@ async def test_what_the_library_warns_of_is_told(autojump_clock: MockClock, monk
     with ServiceLog(stream, as_json=True, full=False) as log:
         async with open_runtime(workflows=[order], journal=journal, observers=[log]):
             await trio.sleep(1)
-    told = json.loads(stream.getvalue())
+    with ServiceLog(stream, as_json=True, full=False):
+        await trio.to_thread.run_sync(logging.getLogger("cano_trio").error, "from a\nthread")
+    told, from_thread = map(json.loads, stream.getvalue().splitlines())
+    assert (from_thread["level"], from_thread["message"]) == ("error", "from a thread")
     assert (told["event"], told["level"]) == ("log", "warning")
     assert told["message"].startswith("run 'a' is left alone: no code here goes on with version 2")
 
@@ -324,6 +330,39 @@ def test_a_file_that_is_no_journal_is_not_served(command: Command, desk: Path) -
     """Nothing is written to it."""
     result = command("serve", "small.py", "--journal", "small.py")
     assert (result.exit_code, result.stderr) == (2, "Error: small.py is no journal: name another file\n")
+
+
+def test_a_journal_that_can_not_be_opened_is_not_served(command: Command, desk: Path) -> None:
+    """Such as one that a newer library has made."""
+    command("run", "small.py:ok", "--detach")
+    with closing(sqlite3.connect(desk / "runs.db")) as db, db:
+        db.execute("PRAGMA user_version=999")
+    result = command("serve", "small.py")
+    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 1)
+
+
+async def test_what_there_is_no_room_for_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs never wait for who reads; where events are missing, a line says how many."""
+    monkeypatch.setattr(line_writer, "BACKLOG", 0)
+    stream = io.StringIO()
+    with ServiceLog(stream, as_json=True, full=False) as log:
+        for number in range(3):
+            log.on_event(RunStarted(f"r{number}", "order", Step.PAY, 0.0))
+        log.say("stopped", "stopped")
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(one["event"], one.get("events")) for one in told] == [("left_out", 3), ("stopped", None)]
+
+
+async def test_a_run_that_another_process_has_taken_is_told(autojump_clock: MockClock) -> None:
+    """It goes on there, and this process stops with it."""
+    journal, stream = MemoryJournal(), io.StringIO()
+    with ServiceLog(stream, as_json=False, full=False) as log:
+        async with open_runtime(workflows=[order], journal=journal, observers=[log]) as runtime:
+            await runtime.start(order, Order(5.0), run_id="a")
+            await trio.sleep(1)
+            await journal.claim("a")  # what holds it here has a stale fence from now on
+            await trio.sleep(50)
+    assert any(line[25:].startswith("a released in SHIP: LeaseLost: ") for line in stream.getvalue().splitlines())
 
 
 def test_a_target_may_name_one_of_its_workflows(command: Command, desk: Path) -> None:

@@ -228,3 +228,44 @@ def test_a_run_with_a_child_is_resumed_in_it(command: Command, start: Start, sho
     result = command("run", "stored.py:outer", "--run-id", "a", "--json")
     assert result.stderr.count("resumed") == 1
     assert json.loads(result.stdout)["path"] == ["SHIP", "DONE"]
+
+
+def test_a_failed_run_is_left_to_whoever_serves_it(command: Command, shop: Path) -> None:
+    """With --detach nothing of it runs here: it waits in the journal to be tried again."""
+    (shop / "mode").write_text("fail")
+    command("run", PLAIN, "--run-id", "a")
+    (shop / "mode").unlink()
+    result = command("retry", PLAIN, "a", "--detach")
+    assert (result.exit_code, result.stdout) == (0, "a is left to the process that serves its workflow\n")
+    assert statuses(command) == {"a": "running"}
+    assert command("resume", PLAIN, "a").exit_code == 0
+
+
+def test_a_run_that_can_not_go_on_is_left_to_nobody(command: Command, start: Start, shop: Path) -> None:
+    """What blocks it is told as if it went on here, with exit code 1."""
+    crash(start, shop, ORDER, "--run-id", "a")
+    command("pause", ORDER, "a")
+    source = (shop / "stored.py").read_text()
+    (shop / "stored.py").write_text(source.replace('name="order"', 'name="order", version=2'))
+    result = command("resume", ORDER, "a", "--detach")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: VersionMismatch: run 'a' is blocked (version)")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["retry", ORDER, "ab", "--detach", "--rollback"], "what --rollback undoes is undone here: leave --detach out"),
+        (["retry", ORDER, "ab", "--detach"], "run 'ab' can't be tried again: it is completed"),
+        (["resume", ORDER, "ab", "--detach"], "run 'ab' can't be resumed: it is completed"),
+        (["pause", ORDER, "ab"], "run 'ab' can't be paused: it is completed"),
+        (["run", ORDER, "--run-id", "ab", "--detach"], "there already is a run 'ab', completed"),
+        (["run", "small.py:ok", "--detach", "--journal", "no/runs.db"], "there is no directory no for the journal"),
+    ],
+)
+def test_what_can_not_be_left_is_refused(command: Command, shop: Path, arguments: list[str], message: str) -> None:
+    """In one line, with exit code 2."""
+    assert command("run", ORDER, "--run-id", "ab").exit_code == 0
+    result = command(*arguments)
+    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 1)
+    assert result.stderr.startswith(f"Error: {message}")

@@ -457,6 +457,47 @@ async def test_data_that_can_not_be_read_block(autojump_clock: MockClock) -> Non
         assert (await old.resume("r", journal=journal)).data == Notes(["A", "B"])
 
 
+async def test_a_field_that_the_code_has_no_more_blocks_and_is_not_dropped(autojump_clock: MockClock) -> None:
+    """Data with a field unknown to the code block the run by the field's path; a `migrate` that drops it goes on."""
+
+    @dataclass
+    class Part:
+        lines: list[str] = field(default_factory=list)
+        inner: list[Notes] = field(default_factory=list)
+
+    @dataclass
+    class Less:
+        lines: list[str] = field(default_factory=list)
+
+    def drop(_version: int, _kind: str, raw: Any) -> Any:
+        return {"lines": raw["lines"]}
+
+    def writes(kind: type, seconds: float = 0, **options: Any) -> Any:
+        work = new(data=kind, **options)
+        for state, following in ((Step.A, Step.B), (Step.B, Step.DONE)):
+
+            async def task(ctx: RunContext, notes: Any) -> Any:
+                notes.lines.append(ctx.state.name)
+                await trio.sleep(0 if ctx.rerun else seconds)
+                return Step.B if ctx.state is Step.A else Step.DONE
+
+            task.__annotations__ |= {"notes": kind, "return": Literal[following]}
+            work.register(state, task)
+        return work
+
+    old = writes(Part, seconds=0.6)
+    today = writes(Less)
+    migrating = writes(Less, version=2, accepts=[1], migrate=drop)
+    async with MemoryJournal() as journal:
+        await released(old, journal, data=Part())
+        before = await journal.load("r")
+        with pytest.raises(RunBlocked, match=r"Less\.inner: there is no such field") as caught:
+            await today.resume("r", journal=journal)
+        assert caught.value.reason == "data"
+        assert ((await journal.load("r")).data, await status(journal)) == (before.data, RunStatus.BLOCKED)
+        assert (await migrating.resume("r", journal=journal)).data == Less(["A", "B"])
+
+
 # -- what for
 
 

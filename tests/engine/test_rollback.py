@@ -401,6 +401,29 @@ async def test_a_failed_rollback_has_the_context_of_the_run() -> None:
     ]
 
 
+async def test_retried_compensations_are_no_attempts_of_the_state_that_failed(autojump_clock: MockClock) -> None:
+    """However often a compensation is tried, the failure tells how many attempts the state itself made."""
+    workflow = Workflow(Step, initial=Step.A, exits=[Step.DONE], name="w")
+
+    @workflow.compensatable(Step.A)
+    async def book() -> tuple[Literal[Step.B], str]:
+        return Step.B, "receipt"
+
+    @book.compensate
+    async def undo(_: str) -> None:
+        raise DOWN
+
+    @workflow.task(Step.B, retry=Retry.none())
+    async def fail() -> Literal[Step.DONE]:
+        raise OSError("off")
+
+    with pytest.raises(RollbackFailed) as caught:
+        await workflow.run()
+    context = failure_context(caught.value)
+    assert context is not None
+    assert (context.state, context.attempts) == (Step.B, 1)
+
+
 async def test_an_exception_raised_again_tells_of_the_newest_rollback() -> None:
     """ERR-5: one exception object in one run after the other tells of one rollback, the last."""
     ledger = Ledger()

@@ -79,6 +79,11 @@ SAYS = {
         "the day ended CLOSED",
     ],
     "bare": ["hello from a bare task", "the run ended in DONE"],
+    "box_office": [
+        "200 clients at once, 150 seats; at most ",
+        "every guest has the seat that was promised: True",
+        "every seat is sold once or free: True",
+    ],
     "buoys": [
         "A day with waves:",
         "  all are in: Alpha HAULED_IN, Bravo HAULED_IN, Charlie HAULED_IN, after 4 restarts",
@@ -86,11 +91,6 @@ SAYS = {
         "  after 7.2 h it is given up: more than 4 restarts within 43200 s",
         "    Bravo at 5.0 h: Bravo is silent",
         "    Bravo at 7.2 h: Bravo is silent",
-    ],
-    "box_office": [
-        "200 clients at once, 150 seats; at most ",
-        "every guest has the seat that was promised: True",
-        "every seat is sold once or free: True",
     ],
     "crash_and_resume": [
         "  order-7/1 CHARGE: for the first time",

@@ -277,6 +277,7 @@ async def test_what_is_refused(world: World, autojump_clock: MockClock, *, writt
             (desk, Job([]), {"start": "WORK"}, DefinitionError),
             (desk, Job([]), {"run_id": ""}, ValueError),
             (desk, Job([]), {"run_id": 3}, (TypeError, ValueError)),
+            (desk, Job([]), {"run_id": "order \ud800"}, ValueError),
             (desk, Job([]), {"labels": {"a": 1}}, TypeError),
             (desk, Job([]), {"on_duplicate": "join"}, ValueError),
             (desk, Job([]), {"delay": -1}, ValueError),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import chain, islice
 from typing import Any, Final
 
 import apsw
@@ -18,10 +19,11 @@ from .packed import LETTER, RECORD, RUNS, UNREADABLE, reading, unpack_message, u
 
 _UNHELD: Final = "(owner IS NULL OR owner IN (SELECT value FROM json_each(?)))"
 _OF: Final = "parent IS NULL AND workflow IN (SELECT value FROM json_each(?))"
-_READY: Final = (
-    f"SELECT {RECORD}, posted FROM {RUNS} WHERE ready IS NOT NULL AND {_OF} ORDER BY ready DESC, number LIMIT ?"
+_READY: Final = f"SELECT {RECORD}, posted FROM {RUNS} WHERE ready IS NOT NULL AND {_OF} ORDER BY ready DESC, number"
+_DUE: Final = (
+    f"SELECT number FROM {RUNS} WHERE due_at<=? AND unfinished AND {_UNHELD} AND {_OF} ORDER BY priority DESC, due_at"
 )
-_DUE: Final = f"SELECT {RECORD}, posted FROM {RUNS} WHERE due_at<=? AND unfinished AND {_UNHELD} AND {_OF} ORDER BY due_at LIMIT ?"
+_ONE: Final = f"SELECT {RECORD}, posted FROM {RUNS} WHERE number=?"
 _ORPHANS: Final = (
     f"SELECT {RECORD}, posted FROM {RUNS} WHERE owner IN (SELECT value FROM json_each(?)) AND unfinished AND {_OF}"
 )
@@ -36,16 +38,14 @@ def claimable(
     """Runs that have something to do, and that no living process holds."""
     names = _names(db, workflows)
     dead = _json(sorted(lease.dead(db)))
-    found = {
-        record.number: record
-        for statement, values in (
-            (_READY, (names, limit)),
-            (_DUE, (now, dead, names, limit)),
-            (_ORPHANS, (dead, names)),
-        )
-        for record in _readable(db.execute(statement, values), now)
-    }
-    return first_first(found.values(), limit)
+    due = (db.execute(_ONE, number).fetchone() for number in db.execute(_DUE, (now, dead, names)))
+    # As many as are asked for can't be left to SQLite: there may be some that can't be read, or have nothing to do.
+    found = (
+        islice(_readable(db.execute(_READY, (names,)), now), limit),
+        islice(_readable(due, now), limit),
+        _readable(db.execute(_ORPHANS, (dead, names)), now),
+    )
+    return first_first({record.number: record for record in chain(*found)}.values(), limit)
 
 
 def next_due(db: apsw.Connection, lease: Lease, workflows: Collection[str] | None, now: float) -> float | None:
@@ -70,7 +70,7 @@ def news(db: apsw.Connection, lease: Lease, seen: int) -> News:
     first, last = bounds[0]
     if last is None or last <= seen:
         return News(seen, frozenset())
-    if seen and first > seen + 1:
+    if first > seen + 1:
         rows = db.execute(f"SELECT run_id FROM {RUNS} WHERE owner=? AND posted>0", (lease.owner,))
     else:
         rows = db.execute("SELECT DISTINCT run_id FROM cano_news JOIN cano_run ON number=run WHERE id>?", (seen,))

@@ -16,6 +16,7 @@ from trio.lowlevel import checkpoint_if_cancelled, current_task, wait_task_resch
 from ..._clock import monotonic
 from ..._errors import CanoError, JournalError, JournalUnavailable, StatementFailed
 from ..bounds import size_of
+from ..claiming import calls
 from ..rows import Commit
 from . import commits, statements
 from .files import Files
@@ -104,7 +105,7 @@ class Writer:
         """Write a commit, together with whatever else waits; returns its ``rev`` when it is on disk."""
         self._put(_Job(current_task(), commit=commit))
         await wait_task_rescheduled(never)
-        if commit.sends or commit.starts or (commit.release and not commit.position.status.ended):
+        if calls(commit):
             self._watch.change()
         return commit.fence.rev + 1
 
