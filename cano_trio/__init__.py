@@ -61,6 +61,7 @@ from ._errors import DefinitionError as DefinitionError
 from ._errors import DrainTimeout as DrainTimeout
 from ._errors import DuplicateRun as DuplicateRun
 from ._errors import DuplicateSchedule as DuplicateSchedule
+from ._errors import GroupClosed as GroupClosed
 from ._errors import IllegalTransition as IllegalTransition
 from ._errors import JournalError as JournalError
 from ._errors import JournalUnavailable as JournalUnavailable
@@ -83,6 +84,7 @@ from ._errors import ResourceError as ResourceError
 from ._errors import ResourceNotFound as ResourceNotFound
 from ._errors import ResourceNotOpen as ResourceNotOpen
 from ._errors import ResourceTypeMismatch as ResourceTypeMismatch
+from ._errors import RestartCause as RestartCause
 from ._errors import RetryExhausted as RetryExhausted
 from ._errors import RollbackFailed as RollbackFailed
 from ._errors import RunAlreadyEnded as RunAlreadyEnded
@@ -106,6 +108,7 @@ from ._errors import SplitFailed as SplitFailed
 from ._errors import StatementFailed as StatementFailed
 from ._errors import StoreError as StoreError
 from ._errors import StoreTypeMismatch as StoreTypeMismatch
+from ._errors import SupervisorGaveUp as SupervisorGaveUp
 from ._errors import TaskError as TaskError
 from ._errors import TeardownTimeout as TeardownTimeout
 from ._errors import TooManyTransitions as TooManyTransitions
@@ -158,15 +161,18 @@ from ._resilience import Tier as Tier
 from ._resilience import WindowedRateLimiter as WindowedRateLimiter
 from ._resilience import is_transient as is_transient
 from ._runtime.event_stream import EventStream as EventStream
+from ._runtime.groups import Group as Group
 from ._runtime.handle import Run as Run
 from ._runtime.info import RunInfo as RunInfo
 from ._runtime.info import RuntimeStatistics as RuntimeStatistics
+from ._runtime.restart import Restart as Restart
 from ._runtime.result import RunResult as RunResult
 from ._runtime.runtime import Runtime as Runtime
 from ._runtime.runtime import open_runtime as open_runtime
 from ._runtime.schedule_status import ScheduleState as ScheduleState
 from ._runtime.schedule_status import ScheduleStatus as ScheduleStatus
 from ._runtime.schedules import Schedules as Schedules
+from ._runtime.starting import StartOptions as StartOptions
 from ._runtime.workflow import Workflow as Workflow
 
 __version__ = "0.1.0"
@@ -214,6 +220,8 @@ __all__ = [
     "EventsLost",
     "Every",
     "FailureContext",
+    "Group",
+    "GroupClosed",
     "HealthLevel",
     "HealthStatus",
     "IllegalTransition",
@@ -264,6 +272,8 @@ __all__ = [
     "ResourceNotOpen",
     "ResourceTypeMismatch",
     "Resources",
+    "Restart",
+    "RestartCause",
     "Retry",
     "RetryExhausted",
     "RetryOn",
@@ -308,6 +318,7 @@ __all__ = [
     "SplitFailed",
     "SplitOptions",
     "SplitTask",
+    "StartOptions",
     "StateEntered",
     "StatementFailed",
     "StepFinished",
@@ -317,6 +328,7 @@ __all__ = [
     "StreamOptions",
     "StreamTask",
     "Stuck",
+    "SupervisorGaveUp",
     "Task",
     "TaskConfig",
     "TaskError",

@@ -29,8 +29,10 @@
     |   |-- RunFailed
     |   |-- RunReleased
     |   |-- RunTimeout (TimeoutError)
+    |   |-- GroupClosed (trio.ClosedResourceError)
     |   |-- RuntimeClosed (trio.ClosedResourceError)
     |   |-- RuntimeNeeded
+    |   |-- SupervisorGaveUp
     |   |-- WorkflowNotFound (LookupError)
     |   |-- RollbackFailed (ExceptionGroup)
     |   `-- TooManyTransitions
@@ -732,6 +734,54 @@ class RuntimeClosed(RunError, trio.ClosedResourceError):
     def __init__(self, what: str) -> None:
         super().__init__(f"{what}: the runtime is closed. Do it inside `async with open_runtime(...)`.")
         self.what = what
+
+
+@final
+class GroupClosed(RunError, trio.ClosedResourceError):
+    """A run was started in a group whose block was left, or is being left."""
+
+    def __init__(self) -> None:
+        super().__init__("the group is closed. Start runs inside `async with runtime.open_group(...) as group:`.")
+
+
+@final
+@attrs.frozen(kw_only=True)
+class RestartCause:
+    """One failure of a supervised run, because of which it was begun again, or was not any more.
+
+    Args:
+        run_id: the run.
+        time: when it failed, in seconds of trio's clock.
+        state: the state in which it failed.
+        error: what it failed with.
+    """
+
+    run_id: str
+    time: float
+    state: Enum
+    error: Exception
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.run_id} in {self.state.name} at {self.time:g}: {_text_of(self.error)}"
+
+
+@final
+class SupervisorGaveUp(RunError):
+    """A supervisor begins no run again any more; ``__cause__`` is what the last one failed with.
+
+    Args:
+        run_id: the run whose failure was the last.
+        reason: why it is not begun again.
+        history: the failures that counted, the last one last.
+    """
+
+    def __init__(self, run_id: str, reason: str, history: Sequence[RestartCause]) -> None:
+        told = "".join(f"\n  {cause}" for cause in history)
+        super().__init__(f"run {run_id!r} has failed, and is not begun again: {reason}.{told}")
+        self.run_id = run_id
+        self.reason = reason
+        self.history: tuple[RestartCause, ...] = tuple(history)
 
 
 @final

@@ -46,6 +46,10 @@ class Host(Protocol):
         """Have it cancelled."""
         ...
 
+    def bring_down(self, actor: Actor, reason: str | None, /) -> None:
+        """Have it cancelled, though it may be begun again then."""
+        ...
+
     async def pause(self, actor: Actor, reason: str | None, /) -> None:
         """Have it held."""
         ...
@@ -56,6 +60,22 @@ class Host(Protocol):
 
     async def entered(self, actor: Actor, /) -> tuple[Enum, ...]:
         """The states that it has entered, the present one last."""
+        ...
+
+
+class Keeper(Protocol):
+    """Who has a run begun again when it fails."""
+
+    def goes_on(self, failure: Exception | None, /) -> bool:
+        """Whether it goes on, though it has just ended."""
+        ...
+
+    def was_put_down(self, failure: Exception | None, /) -> None:
+        """It is not at work here any more, and goes on elsewhere or later."""
+        ...
+
+    def call_off(self, reason: str | None, /) -> bool:
+        """Somebody cancels it: it is not begun again. Tells whether it only waited for that."""
         ...
 
 
@@ -79,6 +99,7 @@ class Actor:
         "failure",
         "host",
         "hurry",
+        "keeper",
         "labels",
         "observers",
         "obstacle",
@@ -87,6 +108,7 @@ class Actor:
         "position",
         "priority",
         "released",
+        "restart_at",
         "run_id",
         "scope",
         "task",
@@ -125,6 +147,10 @@ class Actor:
         """Nothing more of it will be heard here."""
         self.released = False
         """It goes on, but not here."""
+        self.keeper: Keeper | None = None
+        """Who has it begun again when it fails."""
+        self.restart_at: float | None = None
+        """When it is begun again, by trio's clock, if it has ended and that is to be."""
         self.waiters = 0
         """How many wait for its end."""
         self.watchers = 0
@@ -141,6 +167,8 @@ class Actor:
     def status(self) -> RunStatus:
         """Where it stands, as far as is known here."""
         run = self.engine
+        if self.restart_at is not None:
+            return RunStatus.WAITING
         if run is None:
             return RunStatus.QUEUED if self.position is None else self.position.status
         if run.status is RunStatus.RUNNING and run.innermost.wait is not None:
@@ -197,7 +225,7 @@ class Actor:
         run.observers += self.observers
         self.engine = run
         self.released = False
-        self.obstacle = None
+        self.obstacle = self.restart_at = None
         self.ring()
 
     def detach(self) -> None:
@@ -229,7 +257,7 @@ class Actor:
         """Take note of its end."""
         self.failure = failure
         self.over = True
-        self.task = None
+        self.task = self.restart_at = None
         self.ring()
         for told in self.endings:
             told()
@@ -251,6 +279,11 @@ class Actor:
         if self._bell is not None:
             self._bell.set()
             self._bell = None
+
+    async def back(self) -> None:
+        """Wait until it is begun again, if it waits for that."""
+        while self.restart_at is not None:
+            await self.rung()
 
     async def rung(self) -> None:
         """Wait until something happens to it."""

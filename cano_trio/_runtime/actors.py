@@ -76,6 +76,8 @@ class Actors:
         self.counts = Counts()
         self.at_work: dict[str, Actor] = {}
         """Those that hold a slot, or will when their time has come, by id."""
+        self.supervised: set[Actor] = set()
+        """Those that are begun again when they fail: they are not forgotten while they wait in the journal."""
         self._known: WeakValueDictionary[str, Actor] = WeakValueDictionary()
         self._context = context
         self._on_unhandled = on_unhandled
@@ -84,6 +86,8 @@ class Actors:
         self.nursery: trio.Nursery
         self.closed = False
         """No more are started or taken up."""
+        self.stops = False
+        """All are stopped, as soon as they are where that can be: none is begun again."""
         self.on_put_down: Callable[[Actor], object] = _nothing
         """Is told of a run that is at work here no more: a slot may be free."""
         self.on_withdrawn: Callable[[], object] = _nothing
@@ -152,11 +156,12 @@ class Actors:
         priority: int,
         delay: float,
         record: ScheduleRecord | None = None,
+        keep: Callable[[Actor, Any], object] | None = None,
     ) -> Actor | ScheduleRecord:
         """Start a run; one with a journal is written down when this returns, and begins when there is a slot.
 
         If a schedule starts it, its `record` is written down with it. If another process has written one meanwhile, that is
-        what this returns, and nothing was started.
+        what this returns, and nothing was started. Who is to `keep` it is given it before, with its packed data.
 
         Raises:
             DuplicateRun: there is or was a run of that id.
@@ -171,10 +176,10 @@ class Actors:
             raise DuplicateRun(run_id, self.at_work[run_id].status.value)
         actor = Actor(run_id, workflow, self._host)
         actor.labels, actor.priority = labels, priority
-        resources = self.resources_of(workflow) if self.carries else Resources()
-        run = program.run(start, packed, run_id=run_id, observers=self.observers, resources=resources)
-        run.scope = trio.CancelScope()
+        run = self._made(program, start, packed, run_id)
         self.at_work[run_id] = actor
+        if keep is not None:
+            keep(actor, packed)
         if self.journal is None:
             await self._start_in_memory(actor, run, delay)
         elif record is not None:
@@ -192,7 +197,7 @@ class Actors:
         actor.attach(run)
         if delay > 0:
             actor.hurry = trio.Event()
-            self._spawn(self._carry_later, actor, run, delay)
+            self.spawn(self._carry_later, actor, run, delay)
             await trio.lowlevel.cancel_shielded_checkpoint()
             return
         try:
@@ -204,7 +209,7 @@ class Actors:
             self.slots.give_back()
             self._drop(actor, run)
             raise RuntimeClosed(f"run {actor.run_id!r} was not started")
-        self._spawn(self._carry, actor, run)
+        self.spawn(self._carry, actor, run)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def _start_written(self, actor: Actor, run: EngineRun, writing: RunJournal, delay: float) -> None:
@@ -216,15 +221,13 @@ class Actors:
         except BaseException:
             if begins:
                 self.slots.give_back()
-            self._withdraw(actor)
+            self.withdraw(actor)
             raise
         if begins:
-            actor.attach(run)
-            self.on_attached(actor)
-            self._spawn(self._carry, actor, run)
+            self.begin(actor, run)
         else:
             actor.place(writing.last, run.packed, run.codec)
-            self._withdraw(actor)
+            self.withdraw(actor)
 
     async def _fire(
         self, actor: Actor, run: EngineRun, writing: RunJournal, record: ScheduleRecord
@@ -236,7 +239,40 @@ class Actors:
             actor.place(writing.last, run.packed, run.codec)
             return None
         finally:
-            self._withdraw(actor)
+            self.withdraw(actor)
+
+    def _made(self, program: Program, start: Enum, packed: Any, run_id: str) -> EngineRun:
+        resources = self.resources_of(program.workflow) if self.carries else Resources()
+        run = program.run(start, packed, run_id=run_id, observers=self.observers, resources=resources)
+        run.scope = trio.CancelScope()
+        return run
+
+    async def another(self, actor: Actor, start: Enum, packed: Any, run_id: str) -> EngineRun:
+        """A run that can begin in the place of one that is over; with a journal it is written down when this returns.
+
+        Raises:
+            DuplicateRun: the journal has a run of that id.
+        """
+        program = self.program_of(actor.workflow)
+        run = self._made(program, start, packed, run_id)
+        if self.journal is not None:
+            run.write_down(RunJournal(self.journal, run, program))
+            run.hears = True
+            await run.journal.begin(actor.labels, actor.priority)
+        return run
+
+    def begin(self, actor: Actor, run: EngineRun) -> None:
+        """Have a run begin; its slot is taken already."""
+        actor.attach(run)
+        self.on_attached(actor)
+        self.spawn(self._carry, actor, run)
+
+    def rename(self, actor: Actor, run_id: str) -> None:
+        """Know a run by another id: another one begins in its place."""
+        del self.at_work[actor.run_id]
+        self._known.pop(actor.run_id, None)
+        actor.run_id = run_id
+        self.at_work[run_id] = self._known[run_id] = actor
 
     @contextmanager
     def kept(self, actor: Actor) -> Iterator[None]:
@@ -245,9 +281,9 @@ class Actors:
         try:
             yield
         finally:
-            self._withdraw(actor)
+            self.withdraw(actor)
 
-    def _withdraw(self, actor: Actor) -> None:
+    def withdraw(self, actor: Actor) -> None:
         """Have a run not be at work any more that was not carried out yet."""
         del self.at_work[actor.run_id]
         actor.scope = trio.CancelScope()
@@ -278,11 +314,12 @@ class Actors:
         taking = Taking(actor, self.program_of(actor.workflow), self.journal, how, reason, only_if, done)
         self.at_work[actor.run_id] = actor
         actor.obstacle = None
-        self._spawn(self._carry, actor, taking)
+        self.spawn(self._carry, actor, taking)
 
     # -- carrying
 
-    def _spawn(self, carry: Callable[..., Awaitable[None]], actor: Actor, *args: Any) -> None:
+    def spawn(self, carry: Callable[..., Awaitable[None]], actor: Actor, *args: Any) -> None:
+        """Have a task that looks after a run."""
         name = f"run {actor.run_id!r} of {actor.workflow.name}"
         # The context is that of the runtime: whoever starts a run is not to leave traces of its own in it.
         self._context.run(partial(self.nursery.start_soon, carry, actor, *args, name=name))
@@ -311,7 +348,7 @@ class Actors:
         """Forget a run in memory that has not begun."""
         run.stop(RunStatus.CANCELLED)
         actor.end(None)
-        self._withdraw(actor)
+        self.withdraw(actor)
 
     async def _carry(self, actor: Actor, what: EngineRun | Taking) -> None:
         """Carry a run out, or take it up and do so, to its end or its release."""
@@ -398,6 +435,8 @@ class Actors:
         actor.detach()
         if failure is not None and isinstance(what, Taking):
             self.on_obstacle(actor, what.how, what.reason)
+        if actor.keeper is not None:
+            actor.keeper.was_put_down(failure)
         if isinstance(failure, RunBlocked):
             _log.warning("%s", failure)
         elif isinstance(failure, JournalError):
@@ -426,9 +465,13 @@ class Actors:
             actor.obstacle = broken
             self.on_obstacle(actor, "cancel" if run.cancelled else "resume", run.reason)
         elif run.cancelled and actor.status is not RunStatus.ROLLING_BACK:  # since it was being let go
-            self._host.cancel(actor, run.reason)
+            self._host.bring_down(actor, run.reason)
+        if actor.keeper is not None:
+            actor.keeper.was_put_down(broken)
 
     def _ended(self, actor: Actor, run: EngineRun, failure: Exception | None) -> None:
+        if actor.keeper is not None and actor.keeper.goes_on(failure):
+            return
         unhandled = failure is not None and not actor.waiters
         if run.status is RunStatus.COMPLETED:
             self.counts.completed += 1
@@ -454,13 +497,15 @@ class Actors:
 
     def release_all(self) -> None:
         """Have all that are at work stop at once: those with a journal are released, others undone."""
+        self.stops = True
         for actor in [*self.at_work.values()]:
             actor.scope.cancel()
 
     def release_when_finished(self) -> None:
         """Have those with a journal released as soon as their present state is finished."""
+        self.stops = True
         for actor in [*self.at_work.values()]:
-            if actor.engine is None:
+            if actor.engine is None or actor.restart_at is not None:
                 actor.scope.cancel()  # it is only just taken up, or to begin later
             elif actor.engine.durable:
                 actor.engine.leave_when_finished(actor.scope)

@@ -37,6 +37,10 @@ class Alone:
         """Have it cancelled."""
         run_of(actor).cancel(reason)
 
+    def bring_down(self, actor: Actor, reason: str | None, /) -> None:
+        """Have it cancelled: it is not begun again."""
+        self.cancel(actor, reason)
+
     async def pause(self, actor: Actor, reason: str | None, /) -> None:  # noqa: ARG002
         """Refuse: there would be nobody to go on with it."""
         raise RuntimeNeeded(actor.run_id, "paused")

@@ -18,3 +18,4 @@ class Counts:
     completed: int = 0
     failed: int = 0
     released: int = 0
+    restarted: int = 0

@@ -56,7 +56,7 @@ class Run(Generic[S_co, D_co]):
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """Its id; of a supervised run in whose place another has begun, that of the other."""
         return self._actor.run_id
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import copy_context
 from enum import Enum
@@ -22,8 +22,10 @@ from .._errors import (
     JournalError,
     NotAtWork,
     RunAlreadyEnded,
+    RunNotFound,
     RuntimeClosed,
     RuntimeNeeded,
+    SupervisorGaveUp,
     WorkflowNotFound,
 )
 from .._journal.protocol import Journal
@@ -36,12 +38,14 @@ from .alone import send_to
 from .handle import Run
 from .info import RunInfo, told_here
 from .recovery import Recovery
+from .restart import Restart
 from .resumable import own_resources
 from .scheduled_runs import ScheduledRuns
 from .scheduler import Scheduler
 from .slots import Slots
 from .stored import Stored
 from .stuck import StuckWatch
+from .supervision import Member, Strategy, Supervisor
 from .workflow import Workflow
 
 R = TypeVar("R")
@@ -241,6 +245,49 @@ class RuntimeHost:
         await self.actors.wait_left()
         return not patience.cancelled_caught
 
+    # -- finding, and having looked after
+
+    async def find(self, workflow: Workflow[Any, Any], run_id: str) -> Actor:
+        """See `Runtime.get`."""
+        self.check_known(workflow)
+        actor = self.actors.at_work.get(run_id) or self.actors.find(run_id)
+        if actor is not None and (actor.engine is not None or self.stored is None):
+            if actor.workflow is not workflow:
+                raise DefinitionError.one(
+                    "E29",
+                    "workflow",
+                    f"run {run_id!r} is one of workflow {actor.workflow.name!r}, and this is {workflow.name!r}",
+                    hint="Ask for it with its own workflow.",
+                )
+            await trio.lowlevel.checkpoint()
+            return actor
+        if self.stored is None:
+            await trio.lowlevel.checkpoint()
+            raise RunNotFound(run_id)
+        self.check_open("get()")
+        return await self.stored.find(workflow, run_id)
+
+    def supervisor(
+        self, strategy: Strategy, restart: Restart, on_giving_up: Callable[[SupervisorGaveUp], object]
+    ) -> Supervisor:
+        """A supervisor of its runs.
+
+        Raises:
+            TypeError: what it is given is no policy.
+            ValueError: this runtime carries no runs out.
+        """
+        if not isinstance(restart, Restart):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"restart is {restart!r}: it takes a Restart, such as Restart(5, within=60)")
+        if not self.actors.carries:
+            raise ValueError(
+                "restart: this runtime carries no runs out, and runs are supervised where they are. Open it with claim=True."
+            )
+        return Supervisor(self.actors, strategy, restart, self.bring_down, on_giving_up)
+
+    def alone(self, restart: Restart) -> Member:
+        """What is to look after a run by itself; if it gives up, the runtime fails."""
+        return Member(self.supervisor("one_for_one", restart, self._fail))
+
     # -- what handles ask for
 
     @contextmanager
@@ -256,6 +303,8 @@ class RuntimeHost:
 
     async def send(self, actor: Actor, message: object, key: str | None, /, *, require_waiting: bool) -> bool:
         """Send a run a message."""
+        if actor.restart_at is not None:
+            await actor.back()
         if not actor.released:
             actor.check_not_over("takes no more messages")
         if actor.engine is not None:
@@ -264,6 +313,7 @@ class RuntimeHost:
 
     async def ask(self, actor: Actor, question: Question[R], /) -> R:
         """Ask a run."""
+        await actor.back()
         if self.stored is not None:
             await self.stored.settled(actor)
         if actor.engine is not None and not actor.released:
@@ -276,8 +326,12 @@ class RuntimeHost:
 
     def cancel(self, actor: Actor, reason: str | None, /) -> None:
         """Have a run cancelled."""
-        if actor.over:
+        if actor.over or (actor.keeper is not None and actor.keeper.call_off(reason)):
             return
+        self.bring_down(actor, reason)
+
+    def bring_down(self, actor: Actor, reason: str | None, /) -> None:
+        """Have a run cancelled, which may be begun again then."""
         if actor.engine is not None:
             actor.engine.cancel(reason)
             if actor.hurry is not None:
@@ -289,6 +343,7 @@ class RuntimeHost:
         """Have a run held."""
         while True:
             stored = self._written(actor, "paused")
+            await actor.back()
             await stored.settled(actor)
             actor.check_not_over("can't be paused")
             run = actor.engine
@@ -306,6 +361,7 @@ class RuntimeHost:
         """Have a run go on."""
         self.check_open("resume()")
         stored = self._written(actor, "resumed")
+        await actor.back()
         await stored.settled(actor)
         while (run := actor.engine) is not None and not actor.over:
             if not actor.scope.cancel_called:
@@ -325,6 +381,12 @@ class RuntimeHost:
     def told(self, actor: Actor) -> RunInfo:
         """What is known of a run that is at work here."""
         return told_here(actor)
+
+    def down(self) -> list[Actor]:
+        """Those that wait to be begun again, and whose end is in the journal."""
+        if self.journal is None:
+            return []
+        return [actor for actor in self.actors.at_work.values() if actor.restart_at is not None and actor.engine]
 
     def told_of(self, record: RunRecord) -> RunInfo:
         """What a record tells, or who carries the run out."""

@@ -89,6 +89,7 @@ class RuntimeStatistics:
         completed: runs that reached an exit here.
         failed: runs that ended here otherwise.
         released: runs that stopped here and go on elsewhere.
+        restarted: how often a supervised run was begun again.
     """
 
     at_work: int
@@ -100,6 +101,7 @@ class RuntimeStatistics:
     completed: int
     failed: int
     released: int
+    restarted: int
 
 
 def instant(timestamp: float | None) -> datetime | None:
@@ -190,6 +192,8 @@ def told_here(actor: Actor) -> RunInfo:
     unblocked_by = None if until is None else _at(wall + until - now)
     if actor.status is RunStatus.ROLLING_BACK:
         waits_for, unblocked_by = "its compensations", f"{len(run.done)} left to undo"
+    elif actor.restart_at is not None:
+        waits_for, unblocked_by = "its restart", _at(wall + max(actor.restart_at - now, 0))
     elif run.cancelled and not actor.over:
         waits_for, unblocked_by = "its task to give way", "it was cancelled, and is undone then"
     return RunInfo(

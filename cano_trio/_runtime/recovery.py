@@ -269,7 +269,7 @@ class Recovery:
 
     def _note_put_down(self, actor: Actor) -> None:
         self.clear_lane(actor)
-        if self._actors.slots.limit is not None:
+        if self._actors.slots.limit is not None or actor.watchers:
             self.ring()
 
     def _note_obstacle(self, actor: Actor, how: How, reason: str | None) -> None:

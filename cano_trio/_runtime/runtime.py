@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from enum import Enum
-from typing import Any, cast, final, overload
+from typing import Any, final, overload
 
 import trio
 from typing_extensions import TypeVar
 
-from .._define.checks import check_instance, check_wait
 from .._define.health import HealthStatus
 from .._define.schedule import Schedule
 from .._engine.lifecycle import Resources
 from .._errors import (
-    DefinitionError,
-    DuplicateRun,
     RunNotFound,
 )
 from .._journal.protocol import Journal
 from .._observe.observer import Observer
 from .._observe.status import RunStatus
-from .actor import NO_LABELS, Actor
+from .actor import NO_LABELS
 from .actors import OnUnhandled
+from .groups import Group, open_group
 from .handle import Run
-from .hosting import OnExit, RuntimeHost, check_choice
+from .hosting import OnExit, RuntimeHost
 from .info import RunInfo, RuntimeStatistics
-from .run_id import checked, made_up
+from .restart import Restart
+from .run_id import checked
 from .schedules import Schedules
+from .starting import started
+from .supervision import Strategy
 from .workflow import OnDuplicate, Workflow
 
 S = TypeVar("S", bound=Enum)
@@ -139,6 +140,7 @@ class Runtime:
         priority: int = 0,
         delay: float = 0.0,
         on_duplicate: OnDuplicate = "raise",
+        restart: Restart | None = None,
     ) -> Run[S, None]: ...
     @overload
     async def start(
@@ -153,6 +155,7 @@ class Runtime:
         priority: int = 0,
         delay: float = 0.0,
         on_duplicate: OnDuplicate = "raise",
+        restart: Restart | None = None,
     ) -> Run[S, D]: ...
     async def start(
         self,
@@ -166,6 +169,7 @@ class Runtime:
         priority: int = 0,
         delay: float = 0.0,
         on_duplicate: OnDuplicate = "raise",
+        restart: Restart | None = None,
     ) -> Run[S, Any]:
         """Start a run; with a journal it is written down when this returns, and survives the process.
 
@@ -181,9 +185,23 @@ class Runtime:
             delay: seconds after which it begins.
             on_duplicate: what follows if there is a run of that id: ``"raise"`` fails with `DuplicateRun`, ``"attach"`` gives
                 that run.
+            restart: how often it is begun again when it fails; by default not at all.
 
         Returns:
             Its handle. If this is cancelled, no run was started.
+
+        A run with a `restart` is begun again when it has failed: one with a journal that has ``failed`` goes on by retry, in the
+        state in which it failed and under its id. One that was rolled back is over, and another run begins anew in its place,
+        with the data that were passed here and an id made of the first, such as ``order-42~2``. Without a journal it begins anew
+        under its id. The handle stays that of the run, through all its restarts: `Run.id` is the present id, and `Run.wait`
+        returns at the real end. Whoever sends it something while it is down waits until it is back.
+
+        A run that is cancelled, released or completed is not begun again, nor is one when the runtime stops or is drained; if
+        it is down then, or while it is cancelled, its failure was its end. One that could not be undone needs an operator. With
+        that, or with too many failures, its supervisor gives up, and a `SupervisorGaveUp` leaves `open_runtime`.
+
+        Supervision belongs to the process that has asked for it: another one that goes on with the run after a crash does not
+        know of it. Start the run anew there with ``on_duplicate="attach"``, which supervises the run that is there.
 
         Raises:
             DuplicateRun: there is or was a run of that id.
@@ -192,27 +210,71 @@ class Runtime:
             ValueError: the delay is no number of seconds, 0 or more, or the priority no whole number.
             RuntimeClosed: the runtime takes on no more.
         """
-        self._host.check_open("start()")
-        self._host.check_known(workflow)
-        check_choice("on_duplicate", on_duplicate, ("raise", "attach"))
-        check_wait("delay", delay)
-        check_instance(int, "0")("priority", priority)
-        run_id = made_up(workflow.name) if run_id is None else checked(run_id)
-        try:
-            actor = await self._host.actors.start(
-                workflow,
-                data,
-                start=workflow.initial if start is None else start,
-                run_id=run_id,
-                labels=_copied_labels(labels),
-                priority=priority,
-                delay=delay,
-            )
-        except DuplicateRun:
-            if on_duplicate == "raise":
-                raise
-            return await self.get(workflow, run_id)
-        return Run(cast("Actor", actor))
+        member = None if restart is None else self._host.alone(restart)
+        actor = await started(
+            self._host,
+            workflow,
+            data,
+            member,
+            start=start,
+            run_id=run_id,
+            labels=labels,
+            priority=priority,
+            delay=delay,
+            on_duplicate=on_duplicate,
+        )
+        return Run(actor)
+
+    def open_group(self, strategy: Strategy, /, *, restart: Restart) -> AbstractAsyncContextManager[Group]:
+        """Open a group: runs that are started in it are supervised together, and it waits for them, as a nursery does.
+
+        A run of it that fails is begun again, as `start` tells; and with it, by the strategy,
+
+        - ``"one_for_one"``: no other,
+        - ``"one_for_all"``: all others that are not over,
+        - ``"rest_for_one"``: those that were started after it and are not over.
+
+        The others are cancelled for that, and what they have done is undone; when all are down and the backoff has passed, they
+        are begun again in the order of their starts. Runs that have reached an exit, that somebody has cancelled or that were
+        released are not begun again. A run that is paused, blocked or let go to the journal is still one of the group.
+
+        Leaving the block waits until all are over. An error in the block, or a cancel from outside, stops them at once, as in
+        `open_runtime`: those with a journal are released, and go on wherever they are claimed next, be it in this runtime and
+        by themselves; others are undone. The block's own exception leaves as it is.
+
+        Args:
+            strategy: who is begun again together.
+            restart: how often, counted over all runs of the group.
+
+        Raises:
+            SupervisorGaveUp: there were too many failures; out of the block, whose runs are stopped.
+            RuntimeClosed: the runtime takes on no more.
+
+        >>> from enum import Enum
+        >>> from typing import Literal
+        >>> import trio
+        >>> from cano_trio import Restart, RunContext, Workflow, open_runtime
+        >>> Step = Enum("Step", "POLL DONE")
+        >>> workflow = Workflow(Step, initial=Step.POLL, exits=[Step.DONE])
+        >>> failures = ["no network", "no network"]
+        >>> @workflow.task(Step.POLL)
+        ... async def poll(ctx: RunContext) -> Literal[Step.DONE]:
+        ...     if failures:
+        ...         raise TypeError(failures.pop())
+        ...     print(ctx.run_id, "is done")
+        ...     return Step.DONE
+        >>> async def main():
+        ...     async with open_runtime(workflows=[workflow]) as runtime:
+        ...         async with runtime.open_group("one_for_one", restart=Restart(5, within=60)) as group:
+        ...             await group.start(workflow, run_id="a")
+        ...             await group.start(workflow, run_id="b")
+        ...         return runtime.statistics().restarted
+        >>> trio.run(main)  # doctest: +ELLIPSIS
+        ... is done
+        ... is done
+        2
+        """
+        return open_group(self._host, strategy, restart)
 
     # -- schedules
 
@@ -268,23 +330,7 @@ class Runtime:
             RunNotFound: there is none.
             DefinitionError: it is one of another workflow.
         """
-        self._host.check_known(workflow)
-        actor = self._host.actors.at_work.get(checked(run_id)) or self._host.actors.find(run_id)
-        if actor is not None and (actor.engine is not None or self._host.stored is None):
-            if actor.workflow is not workflow:
-                raise DefinitionError.one(
-                    "E29",
-                    "workflow",
-                    f"run {run_id!r} is one of workflow {actor.workflow.name!r}, and this is {workflow.name!r}",
-                    hint="Ask for it with its own workflow.",
-                )
-            await trio.lowlevel.checkpoint()
-            return Run(actor)
-        if self._host.stored is None:
-            await trio.lowlevel.checkpoint()
-            raise RunNotFound(run_id)
-        self._host.check_open("get()")
-        return Run(await self._host.stored.find(workflow, run_id))
+        return Run(await self._host.find(workflow, checked(run_id)))
 
     async def read(self, run_id: str, /) -> Any:
         """A run's data, as they were last committed, without loading it; None if its workflow has none.
@@ -340,7 +386,9 @@ class Runtime:
             limit: how many at most.
         """
         unfinished = [status for status in RunStatus if not status.ended]
-        return await self.runs(status=unfinished, limit=limit)
+        told = await self.runs(status=unfinished, limit=limit)
+        # In the journal they have ended.
+        return (*told, *(self._host.told(actor) for actor in self._host.down()))[:limit]
 
     def statistics(self) -> RuntimeStatistics:
         """What it has done, and holds at the moment."""
@@ -356,6 +404,7 @@ class Runtime:
             completed=counts.completed,
             failed=counts.failed,
             released=counts.released,
+            restarted=counts.restarted,
         )
 
     async def health(self, *, timeout: float = 5.0) -> HealthStatus:
@@ -393,10 +442,3 @@ class Runtime:
         """What it holds."""
         actors = self._host.actors
         return f"<Runtime {'closed ' * actors.closed}{len(actors.at_work)} at work>"
-
-
-def _copied_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
-    for name, value in labels.items():
-        if not isinstance(name, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"labels: {name!r}: {value!r} has to be a string and a string")
-    return dict(labels) or NO_LABELS

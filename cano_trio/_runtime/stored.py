@@ -84,10 +84,13 @@ class Stored:
     async def refresh(self, actor: Actor) -> None:
         """Look at what has become of a run."""
         stored = await self.journal.load(actor.run_id)
-        if actor.engine is None and not actor.over:
+        # Of one that is being taken up, what was read is old.
+        if actor.engine is None and not actor.over and not self._is_unsettled(actor.run_id):
             await self._note(actor, stored)
 
     async def _note(self, actor: Actor, stored: StoredRun) -> None:
+        if actor.restart_at is not None:
+            return  # it has ended, and that is not its end
         record = stored.record
         program = self._actors.program_of(actor.workflow)
         actor.labels, actor.priority, actor.crashes = record.labels, record.priority, record.crashes

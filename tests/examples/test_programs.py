@@ -84,6 +84,14 @@ SAYS = {
         "every guest has the seat that was promised: True",
         "every seat is sold once or free: True",
     ],
+    "buoys": [
+        "A day with waves:",
+        "  all are in: Alpha HAULED_IN, Bravo HAULED_IN, Charlie HAULED_IN, after 4 restarts",
+        "A day on which a battery dies:",
+        "  after 7.2 h it is given up: more than 4 restarts within 43200 s",
+        "    Bravo at 5.0 h: Bravo is silent",
+        "    Bravo at 7.2 h: Bravo is silent",
+    ],
     "crash_and_resume": [
         "  order-7/1 CHARGE: for the first time",
         "  ended by SIGKILL",

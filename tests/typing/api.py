@@ -32,6 +32,7 @@ from cano_trio import (
     DefinitionError,
     Event,
     Every,
+    Group,
     ItemResult,
     JoinRule,
     Manual,
@@ -48,6 +49,8 @@ from cano_trio import (
     RateLimiter,
     ReceiveTask,
     Resources,
+    Restart,
+    RestartCause,
     Retry,
     RetryScheduled,
     Rollback,
@@ -58,6 +61,7 @@ from cano_trio import (
     RunEnded,
     RunResult,
     RunStatus,
+    Runtime,
     Schedule,
     Shared,
     Split,
@@ -65,6 +69,7 @@ from cano_trio import (
     SplitTask,
     SteppedTask,
     StreamTask,
+    SupervisorGaveUp,
     Task,
     TaskConfig,
     TaskOptions,
@@ -721,6 +726,25 @@ def order_of(instant: datetime) -> Order:
     return Order(instant.date().isoformat())
 
 
+patient = Restart(5, within=60, backoff=Backoff(base=1))
+assert_type(patient.delay([1.0, 2.0]), float | None)
+
+
+async def supervising(runtime: Runtime) -> None:
+    run = await runtime.start(orders, Order("W-7"), run_id="order-42", restart=patient)
+    assert_type(run, Run[Step, Order])
+    async with runtime.open_group("one_for_all", restart=Restart(3, within=10)) as group:
+        assert_type(group, Group)
+        assert_type(await group.start(workflow), Run[Step, None])
+        assert_type(await group.start(orders, Order("W-7"), run_id="r", labels={"team": "ops"}), Run[Step, Order])
+        await group.start(orders, Order("W-7"), start=Step.PARSE, delay=3, on_duplicate="attach")
+    try:
+        await run.wait()
+    except SupervisorGaveUp as error:
+        assert_type(error.history, tuple[RestartCause, ...])
+        assert_type(error.history[0].time, float)
+
+
 heartbeat = Schedule("heartbeat", workflow, Every(30, jitter=2.0), overlap="cancel_previous", labels={"team": "ops"})
 assert_type(heartbeat, Schedule[None])
 nightly = Schedule(
@@ -1369,3 +1393,20 @@ Every(300, True)  # type: ignore[call-arg]
 Cron("0 3 * * *", 2)  # type: ignore[arg-type]
 Manual(300)  # type: ignore[call-arg]
 heartbeat.name = "other"  # type: ignore[misc]
+
+
+async def supervising_wrongly(runtime: Runtime) -> None:
+    Restart(5)  # type: ignore[call-arg]
+    Restart(5, 60, Backoff())  # type: ignore[call-arg]
+    Restart("5", within=60)  # type: ignore[arg-type]
+    Restart(5, within=60, backoff=3.0)  # type: ignore[arg-type]
+    patient.within = 3.0  # type: ignore[misc]
+    await runtime.start(orders, Order("x"), restart=5)  # type: ignore[call-overload]
+    runtime.open_group("simple_one_for_one", restart=patient)  # type: ignore[arg-type]
+    runtime.open_group("one_for_one")  # type: ignore[call-arg]
+    async with runtime.open_group("one_for_one", restart=patient) as group:
+        await group.start(orders)  # type: ignore[arg-type]
+        await group.start(workflow, Order("x"))  # type: ignore[misc]
+        await group.start(orders, Order("x"), restart=patient)  # type: ignore[call-overload]
+        await group.start(orders, Order("x"), start=Pay.PAID)  # type: ignore[misc]
+    Group()  # type: ignore[call-arg]
