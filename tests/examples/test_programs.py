@@ -313,22 +313,6 @@ SAYS = {
         "(nobody)   REJECTED  no name, under age, no income, more than three incomes",
         '    JUDGE -->|"in doubt"| REVIEW',
     ],
-    "weather_stations": [
-        "The cliff hangs up twice:",
-        "  cliff is failed: cliff hangs up",
-        "  cliff is failed: cliff hangs up",
-        "  cliff: [10.5, 10.75, 11.0]",
-        "  harbour: [10.0, 10.25, 10.5]",
-        "  2 restarts",
-        "The harbour is down:",
-        "  harbour is failed: harbour hangs up",
-        "  harbour is failed: harbour hangs up",
-        "  harbour is failed: harbour hangs up",
-        "  harbour is failed: harbour hangs up",
-        "  cliff is cancelled",
-        "  run 'harbour' has failed, and is not begun again: more than 3 restarts within 1 s.",
-        "  4 failures, the first: harbour in POLL at ",
-    ],
 }
 
 
