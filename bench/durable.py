@@ -92,6 +92,7 @@ class Acknowledging:
     """A journal that writes nothing, and acknowledges at once all that came meanwhile: what is left is the engine's own."""
 
     owner = "nobody"
+    changes = 0
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -104,6 +105,10 @@ class Acknowledging:
 
     async def __aexit__(self, *exception: object) -> None:
         """There is nothing to close."""
+
+    async def wait_changed(self, seen: int, /) -> None:  # noqa: ARG002
+        """Nothing changes but by the runs themselves."""
+        await trio.sleep_forever()
 
     async def create(self, run: NewRun, /) -> RunRecord:
         """Nothing is created."""

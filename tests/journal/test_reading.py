@@ -74,7 +74,7 @@ async def test_questions_are_answered_together(tmp_path: Path) -> None:
 def test_few_runs_are_found_among_many(tmp_path: Path, filters: dict[str, Any], index: str) -> None:
     """Unfinished, due, started or labelled runs are found by an index, and not by going through all."""
     wanted: dict[str, Any] = {"workflow": None, "status": None, "labels": {}, "parent": None, "due": None, **filters}
-    statement, parameters = statements.Wanted(**wanted, after=0, limit=10).select(RECORD)
+    statement, parameters = statements.Wanted(**wanted, after=0, before=None, limit=10).select(RECORD)
     db = open_writer(str(tmp_path / "runs.db"), 1.0)
     plan = [str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
     db.close()

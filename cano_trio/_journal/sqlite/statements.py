@@ -83,7 +83,7 @@ FOUND: Final = f"SELECT {RECORD}, data, data.crc FROM {RUNS} LEFT JOIN cano_data
 REMOVED_AT_ONCE: Final = 20
 """How many runs one transaction removes: each may have a thousand rows, and commits wait meanwhile."""
 
-OF_RUNS: Final = ("cano_data", "cano_cursor", "cano_outcome", "cano_inbox", "cano_key")
+OF_RUNS: Final = ("cano_data", "cano_cursor", "cano_outcome", "cano_inbox", "cano_key", "cano_news")
 """Tables whose rows are found by their run."""
 
 PAGE: Final = 1000
