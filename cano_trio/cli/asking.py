@@ -50,8 +50,7 @@ def send(
     """Send a run a message, wherever it is carried out.
 
     TYPE is the name of the message's class; @FILE reads the JSON from a file, - from stdin. The run gets it now, or when
-    it comes to a state that takes it. A process that carries out this run alone (`run`, `resume`) does not hear of it: the
-    run gets it when it is resumed, or served.
+    it comes to a state that takes it.
     """
     named = Named.of(target, run_id, file, full=full, as_json=as_json)
     message = read_message(named.workflow, type_, json)
@@ -73,8 +72,7 @@ def send(
 def pause(target: str, run_id: str, file: Path, *, full: bool, as_json: bool, reason: str | None) -> None:
     """Hold a run, until it is resumed.
 
-    It finishes the state it is in first, if a task of it is at work; a process that carries out this run alone (`run`,
-    `resume`) does not hear of it. Exits with 3 if Ctrl-C ends the wait for that: it is asked for, and follows.
+    It finishes the state it is in first, if a task of it is at work. Exits with 3 if Ctrl-C ends the wait for that: it is asked for, and follows.
     """
     named = Named.of(target, run_id, file, full=full, as_json=as_json)
     owner = named.owner()

@@ -126,6 +126,22 @@ def test_a_cancel_may_be_left_to_the_server(command: Command, desk: Path, serve:
     assert "no more tea" in server.wait_for("cancelled", "a")["error"]["message"]
 
 
+def test_a_run_that_a_command_carries_out_hears_what_it_is_sent(command: Command, desk: Path, start: Start) -> None:
+    """`run` in one terminal, `send` in another: a message, and a pause, behind which the run can go on."""
+    for asked, code, said in (
+        (("send", "desk.py", "a", "Approved", '{"by": "Mo"}'), 0, "DONE\nitem: 'tea'\nby: 'Mo'\n"),
+        (("pause", "desk.py", "b"), 3, ""),
+    ):
+        process = start("run", "desk.py", "--run-id", asked[2], "--data", "{}")
+        assert process.stderr is not None
+        next(line for line in process.stderr if "waits for message" in line)
+        assert command(*asked).exit_code == 0
+        out, errors = process.communicate(timeout=20)
+        assert (process.returncode, out.removeprefix("bank is open\n")) == (code, said)
+    assert errors.endswith("released in ASK. Go on with it: cano-trio resume --journal runs.db desk.py b\n")
+    assert status_of(command, "b") == ("paused", "ASK")
+
+
 def test_a_run_at_work_elsewhere_says_who_knows_its_stack(
     command: Command, desk: Path, serve: Callable[[], Server], start: Start
 ) -> None:
