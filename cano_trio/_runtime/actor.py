@@ -259,7 +259,7 @@ class Actor:
         self.over = True
         self.task = self.restart_at = None
         self.ring()
-        for told in self.endings:
+        for told in [*self.endings]:
             told()
 
     def reopen(self) -> None:

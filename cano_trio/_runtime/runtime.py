@@ -84,6 +84,7 @@ async def open_runtime(
         DefinitionError: a workflow is wrong, does not find its resources, or two have one name.
         JournalError: the journal can't be written any more; all runs have stopped in place.
         RunFailed: a run failed, nobody waited for it, and `on_unhandled` is ``"raise"``.
+        SupervisorGaveUp: a run with a `Restart` of its own failed too often.
 
     >>> from enum import Enum
     >>> from typing import Literal
@@ -185,23 +186,11 @@ class Runtime:
             delay: seconds after which it begins.
             on_duplicate: what follows if there is a run of that id: ``"raise"`` fails with `DuplicateRun`, ``"attach"`` gives
                 that run.
-            restart: how often it is begun again when it fails; by default not at all.
+            restart: how often it is begun again when it fails; by default not at all. See `Restart` for what that is. When that
+                is given up, a `SupervisorGaveUp` leaves `open_runtime`.
 
         Returns:
             Its handle. If this is cancelled, no run was started.
-
-        A run with a `restart` is begun again when it has failed: one with a journal that has ``failed`` goes on by retry, in the
-        state in which it failed and under its id. One that was rolled back is over, and another run begins anew in its place,
-        with the data that were passed here and an id made of the first, such as ``order-42~2``. Without a journal it begins anew
-        under its id. The handle stays that of the run, through all its restarts: `Run.id` is the present id, and `Run.wait`
-        returns at the real end. Whoever sends it something while it is down waits until it is back.
-
-        A run that is cancelled, released or completed is not begun again, nor is one when the runtime stops or is drained; if
-        it is down then, or while it is cancelled, its failure was its end. One that could not be undone needs an operator. With
-        that, or with too many failures, its supervisor gives up, and a `SupervisorGaveUp` leaves `open_runtime`.
-
-        Supervision belongs to the process that has asked for it: another one that goes on with the run after a crash does not
-        know of it. Start the run anew there with ``on_duplicate="attach"``, which supervises the run that is there.
 
         Raises:
             DuplicateRun: there is or was a run of that id.
@@ -228,7 +217,7 @@ class Runtime:
     def open_group(self, strategy: Strategy, /, *, restart: Restart) -> AbstractAsyncContextManager[Group]:
         """Open a group: runs that are started in it are supervised together, and it waits for them, as a nursery does.
 
-        A run of it that fails is begun again, as `start` tells; and with it, by the strategy,
+        A run of it that fails is begun again, as `Restart` tells; and with it, by the strategy,
 
         - ``"one_for_one"``: no other,
         - ``"one_for_all"``: all others that are not over,

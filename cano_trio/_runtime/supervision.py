@@ -247,6 +247,7 @@ class Member:
         if self in supervisor.members:
             supervisor.members.remove(self)
             supervisor.actors.supervised.discard(actor)
+            actor.endings.remove(self._leave)
             actor.waiters -= 1
         self._leave_incident()
 
