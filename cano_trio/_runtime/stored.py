@@ -272,7 +272,7 @@ class Stored:
 
     async def _have_claimed(self, record: RunRecord) -> None:
         """Have somebody look what a run was sent, though it is one that nobody takes up by itself."""
-        if record.position.status not in {RunStatus.PAUSED, RunStatus.BLOCKED}:
+        if record.position.status not in {RunStatus.QUEUED, RunStatus.PAUSED, RunStatus.BLOCKED}:
             return
         stored = await claimed(self.journal, record.run_id)
         if stored is not None:
