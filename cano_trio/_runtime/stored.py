@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from enum import Enum
 from typing import Any, Final, final
@@ -80,6 +80,23 @@ class Stored:
         if actor.engine is None:
             await self._note(actor, stored)
         return actor
+
+    async def runs(
+        self,
+        *,
+        workflow: str | None,
+        status: Collection[RunStatus] | None,
+        labels: Mapping[str, str],
+        limit: int,
+    ) -> list[RunRecord]:
+        """The first of the runs that fit, in the order of their start; those of child workflows are not among them."""
+        found: list[RunRecord] = []
+        page: tuple[RunRecord, ...] | None = None
+        while page is None or (page and len(found) < limit):
+            after = page[-1].number if page else 0
+            page = await self.journal.runs(workflow=workflow, status=status, labels=labels, after=after, limit=limit)
+            found += [record for record in page if record.parent is None]
+        return found[:limit]
 
     async def refresh(self, actor: Actor) -> None:
         """Look at what has become of a run."""

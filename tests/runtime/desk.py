@@ -68,7 +68,6 @@ class Job:
         return self.step
 
 
-@final
 class World:
     """All that runs have done, as the world outside sees it."""
 

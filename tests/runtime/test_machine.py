@@ -322,12 +322,14 @@ def test_runs_come_to_what_the_model_says() -> None:
 
 
 @pytest.mark.slow
-def test_runs_come_to_what_the_model_says_in_many_more_ways() -> None:
+@pytest.mark.parametrize("part", range(30))
+def test_runs_come_to_what_the_model_says_in_many_more_ways(part: int) -> None:
     """The same, thousands of times."""
-    search(play_in_memory, 3000, 40)
+    search(play_in_memory, 100, 50)
 
 
 @pytest.mark.slow
-def test_runs_in_a_file_come_to_what_the_model_says() -> None:
+@pytest.mark.parametrize("part", range(6))
+def test_runs_in_a_file_come_to_what_the_model_says(part: int) -> None:
     """The same, in a SQLite file."""
-    search(play_in_a_file, 60, 25)
+    search(play_in_a_file, 10, 20)
