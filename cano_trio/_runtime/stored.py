@@ -128,7 +128,9 @@ class Stored:
         history = await self.journal.history(actor.run_id)
         record = (await self.journal.load(actor.run_id)).record
         names = [row.state for row in history if row.kind == "finished" and not row.part]
-        states = (actor.workflow.state_named(name) for name in (*names, record.position.state))
+        if record.position.status is not RunStatus.QUEUED:
+            names.append(record.position.state)
+        states = (actor.workflow.state_named(name) for name in names)
         return tuple(state for state in states if state is not None)
 
     async def info(self, run_id: str) -> RunInfo:
