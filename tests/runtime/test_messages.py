@@ -186,7 +186,7 @@ async def test_a_message_of_a_run_to_another(place: str, world: World, autojump_
         begun = trio.current_time()
         sender = await runtime.start(talk, To("r"))
         await trio.sleep(20)
-        assert run.data.heard == ["attempt 2"]
+        assert (await runtime.read("r")).heard == ["attempt 2"]
         await run.send(Note("b"))
         assert (await run.wait()).data.heard == ["attempt 2", "b"]
         assert trio.current_time() == begun + 20

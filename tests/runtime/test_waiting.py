@@ -151,7 +151,7 @@ async def test_events_are_read_at_leisure(world: World, autojump_clock: MockCloc
 async def test_a_slow_reader_loses_events_and_is_told_how_many(world: World, autojump_clock: MockClock) -> None:
     """Whoever reads too slowly for the buffer gets the latest, and in place of the others how many they were."""
     async with opened(world) as runtime:
-        run = await begin(runtime, *["work 1"] * 10)
+        run = await begin(runtime, *["work 1"] * 10, delay=1)
         with run.events(buffer=4) as events:
             await run.wait()
             read = [event async for event in events]
