@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import copy_context
@@ -11,6 +12,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, final
 
 import trio
 
+from .._define.checks import check_wait
 from .._define.definition import Definition, check_resources
 from .._define.question import Question
 from .._define.schedule import Schedule
@@ -85,6 +87,9 @@ class RuntimeHost:
         check_choice("on_unhandled", on_unhandled, ("log", "raise"))
         if limit is not None and limit < 1:
             raise ValueError(f"limit is {limit!r}: it takes a number of runs, at least 1, or None")
+        check_wait("grace", grace)
+        if unload_after != math.inf:
+            check_wait("unload_after", unload_after)
         carries = claim or journal is None
         first = tuple(schedules)
         if first and not carries:

@@ -109,7 +109,10 @@ class Recovery:
             seen = self._journal.changes
             self.ring()
             self.on_news()
-            await self._journal.wait_changed(seen)
+            try:
+                await self._journal.wait_changed(seen)
+            except JournalUnavailable:
+                await trio.sleep(LOOK_AGAIN)
 
     async def _sweep_for_ever(self) -> None:
         turn = 0

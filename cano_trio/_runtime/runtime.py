@@ -347,13 +347,15 @@ class Runtime:
     ) -> tuple[RunInfo, ...]:
         """Where runs stand, in the order of their start: those at work here, and with a journal all that are in it.
 
+        A run of a child workflow is a part of the run that has started it, and not told of by itself.
+
         Args:
             workflow: only those of this workflow.
             status: only those that stand in one of these ways.
             labels: only those that have all of these.
             limit: how many at most.
         """
-        if self._host.journal is None:
+        if self._host.stored is None:
             await trio.lowlevel.checkpoint()
             told = [self._host.told(actor) for actor in self._host.actors.at_work.values() if actor.engine is not None]
             return tuple(
@@ -363,9 +365,8 @@ class Runtime:
                 and (status is None or info.status in status)
                 and labels.items() <= info.labels.items()
             )[:limit]
-        records = await self._host.journal.runs(
-            workflow=None if workflow is None else workflow.name, status=status, labels=labels, limit=limit
-        )
+        name = None if workflow is None else workflow.name
+        records = await self._host.stored.runs(workflow=name, status=status, labels=labels, limit=limit)
         return tuple(self._host.told_of(record) for record in records)
 
     async def explain(self, *, limit: int = 1000) -> tuple[RunInfo, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from enum import Enum
 from typing import Any, Final, final
@@ -81,6 +81,23 @@ class Stored:
             await self._note(actor, stored)
         return actor
 
+    async def runs(
+        self,
+        *,
+        workflow: str | None,
+        status: Collection[RunStatus] | None,
+        labels: Mapping[str, str],
+        limit: int,
+    ) -> list[RunRecord]:
+        """The first of the runs that fit, in the order of their start; those of child workflows are not among them."""
+        found: list[RunRecord] = []
+        page: tuple[RunRecord, ...] | None = None
+        while page is None or (page and len(found) < limit):
+            after = page[-1].number if page else 0
+            page = await self.journal.runs(workflow=workflow, status=status, labels=labels, after=after, limit=limit)
+            found += [record for record in page if record.parent is None]
+        return found[:limit]
+
     async def refresh(self, actor: Actor) -> None:
         """Look at what has become of a run."""
         stored = await self.journal.load(actor.run_id)
@@ -111,7 +128,9 @@ class Stored:
         history = await self.journal.history(actor.run_id)
         record = (await self.journal.load(actor.run_id)).record
         names = [row.state for row in history if row.kind == "finished" and not row.part]
-        states = (actor.workflow.state_named(name) for name in (*names, record.position.state))
+        if record.position.status is not RunStatus.QUEUED:
+            names.append(record.position.state)
+        states = (actor.workflow.state_named(name) for name in names)
         return tuple(state for state in states if state is not None)
 
     async def info(self, run_id: str) -> RunInfo:
@@ -272,7 +291,7 @@ class Stored:
 
     async def _have_claimed(self, record: RunRecord) -> None:
         """Have somebody look what a run was sent, though it is one that nobody takes up by itself."""
-        if record.position.status not in {RunStatus.PAUSED, RunStatus.BLOCKED}:
+        if record.position.status not in {RunStatus.QUEUED, RunStatus.PAUSED, RunStatus.BLOCKED}:
             return
         stored = await claimed(self.journal, record.run_id)
         if stored is not None:

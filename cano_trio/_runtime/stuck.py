@@ -7,6 +7,7 @@ from typing import final
 
 import trio
 
+from .._define.checks import check_seconds
 from .._observe.events import Stuck
 from .._observe.status import RunStatus
 from .actor import Actor
@@ -23,8 +24,7 @@ class StuckWatch:
     """
 
     def __init__(self, actors: Actors, after: float) -> None:
-        if not after > 0:
-            raise ValueError(f"stuck_after is {after!r}: it takes a number of seconds")
+        check_seconds("stuck_after", after)
         self._actors = actors
         self._after = after
         self._seen: dict[Actor, tuple[str, float, bool]] = {}

@@ -512,3 +512,22 @@ async def test_a_lost_lease(world: World, autojump_clock: MockClock, caplog: pyt
         assert runtime.statistics().at_work == 0
     assert world.effects == ["r/0", "r/1", "r/1", "r/2"]
     assert [record.message for record in caplog.records if "stops here" in record.message] != []
+
+
+async def test_a_journal_that_can_not_be_listened_to_for_a_while(world: World, autojump_clock: MockClock) -> None:
+    """Where the journal can't tell of changes for now, it is asked again, and the runtime goes on."""
+
+    class Deaf(ForwardingJournal):
+        times = 0
+
+        async def wait_changed(self, seen: int, /) -> None:
+            self.times += 1
+            if self.times < 4:
+                raise JournalUnavailable("here", "it is locked")
+            await super().wait_changed(seen)
+
+    journal = Deaf(MemoryJournal())
+    async with opened(world, journal=journal) as runtime:
+        run = await begin(runtime, "nap 100", "work 1")
+        await run.wait()
+    assert journal.times > 4

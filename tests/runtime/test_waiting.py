@@ -151,7 +151,7 @@ async def test_events_are_read_at_leisure(world: World, autojump_clock: MockCloc
 async def test_a_slow_reader_loses_events_and_is_told_how_many(world: World, autojump_clock: MockClock) -> None:
     """Whoever reads too slowly for the buffer gets the latest, and in place of the others how many they were."""
     async with opened(world) as runtime:
-        run = await begin(runtime, *["work 1"] * 10)
+        run = await begin(runtime, *["work 1"] * 10, delay=1)
         with run.events(buffer=4) as events:
             await run.wait()
             read = [event async for event in events]
@@ -577,8 +577,9 @@ async def test_explain_says_of_every_run_why_it_waits(world: World, autojump_clo
         await (await begin(runtime, "nap 100", run_id="held")).pause("tea")
         for number in range(3):
             await begin(runtime, "work 5000", run_id=f"busy{number}")
-        await begin(runtime, "work 1", run_id="slot")
+        await begin(runtime, "work 5000", run_id="slot")
         await begin(runtime, "work 1", run_id="later", delay=5000)
+        await begin(runtime, "call 500", run_id="child", priority=1)
         for seconds in (10, 80):
             await trio.sleep(seconds)
             told = {info.run_id: info for info in await runtime.explain()}
@@ -588,6 +589,7 @@ async def test_explain_says_of_every_run_why_it_waits(world: World, autojump_clo
             assert told["timer"].due_at is not None
             assert all(info.since is not None for info in told.values() if info.waits_for is not None)
             assert waits["later"] == "its time to begin"
+            assert len(told) == 10  # a child is no run of its own
             for info in told.values():
                 assert info.run_id in str(info)
         await runtime.drain(0)
