@@ -22,11 +22,12 @@ from ..rows import Commit, Fence, Letter, LogRow, NewRun, RunRecord, StoredRun
 from ..shared import Shared
 from . import statements
 from .examination import Examination, examine
+from .failures import PASSING, refusal
 from .lease import Lease
 from .reader import Reader, at_one_moment
 from .retention import Retention
 from .schema import open_reader, open_writer
-from .writer import PASSING, Writer, refusal
+from .writer import Writer
 
 T = TypeVar("T")
 
@@ -97,7 +98,7 @@ class SqliteJournal:
 
     async def create(self, run: NewRun, /) -> RunRecord:
         """Create a run."""
-        return await self._open.writer.do(lambda db: statements.create(db, run))
+        return await self._open.writer.create(run)
 
     async def commit(self, commit: Commit, /) -> int:
         """Write down what happened to a run, and return its new ``rev``."""
