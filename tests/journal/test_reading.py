@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from cano_trio import JournalError, RunNotFound, RunStatus
-from cano_trio._journal.sqlite import statements
+from cano_trio._journal.sqlite import creation, statements
 from cano_trio._journal.sqlite.journal import SqliteJournal
 from cano_trio._journal.sqlite.packed import RECORD
 from cano_trio._journal.sqlite.schema import open_writer
@@ -160,7 +160,7 @@ def test_a_statement_is_planned_once(tmp_path: Path) -> None:
     db.authorizer = allow
     with db:
         for index in range(3):
-            statements.create(db, new(f"r{index}"))
+            creation.create(db, new(f"r{index}"))
     seen = []
     for index in range(3):
         statements.load(db, f"r{index}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import math
 import weakref
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -14,7 +16,7 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
-from cano_trio import CanoError, DuplicateRun, JournalError, JournalUnavailable, LeaseLost
+from cano_trio import CanoError, DuplicateRun, JournalError, JournalUnavailable, LeaseLost, RunStatus
 from cano_trio._journal.rows import Cursor, Outcome
 from cano_trio._journal.sqlite.journal import SqliteJournal
 from cano_trio._journal.sqlite.schema import APPLICATION_ID, STEPS, open_reader, open_writer
@@ -262,6 +264,61 @@ async def test_waiting_commits_share_a_sync(tmp_path: Path) -> None:
             for index, fence in enumerate(fences):
                 nursery.start_soon(journal.commit, step(f"r{index}", fence))
         assert 1 <= disk.calls.count("sync") <= 20
+
+
+async def test_runs_that_are_created_at_once(tmp_path: Path) -> None:
+    """Of runs that wait for the same transaction those are created whose ids are new, each id once; the others are told."""
+    told: list[str] = []
+    writing = Event()
+
+    async def create(run_id: str) -> None:
+        try:
+            told.append((await journal.create(new(run_id))).run_id)
+        except DuplicateRun as error:
+            told.append(f"{error.run_id} {error.status}")
+
+    async with SqliteJournal(tmp_path / "runs.db") as journal:
+        await journal.create(replace(new("there"), position=at(0, RunStatus.WAITING)))
+        fence = (await journal.create(new("gone", journal.owner))).fence
+        await journal.delete("gone", fence)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(journal._open.writer.do, lambda _: writing.wait())
+            for run_id in ("there", "a", "gone", "b", "a"):
+                nursery.start_soon(create, run_id)
+            await trio.testing.wait_all_tasks_blocked()
+            writing.set()
+        assert sorted(told) == ["a", "a running", "b", "gone running", "there waiting"]
+        assert sorted(run.run_id for run in await journal.runs()) == ["a", "b", "there"]
+        assert (await journal.examine()).is_whole
+
+
+async def test_what_is_refused_harms_no_neighbour(tmp_path: Path) -> None:
+    """One commit and one run that are refused leave all others of their transaction written and created."""
+    refused: list[str] = []
+    writing = Event()
+
+    async def ask(name: str, call: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await call()
+        except (LeaseLost, UnicodeEncodeError):
+            refused.append(name)
+
+    async with SqliteJournal(tmp_path / "runs.db") as journal:
+        fences = [(await journal.create(new(f"r{index}", journal.owner))).fence for index in range(5)]
+        stale = replace(fences[2], epoch=9)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(journal._open.writer.do, lambda _: writing.wait())
+            for index, fence in enumerate([*fences[:2], stale, *fences[3:]]):
+                nursery.start_soon(ask, f"commit {index}", partial(journal.commit, step(f"r{index}", fence)))
+            for name in ("new", "\udcff"):
+                nursery.start_soon(ask, f"create {name}", partial(journal.create, new(name)))
+            await trio.testing.wait_all_tasks_blocked()
+            writing.set()
+        assert sorted(refused) == ["commit 2", "create \udcff"]
+        assert {run.run_id: run.rev for run in await journal.runs()} == {
+            **{f"r{index}": int(index != 2) for index in range(5)},
+            "new": 0,
+        }
 
 
 async def test_a_batch_is_bounded(tmp_path: Path) -> None:

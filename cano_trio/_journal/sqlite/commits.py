@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import Any, Final, cast
 
 import apsw
@@ -16,6 +15,7 @@ from ..._observe.status import RunStatus
 from ..bounds import Cut, is_too_much, may_be_too_much, size_of
 from ..claiming import due_of
 from ..rows import Commit
+from .chunks import Rows, execute_rows
 from .packed import (
     KEPT,
     indexed,
@@ -29,9 +29,6 @@ from .packed import (
     unpack_visits,
     wakes_behind,
 )
-
-Rows = tuple[str, str, str]
-"""A statement for any number of rows: its beginning, what stands for a row, and its end."""
 
 INSERT_LOG: Final[Rows] = (
     "WITH new(id, run, prior, row, crc) AS (VALUES ",
@@ -73,10 +70,6 @@ TURN: Final[Rows] = (
 
 SET_DATA: Final[Rows] = ("INSERT OR REPLACE INTO cano_data(run, data, crc) VALUES ", "(?,?,?)", "")
 
-CHUNKS: Final = (256, 64, 16, 4, 1)
-"""How many rows one statement writes: SQLite's driver lets the interpreter go at every step, and beside a busy loop it
-gets it back late."""
-
 CHAIN: Final = (
     "WITH RECURSIVE chain(id) AS (SELECT last_log FROM cano_place WHERE number=?1 UNION ALL"
     " SELECT prior FROM cano_log JOIN chain USING(id) WHERE prior<id)"
@@ -105,37 +98,20 @@ def write(db: apsw.Connection, commits: Sequence[Commit], statement: Rows = TURN
     """
     first = (db.execute("SELECT max(id) FROM cano_log").get or 0) + 1
     rows, places, data, large = _parameters(commits, first, turn=statement is TURN)
-    _write_rows(db, INSERT_LOG, rows)
+    execute_rows(db, INSERT_LOG, rows)
     db.set_last_insert_rowid(0)
     before = db.total_changes()
-    _write_rows(db, statement, places)
+    execute_rows(db, statement, places)
     if db.total_changes() - before != len(commits) or db.last_insert_rowid():  # a run that is gone would be put there
         lost = commits[0]
         raise LeaseLost(lost.run_id, lost.fence.owner, lost.position.seq)
-    _write_rows(db, SET_DATA, data)
+    execute_rows(db, SET_DATA, data)
     if touching := [one for one in commits if _touches_kept(one)]:
         for sql, parameters in _kept(touching):
             if parameters:
                 db.executemany(sql, parameters)
     for one in large:
         trim(db, one)
-
-
-def _write_rows(db: apsw.Connection, statement: Rows, parameters: Sequence[Any]) -> None:
-    """Write rows in large chunks first, so that there are few statements, and few different ones."""
-    width = statement[1].count("?")
-    begun = 0
-    for size in CHUNKS:
-        while (end := begun + size * width) <= len(parameters):
-            db.execute(_of_rows(statement, size), parameters[begun:end])
-            begun = end
-
-
-@cache
-def _of_rows(statement: Rows, count: int) -> str:
-    """A statement for that many rows."""
-    head, row, tail = statement
-    return f"{head}{','.join([row] * count)}{tail}"
 
 
 def _parameters(

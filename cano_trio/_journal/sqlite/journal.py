@@ -23,12 +23,13 @@ from ..schedule_record import ScheduleRecord
 from ..shared import Shared
 from . import claims, schedules, statements
 from .examination import Examination, examine
+from .failures import PASSING, refusal
 from .lease import Lease
 from .reader import Reader, at_one_moment
 from .retention import Retention
 from .schema import open_reader, open_writer
 from .watching import Watch
-from .writer import PASSING, Writer, refusal
+from .writer import Writer
 
 T = TypeVar("T")
 
@@ -105,7 +106,7 @@ class SqliteJournal:
     async def create(self, run: NewRun, /) -> RunRecord:
         """Create a run."""
         opened = self._open
-        record = await opened.writer.do(lambda db: statements.create(db, run))
+        record = await opened.writer.create(run)
         if run.owner is None:
             opened.watch.change()
         return record

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from ..._errors import JournalError
 from ..rows import NewRun, RunRecord
 from ..schedule_record import ScheduleRecord
-from . import statements
+from . import creation, statements
 from .packed import UNREADABLE, check_that
 
 TABLE: Final = """
@@ -57,7 +57,7 @@ def keep(db: apsw.Connection, schedule: ScheduleRecord) -> ScheduleRecord | None
 
 def fire(db: apsw.Connection, run: NewRun, schedule: ScheduleRecord) -> RunRecord | ScheduleRecord:
     """Create a run, and write down that a schedule has fired it; or the record that is there instead."""
-    return keep(db, schedule) or statements.create(db, run)
+    return keep(db, schedule) or creation.create(db, run)
 
 
 def _rows(db: apsw.Connection) -> Iterator[Any]:

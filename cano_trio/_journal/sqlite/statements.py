@@ -7,7 +7,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from hashlib import blake2b
 from itertools import islice
 from typing import Any, Final
 from zlib import crc32
@@ -16,12 +15,12 @@ import apsw
 import msgspec
 from msgspec.structs import replace
 
-from ..._errors import DuplicateRun, JournalError, LeaseLost, RunAlreadyEnded, RunNotFound
+from ..._errors import JournalError, LeaseLost, RunAlreadyEnded, RunNotFound
 from ..._observe.status import RunStatus
 from ..inbox import KEYS_KEPT, takes_messages
-from ..memory import created
-from ..rows import Commit, Cursor, Fence, Letter, LogRow, NewRun, Outcome, RunRecord, StoredRun
+from ..rows import Commit, Cursor, Fence, Letter, LogRow, Outcome, RunRecord, StoredRun
 from .commits import CHAIN, HISTORY, write
+from .creation import create, hash_of
 from .lease import Lease
 from .packed import (
     KEPT,
@@ -30,9 +29,6 @@ from .packed import (
     RUNS,
     UNREADABLE,
     check_that,
-    indexed,
-    pack_data,
-    pack_fixed,
     pack_letter,
     pack_place,
     reading,
@@ -42,21 +38,9 @@ from .packed import (
     unpack_record,
     unpack_visits,
     unreadable,
-    wakes_behind,
 )
 from .user_sql import UserSql
 
-INSERT_RUN: Final = (
-    "INSERT INTO cano_run(number, run_id, workflow, parent, fixed, fixed_crc, version, version_check, posted, kept,"
-    " visits_crc) VALUES (?,?,?,?,?,?,?,?,0,0,0)"
-)
-INSERT_PLACE: Final = (
-    "INSERT INTO cano_place(number, owner, status, place, crc, due_at, settled_at, unfinished, priority, ready, epoch, rev,"
-    " log_rows, log_bytes) VALUES (?,?,?,?,?,?,?,?,?,?,1,0,0,0)"
-)
-INSERT_DATA: Final = "INSERT INTO cano_data(run, data, crc) VALUES (?,?,?)"
-NEXT_NUMBER: Final = "SELECT 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name='cano_run'), 0)"
-KEEP_LABEL: Final = "INSERT INTO cano_label(name, value, run) VALUES (?,?,?)"
 FORGET_LABEL: Final = "DELETE FROM cano_label WHERE name=? AND value=? AND run=?"
 POST: Final = f"INSERT INTO cano_inbox(run, number, {LETTER}) VALUES (?,?,?,?,?,?,?,?)"
 CALL: Final = (
@@ -147,26 +131,6 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 ALL: Final = Wanted(
     workflow=None, status=None, labels={}, parent=None, due=None, after=0, before=None, limit=sys.maxsize
 )
-
-
-def create(db: apsw.Connection, run: NewRun) -> RunRecord:
-    """Create a run."""
-    gone = db.execute("SELECT status FROM cano_removed WHERE hash=?", (hash_of(run.run_id),)).get
-    gone = gone or db.execute(f"SELECT coalesce(status, '?') FROM {RUNS} WHERE run_id=?", (run.run_id,)).get
-    if gone:
-        raise DuplicateRun(run.run_id, gone)
-    number = int(db.execute(NEXT_NUMBER).get)
-    position = run.position
-    fixed = pack_fixed(run, number)
-    db.execute(INSERT_RUN, (number, run.run_id, run.workflow, run.parent, *fixed, run.version, ~run.version))
-    place = (*pack_place(position, number, 1, 0), *indexed(position))
-    is_ready = run.owner is None and run.parent is None and wakes_behind(position) == -1
-    found_by = (run.priority, run.priority if is_ready else None)
-    db.execute(INSERT_PLACE, (number, run.owner, position.status.value, *place, *found_by))
-    db.execute(INSERT_DATA, (number, *pack_data(run.data, number)))
-    if run.labels:
-        db.executemany(KEEP_LABEL, [(name, value, number) for name, value in run.labels.items()])
-    return created(run, number)
 
 
 def commit(db: apsw.Connection, sql: UserSql, one: Commit) -> int:
@@ -367,8 +331,3 @@ def _text(run_id: str) -> str | None:
     except UnicodeEncodeError:
         return None
     return run_id
-
-
-def hash_of(run_id: str) -> bytes:
-    """What is left of an id when its run is gone."""
-    return blake2b(run_id.encode(), digest_size=16).digest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -11,19 +11,20 @@ from typing import TypeVar
 import apsw
 import outcome
 import trio
+from msgspec import Struct, field
 from trio.lowlevel import checkpoint_if_cancelled, current_task, wait_task_rescheduled
 
 from ..._clock import monotonic
-from ..._errors import CanoError, JournalError, JournalUnavailable, StatementFailed
+from ..._errors import DuplicateRun, JournalError
 from ..bounds import size_of
 from ..claiming import calls
-from ..rows import Commit
-from . import commits, statements
+from ..rows import Commit, NewRun, RunRecord
+from . import commits, creation, statements
+from .failures import PASSING, REFUSALS, first_of, meaning, refusal, statement_failed
 from .files import Files
 from .jobs import Job, acknowledge, never
 from .lease import Lease
 from .retention import Retention
-from .schema import LARGEST
 from .user_sql import UserSql
 from .watching import Watch
 
@@ -36,17 +37,15 @@ MOST_BYTES = 4 * 1024 * 1024
 
 LONGEST_WAIT = 3600.0
 
-REFUSALS = (CanoError, apsw.ConstraintError, apsw.TooBigError, TypeError, ValueError, OverflowError)
-"""What concerns one job, and not its neighbours: their rows stay."""
-
-PASSING = (apsw.BusyError, apsw.LockedError, apsw.FullError)
-"""What may be gone at the next try."""
-
 
 class _Job(Job, kw_only=True):
-    """A commit, or whatever else is to be applied. The task of a commit that is written needs no result: it knows its own."""
+    """A commit, a run to create, or whatever else is to be applied.
+
+    The task of a commit that is written needs no result: it knows its own.
+    """
 
     commit: Commit | None = None
+    create: NewRun | None = None
     apply: Callable[[apsw.Connection], object] | None = None
 
 
@@ -54,8 +53,17 @@ def _always(_: apsw.Connection) -> bool:
     return True
 
 
+class _Sorted(Struct, frozen=True):
+    """Jobs by how they are done: commits of runs that go on, and that turn, runs to create, and what is done alone."""
+
+    going_on: list[Commit] = field(default_factory=list)
+    turning: list[Commit] = field(default_factory=list)
+    creating: dict[str, tuple[_Job, NewRun]] = field(default_factory=dict)
+    others: list[_Job] = field(default_factory=list)
+
+
 class _Refused(Exception):
-    """One of the commits that were written together is refused, or all are; each is to be written alone."""
+    """One of the jobs that were done together is refused, or all are; each is to be done alone."""
 
 
 class _Undone(Exception):
@@ -108,6 +116,13 @@ class Writer:
         if calls(commit):
             self._watch.change()
         return commit.fence.rev + 1
+
+    async def create(self, run: NewRun) -> RunRecord:
+        """Create a run, together with whatever else waits; returns when it is on disk."""
+        await checkpoint_if_cancelled()
+        self._put(_Job(current_task(), create=run))
+        record: RunRecord = await wait_task_rescheduled(never)
+        return record
 
     async def do(self, apply: Callable[[apsw.Connection], T]) -> T:
         """Do something in a transaction, together with whatever else waits; returns when it is on disk.
@@ -172,6 +187,8 @@ class Writer:
                 if (one := job.commit) is not None:
                     rows += len(one.log) + len(one.cursors) + len(one.outcomes)
                     size += _size(one)
+                elif job.create is not None:
+                    size += len(job.create.data)
                 if rows >= MOST_ROWS or size >= MOST_BYTES:
                     return batch
                 job = self._queue.get_nowait()
@@ -210,10 +227,10 @@ class Writer:
                     self._apply(jobs, together=together)
             except _Refused:
                 together = False
+                _forget_results(jobs)
             except _Undone as undone:
                 jobs.remove(undone.job)
-                for job in jobs:
-                    job.result = None
+                _forget_results(jobs)
             except BaseException as error:  # the thread goes on: somebody waits for every answer
                 self._refuse(jobs, self._note(error))
                 return
@@ -239,36 +256,50 @@ class Writer:
         """Apply jobs, in any order: their tasks wait for them at the same time."""
         others = jobs
         if together:
-            going_on, turning, others = _sorted(jobs)
-            self._write_together(going_on, commits.GO_ON)
-            self._write_together(turning, commits.TURN)
+            found = _sorted(jobs)
+            others = found.others
+            try:
+                self._write_together(found)
+            except REFUSALS as error:
+                raise _Refused from error
         for job in others:
             self._apply_alone(job)
 
-    def _write_together(self, together: Sequence[Commit], statement: commits.Rows) -> None:
-        """Write commits of different runs in as few statements as can be.
+    def _write_together(self, found: _Sorted) -> None:
+        """Write commits of different runs, and create runs, in as few statements as can be.
 
         There is no savepoint to go back to: SQLite would keep a copy of each page that it changes, in a file of its own.
         """
-        if together:
-            try:
-                commits.write(self._db, together, statement)
-            except REFUSALS as error:
-                raise _Refused from error
+        if found.going_on:
+            commits.write(self._db, found.going_on, commits.GO_ON)
+        if found.turning:
+            commits.write(self._db, found.turning, commits.TURN)
+        if found.creating:
+            self._create_together(found.creating)
+
+    def _create_together(self, creating: Mapping[str, tuple[_Job, NewRun]]) -> None:
+        used = creation.used(self._db, [run for _, run in creating.values()])
+        for run_id, status in used.items():
+            creating[run_id][0].result = outcome.Error(DuplicateRun(run_id, status))
+        new = [found for run_id, found in creating.items() if run_id not in used]
+        for (job, _), record in zip(new, creation.insert(self._db, [run for _, run in new]), strict=True):
+            job.result = outcome.Value(record)
 
     def _apply_alone(self, job: _Job) -> None:
         try:
             with self._db:
                 if job.commit is not None:
                     statements.commit(self._db, self._sql, job.commit)
+                elif job.create is not None:
+                    job.result = outcome.Value(creation.create(self._db, job.create))
                 elif job.apply is not None:
                     job.result = outcome.Value(job.apply(self._db))
         except (apsw.ConstraintError, apsw.TooBigError) as error:
-            job.result = outcome.Error(_meaning(self._path, error))
+            job.result = outcome.Error(meaning(self._path, error))
         except REFUSALS as error:
             job.result = outcome.Error(error)
         except apsw.SQLError as error:  # there is no savepoint left to go back to
-            refused = _statement_failed(error)
+            refused = statement_failed(error)
             if refused is None or self._db.in_transaction:
                 raise
             job.result = outcome.Error(refused)
@@ -276,7 +307,7 @@ class Writer:
 
     def _note(self, error: BaseException) -> BaseException:
         """What went wrong first. Unless it may pass, nothing is written any more."""
-        first = _first(error)
+        first = first_of(error)
         if self._db.in_transaction or not isinstance(first, PASSING):
             self._broken = first
         return first
@@ -289,48 +320,25 @@ class Writer:
             job.result = outcome.Error(error)
 
 
-def refusal(path: str, cause: BaseException) -> JournalError:
-    """What a failure of SQLite means to whoever asked."""
-    if isinstance(cause, PASSING):
-        return JournalUnavailable(path, str(cause))
-    return JournalError(
-        f"journal {path} failed, and is used no more: {cause}. What was acknowledged before is on disk."
-    )
-
-
-def _meaning(path: str, error: apsw.Error) -> JournalError:
-    """What is wrong with a single job, where SQLite had to find it out."""
-    if isinstance(error, apsw.TooBigError):
-        wrong = JournalError(
-            f"too much for one row of journal {path}: at most {LARGEST // 2**20} MB. Keep files elsewhere."
-        )
-    else:
-        wrong = JournalError(f"journal {path} contradicts itself: {error}. Something else changed it.")
-    wrong.__cause__ = error
-    return wrong
-
-
-def _first(error: BaseException) -> BaseException:
-    """What went wrong first: SQLite may have rolled back already, and then has no savepoint to go back to."""
-    while isinstance(error.__context__, apsw.Error):
-        error = error.__context__
-    return error
-
-
-def _sorted(jobs: Iterable[_Job]) -> tuple[list[Commit], list[Commit], list[_Job]]:
-    """Commits of runs that go on, of runs that turn, and what can't be written together with its like."""
-    going_on: list[Commit] = []
-    turning: list[Commit] = []
-    others: list[_Job] = []
+def _sorted(jobs: Iterable[_Job]) -> _Sorted:
+    found = _Sorted()
+    going_on, turning, creating, others = found.going_on, found.turning, found.creating, found.others
     runs: set[int] = set()
     for job in jobs:
-        one = job.commit
-        if one is None or one.fence.run in runs or not statements.is_plain(one):
+        one, run = job.commit, job.create
+        if one is not None and one.fence.run not in runs and statements.is_plain(one):
+            runs.add(one.fence.run)
+            (going_on if commits.goes_on(one) else turning).append(one)
+        elif run is not None and run.run_id not in creating:
+            creating[run.run_id] = job, run
+        else:
             others.append(job)
-            continue
-        runs.add(one.fence.run)
-        (going_on if commits.goes_on(one) else turning).append(one)
-    return going_on, turning, others
+    return found
+
+
+def _forget_results(jobs: Iterable[_Job]) -> None:
+    for job in jobs:
+        job.result = None
 
 
 def _size(one: Commit) -> int:
@@ -343,13 +351,6 @@ def _size(one: Commit) -> int:
     for kept in one.outcomes:
         size += len(kept.body)
     return size
-
-
-def _statement_failed(error: BaseException | None) -> StatementFailed | None:
-    """The failure of the user's SQL in whose course another came."""
-    while error is not None and not isinstance(error, StatementFailed):
-        error = error.__context__
-    return error
 
 
 def _nothing() -> None:
