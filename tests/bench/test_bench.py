@@ -48,7 +48,7 @@ def bench(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "durable"])  # it takes a minute
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_case_tells_its_figures(tmp_path: Path, family: str) -> None:
     """Each case has a median, a spread around it, and a ratio if it has a baseline, which is a case too."""
     file = tmp_path / "bench.json"
