@@ -28,7 +28,7 @@ class LineWriter(Generic[T]):
     """
 
     def __init__(self, stream: TextIO, lines: Callable[[T], Iterable[str]], left_out: Callable[[int], str]) -> None:
-        self._stream = stream
+        self._stream = _by_itself(stream)
         self._lines = lines
         self._left_out_line = left_out
         self._things: SimpleQueue[tuple[int, T] | None] = SimpleQueue()
@@ -75,3 +75,11 @@ class LineWriter(Generic[T]):
         with suppress(OSError, ValueError):  # nobody reads any more, or it is closed: the work goes on
             self._stream.write(f"{printable(line)}\n")
             self._stream.flush()
+
+
+def _by_itself(stream: TextIO) -> TextIO:
+    """The same file with a buffer of its own: others may have begun a line there, and a line in its midst would break it."""
+    try:
+        return open(stream.fileno(), "w", encoding=stream.encoding, errors=stream.errors, closefd=False)
+    except (OSError, ValueError):  # it is no file, as in a test
+        return stream
