@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -110,7 +111,9 @@ class FreezingDisk(FaultyDisk):
     def meet(self, call: str) -> None:
         if self.freezes and call == "sync":
             self.freezes = False
-            os.kill(os.getpid(), signal.SIGSTOP)
+            signal.pthread_kill(
+                threading.get_ident(), signal.SIGSTOP
+            )  # sent to the process, it may stop a little later
 
 
 if __name__ == "__main__":
