@@ -1,10 +1,11 @@
-"""`python -m bench`: measure everything, or what is named, and print a table."""
+"""`python -m bench`: measure everything, or what is named, and print a table; `python -m bench peers`: beside others."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import platform
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from . import (
     stream,
 )
 from .measure import Case, Result, measure
+from .peers import compare
 from .table import show
 
 FAMILIES: dict[str, Callable[[], Sequence[Case]]] = {
@@ -67,13 +69,21 @@ QUICK_PART = 100
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["peers"]:
+        compare.main(words[1:])
+        return
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        epilog="`python -m bench peers` does the same work in other libraries.",
+    )
     parser.add_argument("--only", action="append", choices=FAMILIES, metavar="NAME", help=f"of {', '.join(FAMILIES)}")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="samples of each case (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
     parser.add_argument("--big", action="store_true", help="measure what takes minutes, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to a file too")
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_args(words)
     repeats, part = (2, QUICK_PART) if chosen.quick else (max(1, chosen.repeats), 1)
     results: list[Result] = []
     for name in chosen.only or FAMILIES:
