@@ -46,8 +46,7 @@ def placed(
     record, program = stored.record, reading.program
     position = record.position
     step = reading.step(position.state)
-    packed = reading.data(stored.data)
-    reading.read("data", lambda: None if program.codec is None else program.codec.unpack_all(packed))
+    packed = reading.renewed_data(stored.data)
     run = program.run(
         step.state, packed, run_id=record.run_id if parent is None else parent.run_id, observers=observers,
         resources=resources, parent=parent,
@@ -123,7 +122,7 @@ def _hold_places(reading: Reading, run: Run, stored: StoredRun, journal: Journal
     """How far the work of the present state has come."""
     writing = RunJournal(journal, run, reading.program)
     if stored.record.owner is not None:
-        writing.go_on(stored.record)
+        writing.go_on(stored.record, stored.data)
     run.write_down(writing)
     step, seq = run.step, run.seq
     writing.places = {row.part: reading.place(step, row.body) for row in stored.cursors if row.seq == seq}

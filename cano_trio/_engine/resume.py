@@ -139,7 +139,7 @@ class Revival:
         position = self.record.position
         run = self.program.run(
             self.reading.step(position.state).state,
-            self.reading.data(self.stored.data),
+            self.reading.renewed_data(self.stored.data),
             run_id=parent.run_id,
             observers=(),
             resources=resources,
@@ -157,7 +157,7 @@ class Revival:
         run = await self.past(parent, resources)
         run.undoes, run.rerun = False, True
         if isinstance(run.journal, RunJournal):
-            run.journal.go_on(self.record)
+            run.journal.go_on(self.record, self.stored.data)
         return run
 
     async def block(self, error: RunBlocked) -> None:
@@ -177,7 +177,7 @@ class Revival:
         )
         writing = RunJournal(self.journal, run, self.program)
         run.write_down(writing)
-        writing.go_on(self.record)
+        writing.go_on(self.record, b"")
         if self._claimed is not None:
             writing.add_release(self._claimed.journal)
         await writing.give_back(position)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from enum import Enum, auto
 from functools import partial
 from typing import Any, Literal
@@ -496,6 +496,43 @@ async def test_a_field_that_the_code_has_no_more_blocks_and_is_not_dropped(autoj
         assert caught.value.reason == "data"
         assert ((await journal.load("r")).data, await status(journal)) == (before.data, RunStatus.BLOCKED)
         assert (await migrating.resume("r", journal=journal)).data == Less(["A", "B"])
+
+
+async def test_a_field_that_is_new_is_written_down_with_its_default(autojump_clock: MockClock) -> None:
+    """Data of a type that has got a field, deep in them, have its default from the next commit on, also in the history."""
+
+    @dataclass(frozen=True)
+    class Line:
+        text: str
+
+    @dataclass(frozen=True)
+    class LongerLine:
+        text: str
+        times: int = 1
+
+    def writes(line: Any) -> Workflow[Step, Any]:
+        data = make_dataclass("Page", [("lines", list[line])])
+        work = new(data=data)
+
+        for state, following in ((Step.A, Step.B), (Step.B, Step.DONE)):
+
+            async def task(page: Any, ctx: RunContext) -> Any:
+                await trio.sleep(0 if ctx.rerun else 5)
+                return Step.B if ctx.state is Step.A else Step.DONE
+
+            task.__annotations__ |= {"page": data, "return": Literal[following]}
+            work.register(state, task)
+        return work
+
+    old, today = writes(Line), writes(LongerLine)
+    old_type: Any = old.data
+    async with MemoryJournal() as journal:
+        await released(old, journal, data=old_type([Line("hm")]))
+        assert (await journal.load("r")).data == b'{"lines":[{"text":"hm"}]}'
+        await today.resume("r", journal=journal)
+        whole = b'{"lines":[{"text":"hm","times":1}]}'
+        assert (await journal.load("r")).data == whole
+        assert [row.data for row in await journal.history("r")] == [whole, None]
 
 
 # -- what for
