@@ -129,7 +129,7 @@ def _hold_places(reading: Reading, run: Run, stored: StoredRun, journal: Journal
     writing.outcomes = {row.part: reading.outcome(row.part, row.body) for row in stored.outcomes if row.seq == seq}
     if step.reads is not None and (writing.places or writing.outcomes):
         reads = step.reads
-        reading.read("cursor", lambda: reads(writing.places, writing.outcomes))
+        reading.read("work so far", lambda: reads(writing.places, writing.outcomes))
 
 
 def letter_of(reading: Reading, run: Run, message: Message) -> Letter:
@@ -143,5 +143,5 @@ def letter_of(reading: Reading, run: Run, message: Message) -> Letter:
     if kind is None:
         raise reading.blocked("data", f"it has got a message of type {letter.kind}, which no state takes any more.")
     body = reading.brought_up("message", letter.body, letter.version)
-    value = reading.read("message", lambda: reading.program.message_codec(kind).unpack(body))
+    value = reading.read("message", lambda: reading.program.message_codec(kind).unpack_all(body))
     return Letter(value, letter.key, message.number, body)

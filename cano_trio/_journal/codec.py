@@ -115,7 +115,9 @@ class JsonCodec(Generic[D]):
             DataNotEncodable: the type has no place for a part of it, which would be lost when the value is packed again.
         """
         value = completed(self._decode(packed))
-        self._refuse_loss(msgspec.json.decode(packed), msgspec.json.decode(self._encode(value)))
+        known = self._encode(value)
+        if known != packed:
+            self._refuse_loss(msgspec.json.decode(packed), msgspec.json.decode(known))
         return value
 
     def renewed(self, packed: bytes, /) -> bytes:
@@ -125,6 +127,8 @@ class JsonCodec(Generic[D]):
             DataNotEncodable: as `unpack_all`.
         """
         known = self._encode(completed(self._decode(packed)))
+        if known == packed:
+            return packed
         before, now = msgspec.json.decode(packed), msgspec.json.decode(known)
         self._refuse_loss(before, now)
         return packed if left_out(now, before, self._name) is None else known
