@@ -11,9 +11,11 @@ from typing import Any, Literal
 import click
 import trio
 
-from .._errors import RunBlocked, RunCancelled, RunFailed
+from .._errors import RunAlreadyEnded, RunBlocked, RunCancelled, RunFailed
 from .._observe.rollback import Rollback
+from .._observe.status import RunStatus
 from .._runtime.handle import Run
+from .._runtime.result import RunResult
 from .._runtime.workflow import Workflow
 from .answers import fail, say
 from .concluding import RELEASED, conclude
@@ -120,6 +122,8 @@ def start_elsewhere(
     say(json_text({"run_id": found, "workflow": workflow.name, "status": "queued"}) if as_json else word(found))
 
 
+CAN_NOT_BE_CANCELLED = "can't be cancelled"
+
 Way = Literal["resume", "retry", "cancel"]
 """What is asked of a run."""
 
@@ -130,6 +134,7 @@ def leave_elsewhere(way: Way, named: Named, reason: str | None = None) -> None:
     async def main() -> str:
         async with named.handle() as run:
             if way == "cancel":
+                _check_unfinished(run)
                 run.cancel(reason)
             else:
                 await (run.resume() if way == "resume" else run.retry())
@@ -141,6 +146,18 @@ def leave_elsewhere(way: Way, named: Named, reason: str | None = None) -> None:
         fail(error, full=named.full)
     told = {"run_id": named.run_id, "asked": way, "status": status}
     say(json_text(told) if named.as_json else f"{word(named.run_id)} is left to the process that serves its workflow")
+
+
+def _check_unfinished(run: Run[Any, Any]) -> None:
+    """See that there is something to be cancelled by others.
+
+    Raises:
+        RunAlreadyEnded: there is not.
+    """
+    if run.status is RunStatus.FAILED:
+        raise Refused(f"run {run.id!r} is failed, and nobody carries it out: it is cancelled here, without --detach")
+    if run.status.ended:
+        raise RunAlreadyEnded(run.id, run.status.value, CAN_NOT_BE_CANCELLED)
 
 
 def cancel_elsewhere(named: Named, owner: str, reason: str | None) -> None:
@@ -164,9 +181,11 @@ def cancel_elsewhere(named: Named, owner: str, reason: str | None) -> None:
 async def _end_of(run: Run[Any, Any], named: Named) -> Outcome:
     """What a run that is cancelled elsewhere comes to."""
     course = Course()
-    result, error = None, None
+    result: RunResult[Any, Any] | None = None
+    error: Exception | None = None
     try:
         result = await run.wait()
+        error = RunAlreadyEnded(run.id, run.status.value, CAN_NOT_BE_CANCELLED)
     except RunCancelled:
         pass
     except RunFailed as failure:

@@ -114,6 +114,26 @@ def test_what_could_not_be_undone_elsewhere_is_told(command: Command, desk: Path
     )
 
 
+def test_a_run_that_completes_before_it_is_cancelled_is_no_success(
+    command: Command, desk: Path, serve: Callable[[], Server]
+) -> None:
+    """It finishes its last state when the cancel comes: the command says so, and exits with 1."""
+    (desk / "mode").write_text("finish")
+    server = serve()
+    for run_id in "ab":
+        command("run", "desk.py", "--detach", "--run-id", run_id)
+        server.wait_for("started", run_id)
+        command("send", "desk.py", run_id, "Approved", '{"by": "Mo"}')
+        while status_of(command, run_id)[1] != "SHIP":
+            pass
+    result = command("cancel", "desk.py", "a")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith("Error: run 'a' can't be cancelled: it is completed\n")
+    result = command("cancel", "desk.py", "b", "--json")
+    answer = json.loads(result.stdout)
+    assert (result.exit_code, answer["status"], answer["error"]["type"]) == (1, "completed", "RunAlreadyEnded")
+
+
 def test_a_cancel_may_be_left_to_the_server(command: Command, desk: Path, serve: Callable[[], Server]) -> None:
     """Nobody waits for it, even while a task is at work."""
     (desk / "mode").write_text("sleep")
