@@ -118,6 +118,8 @@ class Revival:
         run.journal.consume(requests_met(self.stored.messages, cancelled=self.how == "cancel"))
         if run.undoes:
             run.cancelled, run.reason, run.failure = self._why(reason)
+            if run.rerun:  # it was in its state, and is not driven there again
+                run.path.append(run.step.state)
         await self._write_anew(run)
         return run
 

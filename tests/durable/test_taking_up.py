@@ -34,6 +34,7 @@ from cano_trio import (
     VersionMismatch,
     Waiting,
     Workflow,
+    failure_context,
 )
 from cano_trio.journals import Commit, ForwardingJournal, Journal, MemoryJournal, StoredRun
 from tests.conftest import Recorder
@@ -580,8 +581,11 @@ async def test_what_could_not_be_undone_is_tried_again() -> None:
         with pytest.raises(RollbackFailed):
             await work.run(Notes(), run_id="r", journal=journal)
         assert (undone, await status(journal)) == (["r/1"], RunStatus.ROLLBACK_FAILED)
-        with pytest.raises(RollbackFailed):
+        with pytest.raises(RollbackFailed) as again:
             await work.retry_rollback("r", journal=journal)
+        context = failure_context(again.value)
+        assert context is not None
+        assert (context.state, context.path) == (Step.C, (Step.A, Step.B, Step.C))
         assert await status(journal) is RunStatus.ROLLBACK_FAILED
         broken = False
         rollback = await work.retry_rollback("r", journal=journal)
