@@ -135,6 +135,8 @@ class Reading:
                 chosen: Chosen = read_chosen(body)
                 items = {name: self._raw("items", item) for name, item in chosen.items.items()}
                 return encode(replace(chosen, items=items))
+            case "poll":  # its backoff's, and nothing of the user's
+                return body
             case _:
                 place: Place = read_place(body)
                 return encode(replace(place, cursor=self._raw("cursor", place.cursor)))

@@ -286,7 +286,7 @@ class RunJournal(Commits):
     @override
     async def release(self) -> None:
         self.forget_attempt()
-        await self.commit(self.made(self._left(), release=True))
+        await self.commit(self.left_at(self._left()))
 
     def _left(self) -> Position:
         """The state in which the run is released, with what it is claimed for again."""
