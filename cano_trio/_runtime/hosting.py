@@ -124,6 +124,7 @@ class RuntimeHost:
             )
         self.firing: Scheduler[Run[Any, Any]] = Scheduler(ScheduledRuns(self.actors, self.stored), journal, first)
         """What fires its schedules, once it has any."""
+        self.actors.is_followed = self.firing.follows
         if self._recovery is not None:
             self._recovery.on_news = self.firing.notice
         self._has_schedules = bool(first)
