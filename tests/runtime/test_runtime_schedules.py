@@ -133,3 +133,16 @@ async def test_a_run_that_fails_at_once_is_told_of_by_its_schedule_alone(
             f"run s{number}@2030-01-01T00:16:40Z of schedule s{number} has failed, and it backs off: "
         )
         assert "no such page" in line
+
+
+async def test_who_carries_nothing_out_fires_nothing(autojump_clock: MockClock) -> None:
+    """Schedules are refused by a runtime with `claim=False`, when it is opened and later, and what to do is said."""
+    log = Log()
+    schedule = Schedule("s", log.workflow, Manual())
+    with pytest.raises(ValueError, match="Open the runtime with claim=True"):
+        async with open_runtime(schedules=[schedule], journal=MemoryJournal(), claim=False):
+            pass
+    async with open_runtime(workflows=[log.workflow], journal=MemoryJournal(), claim=False) as runtime:
+        with pytest.raises(ValueError, match="Open the runtime with claim=True"):
+            await runtime.schedule(schedule)
+        assert runtime.schedules.list() == ()
