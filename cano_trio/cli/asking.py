@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import click
 import trio
 
 from .._errors import RunAlreadyEnded, RunBlocked, RunCancelled, RunFailed
+from .._journal.protocol import Journal
+from .._journal.requests import CANCEL, PAUSE
 from .._observe.rollback import Rollback
 from .._observe.status import RunStatus
 from .._runtime.handle import Run
@@ -27,7 +30,7 @@ from .report import json_text
 from .run_data import read_data
 from .running import Course, Outcome
 from .signals import heard
-from .store import opened
+from .store import asked, opened
 from .wording import word
 
 
@@ -74,7 +77,8 @@ def send(
 def pause(target: str, run_id: str, file: Path, *, full: bool, as_json: bool, reason: str | None) -> None:
     """Hold a run, until it is resumed.
 
-    It finishes the state it is in first, if a task of it is at work. Exits with 3 if Ctrl-C ends the wait for that: it is asked for, and follows.
+    It finishes the state it is in first, if a task of it is at work. Exits with 3 if Ctrl-C ends the wait for that: it is
+    asked for, and follows; with 1 if Ctrl-C came before it was asked for.
     """
     named = Named.of(target, run_id, file, full=full, as_json=as_json)
     owner = named.owner()
@@ -91,8 +95,7 @@ def pause(target: str, run_id: str, file: Path, *, full: bool, as_json: bool, re
 
     state = named.answered(main)
     if state is None:
-        say(f"asked for: {word(run_id)} is held by whoever carries it out", err=True)
-        sys.exit(RELEASED)
+        _say_what_follows(named, PAUSE, "held")
     told = {"run_id": run_id, "status": "paused", "state": state.name}
     say(json_text(told) if as_json else f"{word(run_id)} is paused in {state.name}")
 
@@ -162,20 +165,47 @@ def _check_unfinished(run: Run[Any, Any]) -> None:
 
 def cancel_elsewhere(named: Named, owner: str, reason: str | None) -> None:
     """Have a run cancelled by the process that carries it out, and wait for its end."""
-    say(f"process {owner} carries it out, and is to cancel it", err=True)
 
     async def main() -> Outcome | None:
         with trio.CancelScope() as scope, heard([signal.SIGINT], scope.cancel):
             async with named.handle() as run:
+                say(f"process {owner} carries it out, and is to cancel it", err=True)
                 run.cancel(reason)
                 return await _end_of(run, named)
         return None
 
     outcome = named.answered(main)
     if outcome is None:
-        say(f"asked for: {word(named.run_id)} is cancelled by whoever carries it out", err=True)
-        sys.exit(RELEASED)
+        _say_what_follows(named, CANCEL, "cancelled")
     conclude(named.workflow, outcome, full=named.full, as_json=named.as_json, recourse=named.recourse)
+
+
+_FOLLOWED: dict[str, Callable[[RunStatus], bool]] = {
+    PAUSE: lambda status: status is RunStatus.PAUSED,
+    CANCEL: lambda status: status.ended or status is RunStatus.ROLLING_BACK,
+}
+"""Whether what was asked for has been done, or begun."""
+
+
+def _say_what_follows(named: Named, kind: str, done: str) -> NoReturn:
+    """Say what Ctrl-C has left of what was to be asked for, as the journal tells, and exit with the code for it.
+
+    Args:
+        named: the run.
+        kind: that of the request.
+        done: what it asks for.
+    """
+
+    async def is_asked(journal: Journal) -> bool:
+        stored = await journal.load(named.run_id)
+        waits = any(message.letter.kind == kind for message in stored.messages)
+        return waits or _FOLLOWED[kind](stored.record.position.status)
+
+    if asked(named.journal, is_asked, full=named.full):
+        say(f"asked for: {word(named.run_id)} is {done} by whoever carries it out", err=True)
+        sys.exit(RELEASED)
+    say(f"interrupted before it was asked for: {word(named.run_id)} is not {done}", err=True)
+    sys.exit(1)
 
 
 async def _end_of(run: Run[Any, Any], named: Named) -> Outcome:

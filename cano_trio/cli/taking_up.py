@@ -195,7 +195,7 @@ def cancel(
     """Cancel a run, and undo what it has done.
 
     If a process carries it out, that one does so. Exits with 0 if all was undone, 1 if not or if it came to its end first, 3 if Ctrl-C ends the wait for
-    that process: it is asked for, and follows.
+    that process: it is asked for, and follows. If Ctrl-C comes before it is asked for, with 1.
     """
     named = Named.of(target, run_id, file, full=full, as_json=as_json)
     if detach:

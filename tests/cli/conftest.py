@@ -276,7 +276,7 @@ async def ship(order: Order) -> Literal[Step.DONE]:
     if told == "sleep":
         print("shipping", flush=True)
         await trio.sleep(60)
-    while told == "finish" and trio.current_effective_deadline() > -math.inf:
+    while told == "stay" or (told == "finish" and trio.current_effective_deadline() > -math.inf):
         with trio.CancelScope(shield=True):
             await trio.sleep(0.01)
     return Step.DONE

@@ -134,6 +134,61 @@ def test_a_run_that_completes_before_it_is_cancelled_is_no_success(
     assert (result.exit_code, answer["status"], answer["error"]["type"]) == (1, "completed", "RunAlreadyEnded")
 
 
+HASTY = """\
+import io, signal, sys
+from desk import desk
+
+class Hasty(io.TextIOWrapper):
+    def write(self, text):
+        written = super().write(text)
+        if "carries it out" in text:
+            signal.raise_signal(signal.SIGINT)
+        return written
+
+sys.stderr = Hasty(sys.stderr.buffer, line_buffering=True)
+"""
+"""A target whose terminal sends Ctrl-C as soon as it is told who carries a run out: before that process is asked."""
+
+
+@pytest.mark.parametrize("verb, done", [("pause", "held"), ("cancel", "cancelled")])
+def test_a_ctrl_c_before_anything_was_asked_for_is_told_so(
+    command: Command, desk: Path, serve: Callable[[], Server], start: Start, verb: str, done: str
+) -> None:
+    """With exit code 1; the run goes on as if nothing had been."""
+    (desk / "hasty.py").write_text(HASTY)
+    server = serve()
+    command("run", "desk.py", "--detach", "--run-id", "a")
+    server.wait_for("started", "a")
+    process = start(verb, "hasty.py", "a")
+    out, errors = process.communicate(timeout=20)
+    assert (process.returncode, out) == (1, "")
+    assert errors.splitlines()[-1] == f"interrupted before it was asked for: a is not {done}"
+    command("send", "desk.py", "a", "Approved", '{"by": "Mo"}')
+    assert server.wait_for("completed", "a")["state"] == "DONE"
+
+
+@pytest.mark.parametrize("verb, done", [("pause", "held"), ("cancel", "cancelled")])
+def test_a_ctrl_c_behind_what_was_asked_for_is_told_so(
+    command: Command, desk: Path, serve: Callable[[], Server], start: Start, verb: str, done: str
+) -> None:
+    """With exit code 3: the other process has yet to do it."""
+    (desk / "mode").write_text("stay")
+    server = serve()
+    command("run", "desk.py", "--detach", "--run-id", "a")
+    server.wait_for("started", "a")
+    command("send", "desk.py", "a", "Approved", '{"by": "Mo"}')
+    while status_of(command, "a")[1] != "SHIP":
+        pass
+    process = start(verb, "desk.py", "a")
+    while not json.loads(command("show", "a", "--json").stdout)["messages"]:
+        pass
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.splitlines()[-1]) == (
+        3, f"asked for: a is {done} by whoever carries it out",
+    )  # fmt: skip
+
+
 def test_a_cancel_may_be_left_to_the_server(command: Command, desk: Path, serve: Callable[[], Server]) -> None:
     """Nobody waits for it, even while a task is at work."""
     (desk / "mode").write_text("sleep")
