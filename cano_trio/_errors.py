@@ -623,12 +623,14 @@ class RunAlreadyEnded(RunError):
         run_id: the run.
         status: where it stands, such as ``completed``.
         what: what it does not do any more.
+        hint: what can be done instead.
     """
 
-    def __init__(self, run_id: str, status: str, what: str = "takes no more messages") -> None:
-        super().__init__(f"run {run_id!r} {what}: it is {status}")
+    def __init__(self, run_id: str, status: str, what: str = "takes no more messages", hint: str = "") -> None:
+        super().__init__(f"run {run_id!r} {what}: it is {status}{hint and f'. {hint}'}")
         self.run_id = run_id
         self.status = status
+        self.what = what
 
 
 @final

@@ -109,8 +109,8 @@ def read_recording(methods: Mapping[str, Method]) -> Callable[[Mapping[str, byte
     item, output = codec_for(item_type(methods)), codec_for(output_type(methods))
 
     def read(places: Mapping[str, bytes], outcomes: Mapping[str, bytes]) -> object:
-        items = [item.unpack(bytes(one)) for body in places.values() for one in read_list(body)]
-        return items, [output.unpack(bytes(done.output)) for body in outcomes.values() for done in read_done(body)]
+        items = [item.unpack_all(bytes(one)) for body in places.values() for one in read_list(body)]
+        return items, [output.unpack_all(bytes(done.output)) for body in outcomes.values() for done in read_done(body)]
 
     return read
 

@@ -12,8 +12,9 @@ from typing_extensions import override
 
 from .._errors import JournalError
 from .._journal.protocol import Journal
-from .._journal.rows import Commit, Fence, LogRow, Position, RunRecord
+from .._journal.rows import Commit, Cursor, Fence, LogRow, Position, RunRecord
 from .._observe.events import Committed
+from .kept import NULL, Place, encode
 from .rollback import Entry
 from .run import Run
 from .unwritten import Unwritten
@@ -136,7 +137,19 @@ class Commits(Unwritten):
         if self.broken is not None or self.fence is None:
             return ()
         self.forget_attempt()
-        return (self.made(self.position, release=True, alone=True),)
+        return (self.left_at(self.position, alone=True),)
+
+    def left_at(self, position: Position, *, alone: bool = False) -> Commit:
+        """The commit by which it is given back, with how far the wait has come that it is let go at.
+
+        Args:
+            position: where the run stands.
+            alone: as in `made`.
+        """
+        commit, seq, wait = self.made(position, release=True, alone=alone), self.run.seq, self.run.parked
+        if wait is None or wait.turn is None or wait.seq != seq or self.run.child is not None:
+            return commit
+        return replace(commit, cursors=(Cursor(seq, "", encode(Place(wait.turn, NULL))),))
 
     def forget_attempt(self) -> None:
         """Let go of what the attempt in flight has done; and have a child released, too, that is or was at work for it."""

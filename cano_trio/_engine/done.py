@@ -98,6 +98,6 @@ def _entry(reading: Reading, row: LogRow, visit: int) -> Entry:
     entry.written = True
     if row.receipt is not None:
         receipt = reading.brought_up("receipt", row.receipt, row.version)
-        reading.read("receipt", lambda: undo.codec.unpack(receipt))
+        reading.read("receipt", lambda: undo.codec.unpack_all(receipt))
         entry.receipt = receipt
     return entry

@@ -10,7 +10,7 @@ from typing import Any
 from .._define.data import check_data
 from .._define.definition import Definition
 from .._define.edges import is_state, written
-from .._errors import DefinitionError, DuplicateRun, NotOwner, RunCancelled, RunFailed
+from .._errors import DefinitionError, DuplicateRun, NotOwner, RunAlreadyEnded, RunCancelled, RunFailed
 from .._journal.protocol import Journal
 from .._journal.rows import RunRecord, StoredRun
 from .._observe.observer import Observer, check_observers
@@ -123,7 +123,8 @@ async def take_up(
         RunNotFound: there is none.
         NotOwner: another process holds it.
         RunBlocked: this code can't go on with it.
-        RunFailed: it is over, and not in a way that this could do anything about.
+        RunFailed: it is over, and can't be resumed; or it has not come to where the rest can be done with it.
+        RunAlreadyEnded: it is over, and can't be tried again, cancelled or undone.
         RunCancelled: it was cancelled; or it is now.
         Exception: as in `execute`.
     """
@@ -171,6 +172,9 @@ async def _taken_up(
     _check_status(found.record, how)
     seen = journal.changes
     stored = await _claimed(journal, found)
+    if stored.record.position.status not in _TAKEN_UP[how]:  # it came to its end before it was claimed
+        await Revival(program, journal, stored, how).give_back(stored.record.position)
+        return await _taken_up(program, run_id, journal, resources, observers, how, reason, begun)
     run = await revive(program, journal, stored, how=how, resources=resources, observers=observers, reason=reason)
     await conduct_hearing(run, program, journal, seen, begun)
     return run
@@ -226,10 +230,27 @@ _HINTS = {
 }
 
 
+_REFUSED: dict[How, str] = {
+    "retry": "can't be tried again",
+    "roll_back": "has nothing left to be undone",
+    "cancel": "can't be cancelled",
+}
+
+_INSTEAD = {
+    RunStatus.COMPLETED: "workflow.resume({!r}, journal=...) gives what it came to. To do it once more, start a run of another id.",
+    RunStatus.ROLLED_BACK: "All that it did is undone. To do it once more, start a run of another id.",
+    RunStatus.CANCELLED: "All that it did is undone. To do it once more, start a run of another id.",
+    RunStatus.ROLLBACK_FAILED: _HINTS[RunStatus.ROLLBACK_FAILED],
+    RunStatus.ROLLING_BACK: "workflow.resume({!r}, journal=...) goes on with that.",
+}
+
+
 def _check_status(record: RunRecord, how: How) -> None:
     position = record.position
     if position.status in _TAKEN_UP[how]:
         return
+    if how != "resume" and (instead := _INSTEAD.get(position.status)):
+        raise RunAlreadyEnded(record.run_id, position.status.value, _REFUSED[how], instead.format(record.run_id))
     if position.status is RunStatus.CANCELLED and how == "resume":
         raise RunCancelled(position.reason)
     error = position.error

@@ -44,7 +44,7 @@ def take_outcome(
     """Take in what a branch came to in a process that is gone."""
     came = read_came(body)
     if came.error is None:
-        successes[name] = codec.unpack(bytes(came.value))
+        successes[name] = codec.unpack_all(bytes(came.value))
     else:
         failures[name] = recorded_failure(came.error)
 

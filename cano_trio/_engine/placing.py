@@ -46,8 +46,7 @@ def placed(
     record, program = stored.record, reading.program
     position = record.position
     step = reading.step(position.state)
-    packed = reading.data(stored.data)
-    reading.read("data", lambda: None if program.codec is None else program.codec.unpack_all(packed))
+    packed = reading.renewed_data(stored.data)
     run = program.run(
         step.state, packed, run_id=record.run_id if parent is None else parent.run_id, observers=observers,
         resources=resources, parent=parent,
@@ -123,14 +122,14 @@ def _hold_places(reading: Reading, run: Run, stored: StoredRun, journal: Journal
     """How far the work of the present state has come."""
     writing = RunJournal(journal, run, reading.program)
     if stored.record.owner is not None:
-        writing.go_on(stored.record)
+        writing.go_on(stored.record, stored.data)
     run.write_down(writing)
     step, seq = run.step, run.seq
     writing.places = {row.part: reading.place(step, row.body) for row in stored.cursors if row.seq == seq}
     writing.outcomes = {row.part: reading.outcome(row.part, row.body) for row in stored.outcomes if row.seq == seq}
     if step.reads is not None and (writing.places or writing.outcomes):
         reads = step.reads
-        reading.read("cursor", lambda: reads(writing.places, writing.outcomes))
+        reading.read("work so far", lambda: reads(writing.places, writing.outcomes))
 
 
 def letter_of(reading: Reading, run: Run, message: Message) -> Letter:
@@ -144,5 +143,5 @@ def letter_of(reading: Reading, run: Run, message: Message) -> Letter:
     if kind is None:
         raise reading.blocked("data", f"it has got a message of type {letter.kind}, which no state takes any more.")
     body = reading.brought_up("message", letter.body, letter.version)
-    value = reading.read("message", lambda: reading.program.message_codec(kind).unpack(body))
+    value = reading.read("message", lambda: reading.program.message_codec(kind).unpack_all(body))
     return Letter(value, letter.key, message.number, body)

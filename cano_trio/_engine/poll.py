@@ -17,6 +17,7 @@ from .._observe.status import RunStatus
 from .._resilience import Backoff, Retry
 from .attempt import asked_delay, may_retry, without_this_frame
 from .cycle import bind_cycle
+from .kept import read_place
 from .run import Run
 from .unit import Binder, Unit
 
@@ -32,14 +33,23 @@ def bind_poll(step: Any, plan: Plan[Any], binder: Binder) -> None:
         looks = Looks(
             run, look, knobs["backoff"], knobs["max_errors"], knobs["error_backoff"], parks=config.limit is None
         )
+        if number == 1:
+            looks.turn = _turn(run)
         with trio.move_on_after(limit):
             return await looks.until_there(number)
         raise PollTimeout(look.label, limit, looks.made) from looks.failure
 
     # Whoever claims it looks at once: a wait that was not written down has to have an end nevertheless.
     step.status, step.reason, step.patience = RunStatus.WAITING, "poll", 0.0
+    step.reads = lambda places, _: [read_place(body) for body in places.values()]
     # It bounds itself, since it alone knows what to say when the time is up.
     bind_cycle(step, plan, binder, cycle, writes=look.takes_draft, config=attrs.evolve(config, attempt_timeout=None))
+
+
+def _turn(run: Run) -> int:
+    """How many waits its backoff had told when its process let it go."""
+    place = run.journal.places.get("")
+    return 0 if place is None else read_place(place).number
 
 
 @final
@@ -100,7 +110,7 @@ class Looks:
         if delay is None:
             self.turn += 1
             delay = self.backoff.delay(self.turn)
-        self.run.wait_for("poll", delay, parks=self.parks)
+        self.run.wait_for("poll", delay, parks=self.parks, turn=self.turn)
         return delay
 
     def _tolerates(self, failure: Exception) -> bool:

@@ -114,6 +114,16 @@ class Reading:
         """A run's packed data; None where its workflow has none."""
         return self.brought_up("data", packed) if packed else None
 
+    def renewed_data(self, packed: bytes) -> bytes | None:
+        """A run's packed data to go on with: what today's code has added to their type is in them.
+
+        Raises:
+            RunBlocked: they can't be read, or something in them would be lost.
+        """
+        data, codec = self.data(packed), self.program.codec
+        renewed: bytes | None = data if codec is None else self.read("data", lambda: codec.renewed(data))
+        return renewed
+
     def place(self, step: Step, body: bytes) -> bytes:
         """How far the work of a state has come."""
         if not self.is_old or step.plan is None:
@@ -125,6 +135,8 @@ class Reading:
                 chosen: Chosen = read_chosen(body)
                 items = {name: self._raw("items", item) for name, item in chosen.items.items()}
                 return encode(replace(chosen, items=items))
+            case "poll":  # its backoff's, and nothing of the user's
+                return body
             case _:
                 place: Place = read_place(body)
                 return encode(replace(place, cursor=self._raw("cursor", place.cursor)))

@@ -118,6 +118,8 @@ class Revival:
         run.journal.consume(requests_met(self.stored.messages, cancelled=self.how == "cancel"))
         if run.undoes:
             run.cancelled, run.reason, run.failure = self._why(reason)
+            if run.rerun:  # it was in its state, and is not driven there again
+                run.path.append(run.step.state)
         await self._write_anew(run)
         return run
 
@@ -139,7 +141,7 @@ class Revival:
         position = self.record.position
         run = self.program.run(
             self.reading.step(position.state).state,
-            self.reading.data(self.stored.data),
+            self.reading.renewed_data(self.stored.data),
             run_id=parent.run_id,
             observers=(),
             resources=resources,
@@ -157,7 +159,7 @@ class Revival:
         run = await self.past(parent, resources)
         run.undoes, run.rerun = False, True
         if isinstance(run.journal, RunJournal):
-            run.journal.go_on(self.record)
+            run.journal.go_on(self.record, self.stored.data)
         return run
 
     async def block(self, error: RunBlocked) -> None:
@@ -177,7 +179,7 @@ class Revival:
         )
         writing = RunJournal(self.journal, run, self.program)
         run.write_down(writing)
-        writing.go_on(self.record)
+        writing.go_on(self.record, b"")
         if self._claimed is not None:
             writing.add_release(self._claimed.journal)
         await writing.give_back(position)

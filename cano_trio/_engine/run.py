@@ -50,16 +50,29 @@ class Wait:
         until: when it is over at the latest, if that is known.
         parks: it can go on without the process.
         due_at: the instant at which it is over by the clock on the wall, if it is that which it waits for.
+        seq: the visit in which it waits.
+        turn: how many waits a backoff has told up to this one, if it was a backoff that told how long.
     """
 
-    __slots__ = ("due_at", "heard", "parks", "reason", "since", "until")
+    __slots__ = ("due_at", "heard", "parks", "reason", "seq", "since", "turn", "until")
 
-    def __init__(self, reason: str, since: float, until: float | None, parks: bool, due_at: float | None) -> None:  # noqa: FBT001
+    def __init__(
+        self,
+        reason: str,
+        since: float,
+        until: float | None,
+        parks: bool,  # noqa: FBT001
+        due_at: float | None,
+        seq: int,
+        turn: int | None,
+    ) -> None:
         self.reason = reason
         self.since = since
         self.until = until
         self.parks = parks
         self.due_at = due_at
+        self.seq = seq
+        self.turn = turn
         self.heard = 0
         """The number of the last message that was there when it was broken off: those that come later are not for it."""
 
@@ -282,7 +295,13 @@ class Run:
             self.tell(Published, value)
 
     def wait_for(
-        self, reason: str, seconds: float | None = None, *, parks: bool = False, due_at: float | None = None
+        self,
+        reason: str,
+        seconds: float | None = None,
+        *,
+        parks: bool = False,
+        due_at: float | None = None,
+        turn: int | None = None,
     ) -> None:
         """Take note of what the run waits for, and how long if that is known; `wait_is_over` ends it.
 
@@ -291,9 +310,10 @@ class Run:
             seconds: how long at most.
             parks: the wait can go on without the process.
             due_at: the instant by the clock on the wall, if it waits for that.
+            turn: how many waits its backoff has told, if it has one.
         """
         now = self.clock()
-        self.wait = Wait(reason, now, None if seconds is None else now + seconds, parks, due_at)
+        self.wait = Wait(reason, now, None if seconds is None else now + seconds, parks, due_at, self.seq, turn)
         if self.observers:
             self.tell(Waiting, reason, seconds)
         root = self.root
@@ -324,9 +344,10 @@ class Run:
 
     def park(self, scope: trio.CancelScope) -> None:
         """Cancel a scope for the run to be released, if it still waits for what needs no process."""
-        wait = self.innermost.wait
+        waiting = self.innermost
+        wait = waiting.wait
         if wait is not None and wait.parks:
-            self.parked = wait
+            self.parked = waiting.parked = wait
             wait.heard = self.mailbox().heard
             scope.cancel()
 

@@ -82,9 +82,9 @@ class RunJournal(Commits):
             record = await patiently(run, partial(created, self.journal), new)
             self.fence = record.fence if record.owner else None
 
-    def go_on(self, record: RunRecord) -> None:
-        """Take up a run that was claimed."""
-        self.take_up(record, self.run.packed)
+    def go_on(self, record: RunRecord, data: bytes) -> None:
+        """Take up a run that was claimed, with the data that are written down of it: its own may be newer."""
+        self.take_up(record, data or None)
         self.stale = True
 
     async def write_anew(self, position: Position, **parts: Any) -> None:
@@ -286,7 +286,7 @@ class RunJournal(Commits):
     @override
     async def release(self) -> None:
         self.forget_attempt()
-        await self.commit(self.made(self._left(), release=True))
+        await self.commit(self.left_at(self._left()))
 
     def _left(self) -> Position:
         """The state in which the run is released, with what it is claimed for again."""

@@ -138,7 +138,7 @@ class _Choices:
             node = self._plan.node
             raise DefinitionError([fault.problem(node.place, node.name, str(node.site)) for fault in faults])
         branch = self.branches[name]
-        return branch.over({item_name: branch.pack(item) for item_name, item in over.items.items()})
+        return branch.over({item_name: branch.item_codec.pack(item) for item_name, item in over.items.items()})
 
     def written(self, split: Split[Any], branches: Sequence[Branch]) -> Chosen:
         """A choice as it is written down."""
@@ -169,7 +169,7 @@ class _Choices:
             branches, _, _ = self.before(place)
             chosen = self.branches[read_chosen(place).branch]
             for branch in branches:
-                chosen.unpack(branch.args[0])
+                chosen.item_codec.unpack_all(branch.args[0])
             names = tuple(branch.name for branch in branches)
             results_of(names, outcomes, dict.fromkeys(names, chosen.codec))
 
@@ -178,13 +178,12 @@ class _Choices:
 class _ItemBranch:
     """A declared branch of which each attempt gets a fresh copy of its item."""
 
-    __slots__ = ("codec", "pack", "unit", "unpack")
+    __slots__ = ("codec", "item_codec", "unit")
 
     def __init__(self, branch: Plan[Any], plan: Plan[Any], binder: Binder) -> None:
         method = branch.methods["run"]
         codec = codec_for(item_type(method))
-        self.pack = codec.pack
-        self.unpack = codec.unpack
+        self.item_codec = codec
         self.codec = codec_for(value_type(method))
         self.unit = binder.unit(
             replace(method, function=_unpacking(method.function, codec)),

@@ -57,7 +57,7 @@ def bind_stepped(step: Any, plan: Plan[Any], binder: Binder) -> None:
                 await checkpoint()
                 pass_at = run.clock() + FAIR_SECONDS
 
-    step.reads = lambda places, _: [codec.unpack(bytes(read_place(body).cursor)) for body in places.values()]
+    step.reads = lambda places, _: [codec.unpack_all(bytes(read_place(body).cursor)) for body in places.values()]
     step.unit = unit
     step.writes = writes
     step.advance = advance

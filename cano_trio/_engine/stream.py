@@ -61,7 +61,7 @@ def bind_stream(step: Any, plan: Plan[Any], binder: Binder) -> None:
     async def advance(run: Run, _unit: Any, _args: tuple[object, ...]) -> Any:
         return await Stream(run, parts).work_off()
 
-    step.reads = lambda places, _: [parts.codec.unpack(bytes(read_place(body).cursor)) for body in places.values()]
+    step.reads = lambda places, _: [parts.codec.unpack_all(bytes(read_place(body).cursor)) for body in places.values()]
     step.writes = parts.close.takes_draft
     step.advance = advance
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from .._errors import DataNotEncodable, DataTooLarge
+from .defaults import completed
 from .difference import difference, fields_of, left_out, not_finite
 
 D = TypeVar("D")
@@ -54,6 +55,9 @@ class Codec(Protocol[D]):
     def unpack_all(self, packed: Any, /) -> D:
         """A fresh copy of what other code may have packed; an error if anything of that would be lost."""
         ...
+
+    def renewed(self, packed: Any, /) -> Any:
+        """What other code may have packed, with what it did not know; an error as that of `unpack_all`."""
 
 
 class JsonCodec(Generic[D]):
@@ -110,11 +114,28 @@ class JsonCodec(Generic[D]):
         Raises:
             DataNotEncodable: the type has no place for a part of it, which would be lost when the value is packed again.
         """
-        value = self._decode(packed)
-        known = msgspec.json.decode(self._encode(value))
-        if lost := left_out(msgspec.json.decode(packed), known, self._name):
-            raise DataNotEncodable(lost, "there is no such field any more")
+        value = completed(self._decode(packed))
+        known = self._encode(value)
+        if known != packed:
+            self._refuse_loss(msgspec.json.decode(packed), msgspec.json.decode(known))
         return value
+
+    def renewed(self, packed: bytes, /) -> bytes:
+        """What other code has packed, with the defaults of the fields that it did not know.
+
+        Raises:
+            DataNotEncodable: as `unpack_all`.
+        """
+        known = self._encode(completed(self._decode(packed)))
+        if known == packed:
+            return packed
+        before, now = msgspec.json.decode(packed), msgspec.json.decode(known)
+        self._refuse_loss(before, now)
+        return packed if left_out(now, before, self._name) is None else known
+
+    def _refuse_loss(self, before: Any, now: Any) -> None:
+        if lost := left_out(before, now, self._name):
+            raise DataNotEncodable(lost, "there is no such field any more")
 
 
 class CopyCodec(Generic[D]):
@@ -131,6 +152,10 @@ class CopyCodec(Generic[D]):
     def unpack_all(self, packed: D, /) -> D:
         """As `unpack`: nothing is lost on the way."""
         return self.unpack(packed)
+
+    def renewed(self, packed: D, /) -> D:
+        """What was packed: no other code has done so."""
+        return packed
 
     def unpack(self, packed: D, /) -> D:
         """A deep copy of what was packed.

@@ -157,12 +157,16 @@ class ForwardingJournal:
         await self.forward("delete", lambda: self.inner.delete(run_id, fence))
 
     async def schedules(self) -> tuple[ScheduleRecord, ...]:
-        """The schedules that were ever begun, by their names."""
+        """The schedules that were begun and not removed, by their names."""
         return await self.forward("schedules", self.inner.schedules)
 
     async def keep_schedule(self, schedule: ScheduleRecord, /) -> ScheduleRecord | None:
         """Write down where a schedule stands, unless somebody else has done so since."""
         return await self.forward("keep_schedule", lambda: self.inner.keep_schedule(schedule))
+
+    async def delete_schedule(self, name: str, rev: int, /) -> ScheduleRecord | None:
+        """Forget a schedule, unless something else has become of it since."""
+        return await self.forward("delete_schedule", lambda: self.inner.delete_schedule(name, rev))
 
     async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
         """Create a run, and write down that a schedule has fired it: both, or neither."""

@@ -272,7 +272,7 @@ class MemoryJournal:
         shelf.tell(self, itself=False)
 
     async def schedules(self) -> tuple[ScheduleRecord, ...]:
-        """The schedules that were ever begun, by their names."""
+        """The schedules that were begun and not removed, by their names."""
         await self._checkpoint()
         return tuple(schedule for _, schedule in sorted(self._shelf.schedules.items()))
 
@@ -280,6 +280,15 @@ class MemoryJournal:
         """Write down where a schedule stands, unless somebody else has done so since."""
         await checkpoint()
         return self._transact(lambda transaction: _keep_schedule(transaction, schedule))
+
+    async def delete_schedule(self, name: str, rev: int, /) -> ScheduleRecord | None:
+        """Forget a schedule, unless something else has become of it since."""
+        await self._checkpoint()
+        there = self._shelf.schedules.get(name)
+        if there is not None and there.rev != rev:
+            return there
+        self._shelf.schedules.pop(name, None)
+        return None
 
     async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
         """Create a run, and write down that a schedule has fired it: both, or neither."""

@@ -195,7 +195,7 @@ class Journal(Protocol):
         ...
 
     async def schedules(self) -> tuple[ScheduleRecord, ...]:
-        """The schedules that were ever begun, by their names."""
+        """The schedules that were begun and not removed, by their names."""
         ...
 
     async def keep_schedule(self, schedule: ScheduleRecord, /) -> ScheduleRecord | None:
@@ -207,6 +207,18 @@ class Journal(Protocol):
 
         Returns:
             None if it is written; or the record that is there instead, and nothing is written.
+        """
+        ...
+
+    async def delete_schedule(self, name: str, rev: int, /) -> ScheduleRecord | None:
+        """Forget a schedule, unless something else has become of it since; nothing happens to its runs.
+
+        Args:
+            name: the schedule.
+            rev: the ``rev`` of the record because of which it is to be forgotten.
+
+        Returns:
+            None if there is none of that name any more; or the record that is there instead, and nothing is removed.
         """
         ...
 

@@ -100,6 +100,8 @@ class Actors:
         """Is told when a run begins to wait for what needs no process."""
         self.on_failure: Callable[[BaseException], object] = _nothing
         """Is told of what ends the whole runtime."""
+        self.is_followed: Callable[[str], bool] = _never
+        """Whether somebody sees to what becomes of a run, who need not wait for it yet."""
         self.left = trio.Event()
 
     # -- finding
@@ -472,7 +474,7 @@ class Actors:
     def _ended(self, actor: Actor, run: EngineRun, failure: Exception | None) -> None:
         if actor.keeper is not None and actor.keeper.goes_on(failure):
             return
-        unhandled = failure is not None and not actor.waiters
+        unhandled = failure is not None and not actor.waiters and not self.is_followed(actor.run_id)
         if run.status is RunStatus.COMPLETED:
             self.counts.completed += 1
         else:
@@ -516,6 +518,11 @@ class Actors:
         """Wait until none is at work."""
         while self.at_work:
             await self.left.wait()
+
+
+def _never(_: str) -> bool:
+    """Nobody does."""
+    return False
 
 
 def _nothing(*_: object) -> None:

@@ -92,8 +92,8 @@ class RuntimeHost:
             check_wait("unload_after", unload_after)
         carries = claim or journal is None
         first = tuple(schedules)
-        if first and not carries:
-            raise ValueError("schedules fire only where runs are carried out: not with claim=False")
+        if first:
+            _check_fires(carries=carries)
         self.workflows = _by_name([*workflows, *dict.fromkeys(schedule.workflow for schedule in first)])
         self.resources = {
             name: own_resources(workflow) if resources is None else resources
@@ -124,6 +124,7 @@ class RuntimeHost:
             )
         self.firing: Scheduler[Run[Any, Any]] = Scheduler(ScheduledRuns(self.actors, self.stored), journal, first)
         """What fires its schedules, once it has any."""
+        self.actors.is_followed = self.firing.follows
         if self._recovery is not None:
             self._recovery.on_news = self.firing.notice
         self._has_schedules = bool(first)
@@ -416,6 +417,14 @@ class RuntimeHost:
         if self.actors.closed:
             raise RuntimeClosed(what)
 
+    def check_fires(self) -> None:
+        """See that it can have schedules.
+
+        Raises:
+            ValueError: it carries no runs out.
+        """
+        _check_fires(carries=self.actors.carries)
+
     def check_known(self, workflow: Definition[Any, Any]) -> None:
         """See that it carries out the runs of a workflow.
 
@@ -424,6 +433,13 @@ class RuntimeHost:
         """
         if self.workflows.get(workflow.name) is not workflow:
             raise WorkflowNotFound(workflow.name, sorted(self.workflows))
+
+
+def _check_fires(*, carries: bool) -> None:
+    if not carries:
+        raise ValueError(
+            "schedules fire only where runs are carried out, and with claim=False none are. Open the runtime with claim=True."
+        )
 
 
 def _by_name(workflows: Iterable[Definition[Any, Any]]) -> dict[str, Workflow[Any, Any]]:

@@ -113,7 +113,8 @@ class Resumable(Definition[S, D], Generic[S, D]):
         come to its end is taken again, and nothing of it runs twice. Arguments are `resume`'s.
 
         Raises:
-            RunFailed: it is in no state in which it can be tried again.
+            RunAlreadyEnded: it has come to its end otherwise, or is being undone.
+            RunFailed: it has not failed: `resume` goes on with it.
             Exception: as `resume`.
         """
         call = self._call(resources, observers, task_status)
@@ -137,7 +138,8 @@ class Resumable(Definition[S, D], Generic[S, D]):
 
         Raises:
             RollbackFailed: something could not be undone again.
-            RunFailed: there is nothing to be undone.
+            RunAlreadyEnded: there is nothing left to be undone, or that goes on already.
+            RunFailed: it has not failed: `cancel` undoes what it has done.
             Exception: as `resume`.
         """
         call = self._call(resources, observers)
@@ -169,7 +171,7 @@ class Resumable(Definition[S, D], Generic[S, D]):
 
         Raises:
             RollbackFailed: something could not be undone.
-            RunFailed: it is over.
+            RunAlreadyEnded: it is over; one that has `failed` can still be cancelled.
             Exception: as `resume`.
         """
         call = self._call(resources, observers)

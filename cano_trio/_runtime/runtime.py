@@ -274,9 +274,11 @@ class Runtime:
             DuplicateSchedule: there is one of that name.
             WorkflowNotFound: the runtime does not know its workflow.
             DefinitionError: its workflow is wrong.
+            ValueError: the runtime carries no runs out: it was opened with ``claim=False``.
             RuntimeClosed: the runtime takes on no more.
         """
         self._host.check_open("schedule()")
+        self._host.check_fires()
         self._host.check_known(schedule.workflow)
         await (await self._host.scheduler()).add(schedule)
 

@@ -208,6 +208,10 @@ class Scheduler(Generic[H]):
         """Where all schedules stand, in the order in which they were added (cano SCH-17)."""
         return tuple(live.status for live in self._around.live.values())
 
+    def follows(self, run_id: str) -> bool:
+        """Whether it is one of its schedules' runs, and it will say what became of it."""
+        return run_id in self._around.following
+
     def notice(self) -> None:
         """Another process has written to the journal: look at what it has made of the schedules."""
         self._news.set()

@@ -32,6 +32,7 @@ from .._errors import (
     WorkflowNotFound,
 )
 from .._journal import rows
+from .._journal.defaults import completed
 from .._journal.protocol import Journal
 from .._journal.requests import CANCEL, PAUSE, request
 from .._journal.rows import Commit, RunRecord, StoredRun
@@ -159,7 +160,7 @@ class Stored:
         reading = Reading(program, stored.record)
         reading.check_version()
         packed = reading.data(stored.data)
-        return None if program.codec is None else reading.read("data", lambda: program.codec.unpack(packed))
+        return None if program.codec is None else reading.read("data", lambda: completed(program.codec.unpack(packed)))
 
     async def _record(self, run_id: str) -> RunRecord:
         return (await self.journal.load(run_id)).record

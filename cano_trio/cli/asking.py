@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import click
 import trio
 
-from .._errors import RunBlocked, RunCancelled, RunFailed
+from .._errors import RunAlreadyEnded, RunBlocked, RunCancelled, RunFailed
+from .._journal.protocol import Journal
+from .._journal.requests import CANCEL, PAUSE
 from .._observe.rollback import Rollback
+from .._observe.status import RunStatus
 from .._runtime.handle import Run
+from .._runtime.result import RunResult
 from .._runtime.workflow import Workflow
 from .answers import fail, say
 from .concluding import RELEASED, conclude
@@ -25,7 +30,7 @@ from .report import json_text
 from .run_data import read_data
 from .running import Course, Outcome
 from .signals import heard
-from .store import opened
+from .store import asked, opened
 from .wording import word
 
 
@@ -72,7 +77,8 @@ def send(
 def pause(target: str, run_id: str, file: Path, *, full: bool, as_json: bool, reason: str | None) -> None:
     """Hold a run, until it is resumed.
 
-    It finishes the state it is in first, if a task of it is at work. Exits with 3 if Ctrl-C ends the wait for that: it is asked for, and follows.
+    It finishes the state it is in first, if a task of it is at work. Exits with 3 if Ctrl-C ends the wait for that: it is
+    asked for, and follows; with 1 if Ctrl-C came before it was asked for.
     """
     named = Named.of(target, run_id, file, full=full, as_json=as_json)
     owner = named.owner()
@@ -89,8 +95,7 @@ def pause(target: str, run_id: str, file: Path, *, full: bool, as_json: bool, re
 
     state = named.answered(main)
     if state is None:
-        say(f"asked for: {word(run_id)} is held by whoever carries it out", err=True)
-        sys.exit(RELEASED)
+        _say_what_follows(named, PAUSE, "held")
     told = {"run_id": run_id, "status": "paused", "state": state.name}
     say(json_text(told) if as_json else f"{word(run_id)} is paused in {state.name}")
 
@@ -120,6 +125,8 @@ def start_elsewhere(
     say(json_text({"run_id": found, "workflow": workflow.name, "status": "queued"}) if as_json else word(found))
 
 
+CAN_NOT_BE_CANCELLED = "can't be cancelled"
+
 Way = Literal["resume", "retry", "cancel"]
 """What is asked of a run."""
 
@@ -130,6 +137,7 @@ def leave_elsewhere(way: Way, named: Named, reason: str | None = None) -> None:
     async def main() -> str:
         async with named.handle() as run:
             if way == "cancel":
+                _check_unfinished(run)
                 run.cancel(reason)
             else:
                 await (run.resume() if way == "resume" else run.retry())
@@ -143,30 +151,71 @@ def leave_elsewhere(way: Way, named: Named, reason: str | None = None) -> None:
     say(json_text(told) if named.as_json else f"{word(named.run_id)} is left to the process that serves its workflow")
 
 
+def _check_unfinished(run: Run[Any, Any]) -> None:
+    """See that there is something to be cancelled by others.
+
+    Raises:
+        RunAlreadyEnded: there is not.
+    """
+    if run.status is RunStatus.FAILED:
+        raise Refused(f"run {run.id!r} is failed, and nobody carries it out: it is cancelled here, without --detach")
+    if run.status.ended:
+        raise RunAlreadyEnded(run.id, run.status.value, CAN_NOT_BE_CANCELLED)
+
+
 def cancel_elsewhere(named: Named, owner: str, reason: str | None) -> None:
     """Have a run cancelled by the process that carries it out, and wait for its end."""
-    say(f"process {owner} carries it out, and is to cancel it", err=True)
 
     async def main() -> Outcome | None:
         with trio.CancelScope() as scope, heard([signal.SIGINT], scope.cancel):
             async with named.handle() as run:
+                say(f"process {owner} carries it out, and is to cancel it", err=True)
                 run.cancel(reason)
                 return await _end_of(run, named)
         return None
 
     outcome = named.answered(main)
     if outcome is None:
-        say(f"asked for: {word(named.run_id)} is cancelled by whoever carries it out", err=True)
-        sys.exit(RELEASED)
+        _say_what_follows(named, CANCEL, "cancelled")
     conclude(named.workflow, outcome, full=named.full, as_json=named.as_json, recourse=named.recourse)
+
+
+_FOLLOWED: dict[str, Callable[[RunStatus], bool]] = {
+    PAUSE: lambda status: status is RunStatus.PAUSED,
+    CANCEL: lambda status: status.ended or status is RunStatus.ROLLING_BACK,
+}
+"""Whether what was asked for has been done, or begun."""
+
+
+def _say_what_follows(named: Named, kind: str, done: str) -> NoReturn:
+    """Say what Ctrl-C has left of what was to be asked for, as the journal tells, and exit with the code for it.
+
+    Args:
+        named: the run.
+        kind: that of the request.
+        done: what it asks for.
+    """
+
+    async def is_asked(journal: Journal) -> bool:
+        stored = await journal.load(named.run_id)
+        waits = any(message.letter.kind == kind for message in stored.messages)
+        return waits or _FOLLOWED[kind](stored.record.position.status)
+
+    if asked(named.journal, is_asked, full=named.full):
+        say(f"asked for: {word(named.run_id)} is {done} by whoever carries it out", err=True)
+        sys.exit(RELEASED)
+    say(f"interrupted before it was asked for: {word(named.run_id)} is not {done}", err=True)
+    sys.exit(1)
 
 
 async def _end_of(run: Run[Any, Any], named: Named) -> Outcome:
     """What a run that is cancelled elsewhere comes to."""
     course = Course()
-    result, error = None, None
+    result: RunResult[Any, Any] | None = None
+    error: Exception | None = None
     try:
         result = await run.wait()
+        error = RunAlreadyEnded(run.id, run.status.value, CAN_NOT_BE_CANCELLED)
     except RunCancelled:
         pass
     except RunFailed as failure:

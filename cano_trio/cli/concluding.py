@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .._errors import DuplicateRun, JournalError, NotOwner, RunBlocked, RunFailed
+from .._errors import DuplicateRun, JournalError, NotOwner, RunAlreadyEnded, RunBlocked, RunFailed
 from .._runtime.workflow import Workflow
 from .answers import refuse, say, say_failure, say_traceback
 from .recourse import Recourse
@@ -38,7 +38,7 @@ def conclude(
     """
     error, course = outcome.error, outcome.course
     if recourse is not None and not course.begun and isinstance(error, refusals):
-        refuse(error, _told(error), full=full)
+        refuse(error, recourse.beside(told(error), error), full=full)
     if as_json:
         say(document(workflow, outcome))
     if outcome.is_well:
@@ -64,25 +64,27 @@ def _answer(outcome: Outcome) -> str:
 
 
 def _say_error(error: Exception, *, full: bool, begun: bool) -> None:
-    if begun or not isinstance(error, RunBlocked | RunFailed):
+    if not isinstance(error, RunAlreadyEnded) and (begun or not isinstance(error, RunBlocked | RunFailed)):
         say_failure(error, full=full)
         return
     if full:
         say_traceback(error)
-    say(f"Error: {_told(error)}", err=True)
+    say(f"Error: {told(error)}", err=True)
 
 
 def _interrupted(course: Course) -> str:
     return f"interrupted in {course.path[-1].name}" if course.path else "interrupted before the first state"
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """What is said of an error that stands in the way of a run, where it would tell of Python."""
     match error:
         case NotOwner():
             return f"run {error.run_id!r} is held by another process, {error.owner}, which is alive: it goes on there"
         case DuplicateRun():
             return f"there was a run {error.run_id!r} already, {error.status}. Give the new one another id"
+        case RunAlreadyEnded():
+            return f"run {error.run_id!r} {error.what}: it is {error.status}"
         case RunFailed():
             return f"run {error.run_id!r} is {error.status}{f': {flat(error.reason)}' if error.reason else ''}"
         case _:

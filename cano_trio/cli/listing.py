@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .._journal.rows import Position, RunRecord
-from .wording import cut, elapsed, flat, instant, printable, word
+from .wording import cut, elapsed, flat, instant, printable, shortened, word
 
 NOTE = 60
 """Characters of a line about why a run is where it is."""
+
+NAME = 48
+"""Characters of a run's id, and of other names; JSON has them all."""
 
 _HEAD = ("RUN", "WORKFLOW", "STATUS", "STATE", "FOR", "WHY")
 
@@ -40,9 +43,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def _row(record: RunRecord, now: float) -> tuple[str, ...]:
     position = record.position
     since = position.entered_at if position.ended_at is None else position.ended_at
-    names = (record.run_id, record.workflow, position.status.value, position.state)
+    names = names_of(record.run_id, record.workflow, position.status.value, position.state)
+    return (*names, elapsed(max(now - since, 0)), printable(cut(why(position), NOTE)))
+
+
+def names_of(*names: str) -> Iterator[str]:
+    """Names as they stand in a table: one that is too long would push all else out of sight.
+
+    >>> [*names_of("a", 100 * "b")]
+    ['a', 'bbbbbbbbbbbbbbbbbbbbbbbb…bbbbbbbbbbbbbbbbbbbbbbb']
+    """
     # Made printable before they are measured: what stands for a control character is longer.
-    return (*map(word, names), elapsed(max(now - since, 0)), printable(cut(why(position), NOTE)))
+    return (shortened(word(name), NAME) for name in names)
 
 
 def why(position: Position) -> str:

@@ -15,6 +15,7 @@ from .._runtime.handle import Run
 from .._runtime.runtime import Runtime, open_runtime
 from .._runtime.workflow import Workflow
 from .answers import find_valid, refuse
+from .concluding import told
 from .recourse import Recourse
 from .store import answer_of, asked, opened, stored_of
 
@@ -98,5 +99,7 @@ def answered(ask: Callable[[], Awaitable[T]], *, full: bool) -> T:
     """What is answered in a trio run of its own; where the run or the journal refuses, the command does."""
     try:
         return answer_of(ask, full=full)
-    except (RunAlreadyEnded, DuplicateRun) as error:
+    except RunAlreadyEnded as error:
+        refuse(error, told(error), full=full)
+    except DuplicateRun as error:
         refuse(error, str(error), full=full)

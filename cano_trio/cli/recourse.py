@@ -8,6 +8,7 @@ from typing import final
 
 import attrs
 
+from .._errors import RunAlreadyEnded, RunFailed
 from .._observe.status import RunStatus
 from .running import Outcome
 
@@ -40,10 +41,18 @@ class Recourse:
             where = f"in {course.path[-1].name}" if course.path else "before the first state"
             going_on = "" if course.run_id is None else f". Go on with it: {self.command('resume', course.run_id)}"
             return f"released {where}{going_on}"
-        run_id = outcome.run_id
-        if run_id is None:
-            return ""
-        match outcome.status:
+        return "" if outcome.run_id is None else self._again(outcome.run_id, outcome.status)
+
+    def beside(self, text: str, error: Exception) -> str:
+        """A text about an error, and what can be done about the run that is over by then."""
+        if isinstance(error, RunAlreadyEnded | RunFailed) and (
+            advice := self._again(error.run_id, RunStatus(error.status))
+        ):
+            return f"{text}. {advice}"
+        return text
+
+    def _again(self, run_id: str, status: RunStatus) -> str:
+        match status:
             case RunStatus.FAILED:
                 return f"Try it again: {self.command('retry', run_id)}"
             case RunStatus.ROLLBACK_FAILED:

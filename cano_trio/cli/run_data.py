@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import os
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 import msgspec
 
 from .._journal.codec import JsonCodec
-from .._journal.difference import fields_of
+from .._journal.defaults import completed
 from .._runtime.workflow import Workflow
 from .refusal import Refused, did_you_mean, no_file
 from .wording import one_line
@@ -65,7 +64,7 @@ def decoded(type_: Any, text: bytes, what: str, *, hint: str = "") -> Any:
     """
     try:
         _check_names(type_, msgspec.json.decode(text), what)
-        return _completed(JsonCodec(type_).unpack(text), set())
+        return completed(JsonCodec(type_).unpack(text))
     except Refused:
         raise
     except msgspec.ValidationError as error:
@@ -74,20 +73,6 @@ def decoded(type_: Any, text: bytes, what: str, *, hint: str = "") -> Any:
         raise Refused(f"{what}: {error}{hint}") from error
     except Exception as error:
         raise Refused(f"{what} makes no {type_.__name__}: {one_line(error)}") from error
-
-
-def _completed(value: Any, seen: set[int]) -> Any:
-    """Give dataclasses their defaults: msgspec leaves them to the class, and does not write them again."""
-    if id(value) in seen:
-        return value
-    seen.add(id(value))
-    if dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            if hasattr(value, field.name):
-                object.__setattr__(value, field.name, getattr(value, field.name))
-    for _, part in fields_of(value) or ():
-        _completed(part, seen)
-    return value
 
 
 def _check_names(type_: Any, raw: object, what: str) -> None:
@@ -109,7 +94,7 @@ def _made_of_nothing(type_: Any) -> Any:
         shape = ", ".join(f'"{name}": …' for name in needed)
         raise Refused(f"{type_.__name__} needs {', '.join(needed)}: pass --data '{{{shape}}}'")
     try:
-        return _completed(type_(), set())
+        return completed(type_())
     except Exception as error:
         raise Refused(f"{type_.__name__}() fails without --data: {one_line(error)}") from error
 

@@ -78,7 +78,8 @@ class Outcome:
         course: the way it took.
         result: its result, if it completed.
         undone: what it had done was undone, as it was asked to.
-        error: what it failed with; if there is none of the three, it was interrupted.
+        error: what it failed with, or why it did not come to what was asked for; if there is none of the three, it was
+            interrupted.
         durable: it is written down: it is not lost by an interrupt.
     """
 
@@ -91,7 +92,7 @@ class Outcome:
     @property
     def is_well(self) -> bool:
         """Whether it came to what was asked for."""
-        return self.result is not None or self.undone
+        return self.error is None and (self.result is not None or self.undone)
 
     @property
     def released(self) -> bool:

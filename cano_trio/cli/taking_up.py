@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import click
 
-from .._errors import JournalError, RunFailed, RunNotFound
+from .._errors import JournalError, RunAlreadyEnded, RunFailed, RunNotFound
 from .._journal.protocol import Journal
 from .._journal.rows import RunRecord
 from .._observe.observer import Observer
@@ -139,7 +139,7 @@ def _take_up(how: How, named: Named, **more: Any) -> None:
     """Take a run up here."""
     named.check()
     # To resume a run that has failed is to hear that it has; to try again one that can't be is a mistake.
-    refusals = (JournalError,) if how == "resume" else (JournalError, RunFailed)
+    refusals = (JournalError,) if how == "resume" else (JournalError, RunFailed, RunAlreadyEnded)
     work = _taking_up(how, named.workflow, named.run_id, named.journal, **more)
     _carry_out(work, named.workflow, named.recourse, refusals, full=named.full, as_json=named.as_json)
 
@@ -194,8 +194,8 @@ def cancel(
 ) -> None:
     """Cancel a run, and undo what it has done.
 
-    If a process carries it out, that one does so. Exits with 0 if all was undone, 1 if not, 3 if Ctrl-C ends the wait for
-    that process: it is asked for, and follows.
+    If a process carries it out, that one does so. Exits with 0 if all was undone, 1 if not or if it came to its end first, 3 if Ctrl-C ends the wait for
+    that process: it is asked for, and follows. If Ctrl-C comes before it is asked for, with 1.
     """
     named = Named.of(target, run_id, file, full=full, as_json=as_json)
     if detach:

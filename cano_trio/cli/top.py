@@ -17,13 +17,13 @@ from .. import _clock
 from .._journal.rows import RunRecord
 from .._observe.status import RunStatus
 from .answers import say
-from .listing import NOTE, record_document, table
+from .listing import NOTE, names_of, record_document, table
 from .options import with_journal
 from .report import json_text
 from .showing import told_of
 from .signals import heard
 from .store import answer_of, latest, opened
-from .wording import cut, elapsed, flat, printable, word
+from .wording import cut, elapsed, flat, printable
 
 if TYPE_CHECKING:
     from ..journals import SqliteJournal
@@ -70,10 +70,10 @@ class Look:
 
     def _row(self, record: RunRecord) -> tuple[str, ...]:
         info = told_of(record, self.dead)
-        names = (record.run_id, record.workflow, info.status.value, info.state)
+        names = names_of(record.run_id, record.workflow, info.status.value, info.state)
         waits = "; ".join(filter(None, (info.waits_for, info.unblocked_by)))
         since = elapsed(max(self.now - record.position.entered_at, 0))
-        return (*map(word, names), since, printable(cut(flat(waits), NOTE)))
+        return (*names, since, printable(cut(flat(waits), NOTE)))
 
 
 async def look(journal: SqliteJournal, workflow: str | None, limit: int) -> Look:

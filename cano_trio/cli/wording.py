@@ -141,6 +141,18 @@ def cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
+def shortened(text: str, longest: int) -> str:
+    """A name that is not too long: its beginning and its end, which tell it from others.
+
+    >>> shortened("order-2024-00017/3", 12)
+    'order-…017/3'
+    """
+    if len(text) <= longest:
+        return text
+    end = (longest - 1) // 2
+    return f"{text[: longest - 1 - end]}…{text[-end:]}"
+
+
 def instant(value: float) -> str:
     """An instant in UTC, given in seconds since 1970; one that no calendar has stays a number.
 

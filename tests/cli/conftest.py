@@ -218,6 +218,7 @@ outer.register_child(Step.SHIP, plain, {Step.DONE: Step.DONE})
 """
 
 DESK = """\
+import math
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -275,6 +276,9 @@ async def ship(order: Order) -> Literal[Step.DONE]:
     if told == "sleep":
         print("shipping", flush=True)
         await trio.sleep(60)
+    while told == "stay" or (told == "finish" and trio.current_effective_deadline() > -math.inf):
+        with trio.CancelScope(shield=True):
+            await trio.sleep(0.01)
     return Step.DONE
 """
 

@@ -114,6 +114,81 @@ def test_what_could_not_be_undone_elsewhere_is_told(command: Command, desk: Path
     )
 
 
+def test_a_run_that_completes_before_it_is_cancelled_is_no_success(
+    command: Command, desk: Path, serve: Callable[[], Server]
+) -> None:
+    """It finishes its last state when the cancel comes: the command says so, and exits with 1."""
+    (desk / "mode").write_text("finish")
+    server = serve()
+    for run_id in "ab":
+        command("run", "desk.py", "--detach", "--run-id", run_id)
+        server.wait_for("started", run_id)
+        command("send", "desk.py", run_id, "Approved", '{"by": "Mo"}')
+        while status_of(command, run_id)[1] != "SHIP":
+            pass
+    result = command("cancel", "desk.py", "a")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith("Error: run 'a' can't be cancelled: it is completed\n")
+    result = command("cancel", "desk.py", "b", "--json")
+    answer = json.loads(result.stdout)
+    assert (result.exit_code, answer["status"], answer["error"]["type"]) == (1, "completed", "RunAlreadyEnded")
+
+
+HASTY = """\
+import io, signal, sys
+from desk import desk
+
+class Hasty(io.TextIOWrapper):
+    def write(self, text):
+        written = super().write(text)
+        if "carries it out" in text:
+            signal.raise_signal(signal.SIGINT)
+        return written
+
+sys.stderr = Hasty(sys.stderr.buffer, line_buffering=True)
+"""
+"""A target whose terminal sends Ctrl-C as soon as it is told who carries a run out: before that process is asked."""
+
+
+@pytest.mark.parametrize("verb, done", [("pause", "held"), ("cancel", "cancelled")])
+def test_a_ctrl_c_before_anything_was_asked_for_is_told_so(
+    command: Command, desk: Path, serve: Callable[[], Server], start: Start, verb: str, done: str
+) -> None:
+    """With exit code 1; the run goes on as if nothing had been."""
+    (desk / "hasty.py").write_text(HASTY)
+    server = serve()
+    command("run", "desk.py", "--detach", "--run-id", "a")
+    server.wait_for("started", "a")
+    process = start(verb, "hasty.py", "a")
+    out, errors = process.communicate(timeout=20)
+    assert (process.returncode, out) == (1, "")
+    assert errors.splitlines()[-1] == f"interrupted before it was asked for: a is not {done}"
+    command("send", "desk.py", "a", "Approved", '{"by": "Mo"}')
+    assert server.wait_for("completed", "a")["state"] == "DONE"
+
+
+@pytest.mark.parametrize("verb, done", [("pause", "held"), ("cancel", "cancelled")])
+def test_a_ctrl_c_behind_what_was_asked_for_is_told_so(
+    command: Command, desk: Path, serve: Callable[[], Server], start: Start, verb: str, done: str
+) -> None:
+    """With exit code 3: the other process has yet to do it."""
+    (desk / "mode").write_text("stay")
+    server = serve()
+    command("run", "desk.py", "--detach", "--run-id", "a")
+    server.wait_for("started", "a")
+    command("send", "desk.py", "a", "Approved", '{"by": "Mo"}')
+    while status_of(command, "a")[1] != "SHIP":
+        pass
+    process = start(verb, "desk.py", "a")
+    while not json.loads(command("show", "a", "--json").stdout)["messages"]:
+        pass
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.splitlines()[-1]) == (
+        3, f"asked for: a is {done} by whoever carries it out",
+    )  # fmt: skip
+
+
 def test_a_cancel_may_be_left_to_the_server(command: Command, desk: Path, serve: Callable[[], Server]) -> None:
     """Nobody waits for it, even while a task is at work."""
     (desk / "mode").write_text("sleep")

@@ -86,6 +86,18 @@ def test_a_list_has_the_runs_that_are_wanted(
     assert len(command("list", *options).stdout.splitlines()) == len(expected) + bool(expected)
 
 
+def test_a_long_id_does_not_push_all_else_out_of_sight(command: Command, shop: Path) -> None:
+    """`list` and `top` shorten it in the middle; JSON has it whole."""
+    long = f"begin{'-' * 400}end"
+    command("run", PLAIN, "--detach", "--run-id", long)
+    for verb in ("list", "top"):
+        lines = command(verb).stdout.splitlines()
+        name = lines[1].split()[0]
+        assert (name[:6], name[-4:], "…" in name, len(name)) == ("begin-", "-end", True, 48)
+        assert max(map(len, lines)) < 200
+        assert json.loads(command(verb, "--json").stdout)[0]["run_id"] == long
+
+
 def test_a_list_of_more_runs_than_are_read_at_once(command: Command, shop: Path) -> None:
     """It has them all."""
     command("run", ORDER, "--run-id", "a")

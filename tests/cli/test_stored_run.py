@@ -112,6 +112,21 @@ def test_what_could_not_be_undone_is_tried_again(command: Command, shop: Path) -
     assert (result.exit_code, result.stdout) == (0, "refunding 3\nrolled_back\nundone: PAY\n")
 
 
+def test_what_else_can_be_done_is_told(command: Command, shop: Path) -> None:
+    """One that could not be undone is neither tried again nor cancelled; one that has failed is cancelled by nobody else."""
+    (shop / "mode").write_text("fail")
+    (shop / "bankrupt").touch()
+    command("run", ORDER, "--run-id", "a")
+    command("run", PLAIN, "--run-id", "b")
+    advice = f"Try again to undo what is left: cano-trio retry --rollback --journal runs.db {ORDER} a"
+    for verb, what in (("retry", "can't be tried again"), ("cancel", "can't be cancelled")):
+        result = command(verb, ORDER, "a")
+        assert (result.exit_code, result.stderr) == (2, f"Error: run 'a' {what}: it is rollback_failed. {advice}\n")
+    result = command("cancel", PLAIN, "b", "--detach")
+    told = "run 'b' is failed, and nobody carries it out: it is cancelled here, without --detach"
+    assert (result.exit_code, result.stderr) == (2, f"Error: {told}\n")
+
+
 def test_a_run_that_is_left_is_cancelled(command: Command, start: Start, shop: Path) -> None:
     """What it has done is undone, and why is written down; a second cancel is refused."""
     crash(start, shop, ORDER, "--run-id", "a")
@@ -120,7 +135,7 @@ def test_a_run_that_is_left_is_cancelled(command: Command, start: Start, shop: P
     assert (result.exit_code, answer["status"], answer["rollback"]["undone"]) == (0, "cancelled", ["PAY"])
     assert "why       no more" in command("show", "a").stdout.splitlines()
     result = command("cancel", ORDER, "a")
-    assert (result.exit_code, result.stderr.startswith("Error: run 'a' is cancelled")) == (2, True)
+    assert (result.exit_code, result.stderr) == (2, "Error: run 'a' can't be cancelled: it is cancelled\n")
     result = command("run", ORDER, "--run-id", "a")
     assert (result.exit_code, result.stderr) == (1, "Error: RunCancelled: the run was cancelled: no more\n")
 
@@ -162,8 +177,9 @@ def test_the_document_of_a_released_run(start: Start, shop: Path) -> None:
         (["resume", ORDER, "b"], "the journal has no run 'b'. Did you mean ab?"),
         (["resume", ORDER, "zzz"], "the journal has no run 'zzz'. See `cano-trio list`."),
         (["resume", PLAIN, "ab"], "run 'ab' is one of workflow 'order', and this is 'plain'"),
-        (["retry", ORDER, "ab"], "run 'ab' is completed"),
-        (["cancel", ORDER, "ab"], "run 'ab' is completed"),
+        (["retry", ORDER, "ab"], "run 'ab' can't be tried again: it is completed"),
+        (["retry", ORDER, "ab", "--rollback"], "run 'ab' has nothing left to be undone: it is completed"),
+        (["cancel", ORDER, "ab"], "run 'ab' can't be cancelled: it is completed"),
         (["resume", ORDER, ""], "a run's id is not empty"),
         (["resume", ORDER, "\udcff"], "'\\udcff' is no run's id: it is no UTF-8"),
         (["run", ORDER, "--run-id", ""], "a run's id is not empty"),
@@ -259,6 +275,7 @@ def test_a_run_that_can_not_go_on_is_left_to_nobody(command: Command, start: Sta
         (["retry", ORDER, "ab", "--detach"], "run 'ab' can't be tried again: it is completed"),
         (["resume", ORDER, "ab", "--detach"], "run 'ab' can't be resumed: it is completed"),
         (["pause", ORDER, "ab"], "run 'ab' can't be paused: it is completed"),
+        (["cancel", ORDER, "ab", "--detach"], "run 'ab' can't be cancelled: it is completed"),
         (["run", ORDER, "--run-id", "ab", "--detach"], "there already is a run 'ab', completed"),
         (["run", "small.py:ok", "--detach", "--journal", "no/runs.db"], "there is no directory no for the journal"),
     ],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from enum import Enum, auto
 from functools import partial
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from cano_trio import (
     RecordedFailure,
     Retry,
     RollbackFailed,
+    RunAlreadyEnded,
     RunBlocked,
     RunCancelled,
     RunContext,
@@ -33,6 +34,7 @@ from cano_trio import (
     VersionMismatch,
     Waiting,
     Workflow,
+    failure_context,
 )
 from cano_trio.journals import Commit, ForwardingJournal, Journal, MemoryJournal, StoredRun
 from tests.conftest import Recorder
@@ -498,6 +500,43 @@ async def test_a_field_that_the_code_has_no_more_blocks_and_is_not_dropped(autoj
         assert (await migrating.resume("r", journal=journal)).data == Less(["A", "B"])
 
 
+async def test_a_field_that_is_new_is_written_down_with_its_default(autojump_clock: MockClock) -> None:
+    """Data of a type that has got a field, deep in them, have its default from the next commit on, also in the history."""
+
+    @dataclass(frozen=True)
+    class Line:
+        text: str
+
+    @dataclass(frozen=True)
+    class LongerLine:
+        text: str
+        times: int = 1
+
+    def writes(line: Any) -> Workflow[Step, Any]:
+        data = make_dataclass("Page", [("lines", list[line])])
+        work = new(data=data)
+
+        for state, following in ((Step.A, Step.B), (Step.B, Step.DONE)):
+
+            async def task(page: Any, ctx: RunContext) -> Any:
+                await trio.sleep(0 if ctx.rerun else 5)
+                return Step.B if ctx.state is Step.A else Step.DONE
+
+            task.__annotations__ |= {"page": data, "return": Literal[following]}
+            work.register(state, task)
+        return work
+
+    old, today = writes(Line), writes(LongerLine)
+    old_type: Any = old.data
+    async with MemoryJournal() as journal:
+        await released(old, journal, data=old_type([Line("hm")]))
+        assert (await journal.load("r")).data == b'{"lines":[{"text":"hm"}]}'
+        await today.resume("r", journal=journal)
+        whole = b'{"lines":[{"text":"hm","times":1}]}'
+        assert (await journal.load("r")).data == whole
+        assert [row.data for row in await journal.history("r")] == [whole, None]
+
+
 # -- what for
 
 
@@ -542,15 +581,78 @@ async def test_what_could_not_be_undone_is_tried_again() -> None:
         with pytest.raises(RollbackFailed):
             await work.run(Notes(), run_id="r", journal=journal)
         assert (undone, await status(journal)) == (["r/1"], RunStatus.ROLLBACK_FAILED)
-        with pytest.raises(RollbackFailed):
+        with pytest.raises(RollbackFailed) as again:
             await work.retry_rollback("r", journal=journal)
+        context = failure_context(again.value)
+        assert context is not None
+        assert (context.state, context.path) == (Step.C, (Step.A, Step.B, Step.C))
         assert await status(journal) is RunStatus.ROLLBACK_FAILED
         broken = False
         rollback = await work.retry_rollback("r", journal=journal)
         assert ([state for state, _ in rollback.undone], undone) == ([Step.A], ["r/1", "r/0"])
         assert await status(journal) is RunStatus.ROLLED_BACK
-        with pytest.raises(RunFailed, match="rolled_back"):
+        with pytest.raises(RunAlreadyEnded, match="nothing left to be undone: it is rolled_back"):
             await work.retry_rollback("r", journal=journal)
+
+
+@pytest.mark.parametrize("status", [RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.ROLLBACK_FAILED])
+async def test_what_is_over_is_changed_no_more(status: RunStatus, autojump_clock: MockClock) -> None:
+    """`retry` and `cancel` of a run that has come to its end say how it did, and what can be done instead."""
+
+    def refuse(_receipt: str) -> None:
+        raise TypeError("not now")
+
+    work = new()
+    books(work, Step.A, Step.B, refuse if status is RunStatus.ROLLBACK_FAILED else lambda _: None)
+    leads(work, Step.B, Step.DONE, seconds=2)
+    instead = {
+        RunStatus.COMPLETED: "resume",
+        RunStatus.CANCELLED: "another id",
+        RunStatus.ROLLBACK_FAILED: "retry_rollback",
+    }
+    async with MemoryJournal() as journal:
+        await released(work, journal)
+        with suppress(RollbackFailed):
+            if status is RunStatus.COMPLETED:
+                await work.resume("r", journal=journal)
+            else:
+                await work.cancel("r", journal=journal)
+        before = await journal.load("r")
+        assert before.record.position.status is status
+        for refused in (work.retry, work.cancel):
+            with pytest.raises(RunAlreadyEnded, match=f"it is {status.value}\\. .*{instead[status]}") as caught:
+                await refused("r", journal=journal)
+            assert caught.value.status == status.value
+        assert await journal.load("r") == before
+
+
+class Finishing(ForwardingJournal):
+    """Another process finishes the run between the look at it and its claim."""
+
+    def __init__(self, inner: Journal, finish: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(inner)
+        self.finish: Callable[[], Awaitable[object]] | None = finish
+
+    async def claim(self, run_id: str, /) -> StoredRun | None:
+        finish, self.finish = self.finish, None
+        if finish is not None:
+            await finish()
+        return await super().claim(run_id)
+
+
+async def test_what_came_to_its_end_meanwhile_is_not_undone(autojump_clock: MockClock) -> None:
+    """A cancel that finds a run at work, and claims it behind its last state, leaves it completed, and free."""
+    undone: list[str] = []
+    work = new()
+    books(work, Step.A, Step.B, undone.append)
+    leads(work, Step.B, Step.DONE, seconds=2)
+    async with MemoryJournal() as journal, MemoryJournal(beside=journal) as other:
+        await released(work, journal)
+        late = Finishing(journal, partial(work.resume, "r", journal=other))
+        with pytest.raises(RunAlreadyEnded, match="can't be cancelled: it is completed"):
+            await work.cancel("r", journal=late)
+        record = (await journal.load("r")).record
+        assert (record.position.status, record.owner, undone) == (RunStatus.COMPLETED, None, [])
 
 
 class Inner(Enum):

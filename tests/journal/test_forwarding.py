@@ -44,6 +44,7 @@ async def test_every_call_passes_through_one_method(autojump_clock: MockClock) -
         assert await journal.keep_schedule(schedule("s")) is None
         await journal.fire(new("b"), schedule("s", rev=1))
         assert await journal.schedules() == (schedule("s", rev=2),)
+        assert await journal.delete_schedule("s", 2) is None
     calls = [
         "create",
         "commit",
@@ -56,6 +57,7 @@ async def test_every_call_passes_through_one_method(autojump_clock: MockClock) -
         "keep_schedule",
         "fire",
         "schedules",
+        "delete_schedule",
     ]
     assert journal.calls == calls
-    assert trio.current_time() == 11
+    assert trio.current_time() == 12

@@ -73,6 +73,22 @@ async def test_one_that_is_gone_is_written_anew(journal: Journal) -> None:
     assert await journal.schedules() == (replace(schedule("s", rev=5), rev=6),)
 
 
+async def test_one_that_is_removed_is_gone(journal: Journal, other: Journal) -> None:
+    """Only by who knows its latest record, for any other is given that; then it is gone for all, and can be begun anew."""
+    assert await journal.delete_schedule("s", 0) is None
+    for name in ("s", "it's"):
+        await journal.keep_schedule(schedule(name))
+    await other.keep_schedule(schedule("s", rev=1))
+    for rev in (0, 1, 3):
+        assert await journal.delete_schedule("s", rev) == schedule("s", rev=2)
+    await journal.create(new("s@1"))
+    assert await journal.delete_schedule("s", 2) is None
+    assert await journal.schedules() == await other.schedules() == (schedule("it's", rev=1),)
+    assert [run.run_id for run in await other.runs()] == ["s@1"]
+    assert await other.keep_schedule(schedule("s")) is None
+    assert [one.rev for one in await journal.schedules()] == [1, 1]
+
+
 async def test_a_run_and_its_firing_are_one(journal: Journal) -> None:
     """Both are written: the run is there, and the schedule has moved."""
     await journal.keep_schedule(schedule("s"))

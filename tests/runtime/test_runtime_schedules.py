@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Literal
@@ -105,3 +106,43 @@ async def test_leaving_waits_for_what_was_fired(autojump_clock: MockClock, journ
             (record,) = await journal.schedules()
             assert record.streak == 0
             assert record.runs == ()
+
+
+@pytest.mark.parametrize("on_unhandled", ["log", "raise"])
+async def test_a_run_that_fails_at_once_is_told_of_by_its_schedule_alone(
+    on_unhandled: Literal["log", "raise"],
+    autojump_clock: MockClock,
+    journal: Journal | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One line, which names the run and the schedule: it is not one for which nobody waits, however soon it fails."""
+    failing: Workflow[Step] = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], name="failing")
+
+    @failing.task(Step.WORK)
+    async def fail() -> Literal[Step.DONE]:
+        raise TypeError("no such page")
+
+    schedules = [Schedule(f"s{number}", failing, Every(1000, fixed_rate=True)) for number in range(10)]
+    with caplog.at_level(logging.ERROR):
+        async with open_runtime(schedules=schedules, journal=journal, on_unhandled=on_unhandled):
+            await trio.sleep(1500)
+    told = sorted(record.getMessage() for record in caplog.records)
+    assert len(told) == len(schedules)
+    for number, line in enumerate(told):
+        assert line.startswith(
+            f"run s{number}@2030-01-01T00:16:40Z of schedule s{number} has failed, and it backs off: "
+        )
+        assert "no such page" in line
+
+
+async def test_who_carries_nothing_out_fires_nothing(autojump_clock: MockClock) -> None:
+    """Schedules are refused by a runtime with `claim=False`, when it is opened and later, and what to do is said."""
+    log = Log()
+    schedule = Schedule("s", log.workflow, Manual())
+    with pytest.raises(ValueError, match="Open the runtime with claim=True"):
+        async with open_runtime(schedules=[schedule], journal=MemoryJournal(), claim=False):
+            pass
+    async with open_runtime(workflows=[log.workflow], journal=MemoryJournal(), claim=False) as runtime:
+        with pytest.raises(ValueError, match="Open the runtime with claim=True"):
+            await runtime.schedule(schedule)
+        assert runtime.schedules.list() == ()

@@ -15,6 +15,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from cano_trio import (
+    Backoff,
     Pending,
     Released,
     RunFailed,
@@ -54,6 +55,29 @@ async def test_a_run_that_waits_is_let_go_and_comes_back(
 class Way(Enum):
     WAIT = auto()
     DONE = auto()
+
+
+@pytest.mark.parametrize("inside", [False, True])
+async def test_a_backoff_goes_on_where_it_was(inside: bool, autojump_clock: MockClock) -> None:  # noqa: FBT001
+    """A poll that is let go at each of its waits looks as one that never is: its backoff does not begin anew."""
+    looks: list[float] = []
+    flow = Workflow(Way, initial=Way.WAIT, exits=[Way.DONE], name="polling")
+
+    @flow.poll(Way.WAIT, backoff=Backoff(base=100, maximum=10_000, jitter=0))
+    async def look() -> Literal[Way.DONE] | Pending:
+        looks.append(trio.current_time())
+        if len(looks) == 6:
+            return Way.DONE
+        return Pending(reset=len(looks) == 4)
+
+    outer = Workflow(Way, initial=Way.WAIT, exits=[Way.DONE], name="outer")
+    outer.register_child(Way.WAIT, flow, {Way.DONE: Way.DONE})
+    flows = [outer] if inside else [flow]
+    async with open_runtime(workflows=flows, journal=MemoryJournal()) as runtime:
+        run = await runtime.start(flows[0])
+        await run.wait()
+    assert runtime.statistics().unloaded == 5
+    assert looks == [0, 100, 300, 700, 800, 1000]
 
 
 def waiting(kind: str, timeout: float | None) -> Workflow[Way, None]:

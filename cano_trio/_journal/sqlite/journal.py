@@ -206,7 +206,7 @@ class SqliteJournal:
         return await self._read(lease.dead)
 
     async def schedules(self) -> tuple[ScheduleRecord, ...]:
-        """The schedules that were ever begun, by their names; one whose row can't be read is left out, and logged."""
+        """The schedules that were begun and not removed, by their names; one whose row can't be read is left out, and logged."""
         found, unreadable = await self._read(schedules.schedules)
         self._tell(unreadable)
         return found
@@ -214,6 +214,10 @@ class SqliteJournal:
     async def keep_schedule(self, schedule: ScheduleRecord, /) -> ScheduleRecord | None:
         """Write down where a schedule stands, unless somebody else has done so since."""
         return await self._open.writer.do(lambda db: schedules.keep(db, schedule))
+
+    async def delete_schedule(self, name: str, rev: int, /) -> ScheduleRecord | None:
+        """Forget a schedule, unless something else has become of it since."""
+        return await self._open.writer.do(lambda db: schedules.delete(db, name, rev))
 
     async def fire(self, run: NewRun, schedule: ScheduleRecord, /) -> RunRecord | ScheduleRecord:
         """Create a run, and write down that a schedule has fired it: both, or neither."""

@@ -45,14 +45,31 @@ def keep(db: apsw.Connection, schedule: ScheduleRecord) -> ScheduleRecord | None
     Raises:
         JournalError: that can't be read.
     """
-    row = db.execute(f"SELECT {COLUMNS} FROM cano_schedule WHERE name=?", (schedule.name,)).fetchone()
-    if row is not None and row[1] != schedule.rev:
-        return _unpack(row)
+    if (there := _overtaking(db, schedule.name, schedule.rev)) is not None:
+        return there
     kept = replace(schedule, rev=schedule.rev + 1)
     body = _pack(kept)
     values = (kept.name, kept.rev, body, crc32(body))
     db.execute(f"INSERT OR REPLACE INTO cano_schedule({COLUMNS}) VALUES (?,?,?,?)", values)
     return None
+
+
+def delete(db: apsw.Connection, name: str, rev: int) -> ScheduleRecord | None:
+    """Forget a schedule, unless it was written since; the record that is there instead.
+
+    Raises:
+        JournalError: that can't be read.
+    """
+    if (there := _overtaking(db, name, rev)) is not None:
+        return there
+    db.execute("DELETE FROM cano_schedule WHERE name=?", (name,))
+    return None
+
+
+def _overtaking(db: apsw.Connection, name: str, rev: int) -> ScheduleRecord | None:
+    """The record of a schedule, if there is another one than that writing of it."""
+    row = db.execute(f"SELECT {COLUMNS} FROM cano_schedule WHERE name=?", (name,)).fetchone()
+    return None if row is None or row[1] == rev else _unpack(row)
 
 
 def fire(db: apsw.Connection, run: NewRun, schedule: ScheduleRecord) -> RunRecord | ScheduleRecord:
