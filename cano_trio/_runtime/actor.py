@@ -287,9 +287,13 @@ class Actor:
 
     async def rung(self) -> None:
         """Wait until something happens to it."""
+        await self.next_ring().wait()
+
+    def next_ring(self) -> trio.Event:
+        """What is set as soon as something happens to it: for who looks at it in the journal, which takes time."""
         if self._bell is None:
             self._bell = trio.Event()
-        await self._bell.wait()
+        return self._bell
 
     # -- waiting for it
 

@@ -118,22 +118,29 @@ class Run(Generic[S_co, D_co]):
         Raises:
             RunAlreadyEnded: it is over, and was in none of them.
             RunReleased: it goes on, but not here.
-            ValueError: none is given.
+            ValueError: none is given, or one is no state of its workflow.
         """
+        actor = self._actor
         if not states:
             raise ValueError("wait_state() waits for nothing: name the states to wait for")
-        actor = self._actor
+        if strangers := [state for state in states if not isinstance(state, actor.workflow.states)]:
+            names = ", ".join(map(repr, strangers))
+            raise ValueError(
+                f"wait_state() would wait for ever: {names} is no state of {actor.workflow.states.__name__}"
+            )
         await trio.lowlevel.checkpoint()
         with actor.hearing():
             while True:
                 actor.check_heard()
+                # Before the look, which may take time: what happens meanwhile is seen by the next one.
+                ring, is_over = actor.next_ring(), actor.over or actor.status.ended
                 for state in await actor.host.entered(actor):
                     if state in states:
                         return cast("S_co", state)
                 actor.check_heard()
-                if actor.over or actor.status.ended:
+                if is_over:
                     raise never_enters(actor, states)
-                await actor.rung()
+                await ring.wait()
 
     def events(self, *, buffer: int = 256) -> EventStream:
         """Its events from now on; of those only that happen in this process.
