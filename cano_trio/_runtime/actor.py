@@ -129,7 +129,7 @@ class Actor:
         """What releases it."""
         self.task: trio.lowlevel.Task | None = None
         """What carries it out."""
-        self.hurry: trio.Event | None = None
+        self.hurry: trio.CancelScope | None = None
         """What ends its wait to begin."""
         self.position: Position | None = None
         """Where it stood when it was last heard of, if it is not at work here."""

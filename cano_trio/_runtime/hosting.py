@@ -340,7 +340,7 @@ class RuntimeHost:
         if actor.engine is not None:
             actor.engine.cancel(reason)
             if actor.hurry is not None:
-                actor.hurry.set()
+                actor.hurry.cancel()
             return
         self.actors.nursery.start_soon(self._written(actor, "cancelled").cancel, actor, reason)
 

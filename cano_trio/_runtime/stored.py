@@ -197,6 +197,8 @@ class Stored:
                 cancelled = await self._cancelled(actor, reason)
             except RunNotFound:
                 return
+            except RuntimeClosed:
+                continue  # while it waited for a slot: whoever claims it next is asked
             except JournalUnavailable:
                 if self._actors.closed:
                     _log.error("run %r is not cancelled: the journal can't be written for now", actor.run_id)
@@ -215,7 +217,8 @@ class Stored:
                 await self._ask(actor, CANCEL, reason)
                 await self._have_claimed(record)
             return True
-        return await self._taken_up(actor, "cancel", reason)
+        has_begun = record.position.status is not RunStatus.QUEUED
+        return await self._taken_up(actor, "cancel", reason, needs_slot=has_begun)
 
     async def pause(self, actor: Actor, reason: str | None) -> None:
         """Have a run held that is not at work here."""
@@ -259,13 +262,16 @@ class Stored:
         if actor.obstacle is not None:
             raise copy.copy(actor.obstacle)
 
-    async def _taken_up(self, actor: Actor, how: How, reason: str | None = None) -> bool:
+    async def _taken_up(self, actor: Actor, how: How, reason: str | None = None, *, needs_slot: bool = True) -> bool:
         """Take a run up as soon as there is a slot; tells whether it was, or can't be: somebody else may have been quicker.
 
         Raises:
             RuntimeClosed: the runtime takes on no more.
         """
-        await self._actors.slots.take(actor.priority)
+        if needs_slot:
+            await self._actors.slots.take(actor.priority)
+        else:
+            self._actors.slots.take_beyond()
         if self._actors.closed or actor.run_id in self._actors.at_work:
             self._actors.slots.give_back()
             await self.settled(actor)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import pytest
@@ -19,6 +21,7 @@ from cano_trio import (
     PerRun,
     Resources,
     Run,
+    RunCancelled,
     RunFailed,
     RunNotFound,
     RunStatus,
@@ -29,7 +32,7 @@ from cano_trio import (
     open_runtime,
 )
 from cano_trio.journals import ForwardingJournal, Journal, MemoryJournal
-from tests.runtime.desk import Job, Note, Step, World, begin, desk, opened
+from tests.runtime.desk import Job, Note, Step, World, begin, desk, opened, process
 from tests.runtime.moments import Moment, at_every_moment
 
 T = TypeVar("T")
@@ -446,3 +449,71 @@ async def test_a_set_up_that_fails_blocks_a_run_that_is_written_down(plan: str, 
         async with served(connections, journal=journal) as runtime:
             run = await runtime.get(desk, "r")
             assert (await run.wait()).state is Step.DONE
+
+
+@pytest.mark.parametrize("delay", [0, 10])
+@pytest.mark.parametrize("written", [False, True])
+async def test_a_run_that_waits_for_a_slot_is_cancelled(
+    delay: float, world: World, autojump_clock: MockClock, *, written: bool
+) -> None:
+    """A run that is cancelled while it waits for a slot ends at once, and nobody behind it gets more slots than there are."""
+    async with opened(world, limit=1, journal=MemoryJournal() if written else None) as runtime:
+        async with trio.open_nursery() as nursery:
+            await begin(runtime, "work 50", run_id="first")
+            nursery.start_soon(partial(begin, runtime, "work 5", run_id="late", delay=delay))
+            nursery.start_soon(partial(begin, runtime, "work 5", run_id="behind", delay=delay))
+            await trio.sleep(20)
+            late = await runtime.get(desk, "late")
+            late.cancel("no need")
+            with pytest.raises(RunCancelled, match="no need"):
+                await late.wait()
+            assert trio.current_time() == 20
+        behind = await runtime.get(desk, "behind")
+        await behind.wait()
+        assert (trio.current_time(), world.effects) == (55, ["first/0", "behind/0"])
+
+
+async def test_a_cancel_that_waits_for_a_slot_when_the_block_is_left(world: World, autojump_clock: MockClock) -> None:
+    """A run whose cancel waits for a slot while the runtime is left, is cancelled by whoever claims it next."""
+    journal = MemoryJournal()
+    async with journal:
+        async with opened(world, journal=journal, limit=1) as runtime:
+            sleeper = await begin(runtime, "book", "nap 1000", run_id="sleeper")
+            await trio.sleep(100)
+            await begin(runtime, "work 50", run_id="busy")
+            sleeper.cancel("no need")
+            await trio.sleep(1)
+        assert trio.current_time() == 150
+        async with opened(world, journal=journal) as runtime:
+            with pytest.raises(RunCancelled, match="no need"):
+                await (await runtime.get(desk, "sleeper")).wait()
+        assert world.effects == ["sleeper/0", "busy/0", "sleeper/0/undo"]
+
+
+def test_a_ctrl_c_for_one_who_waits_for_a_slot() -> None:
+    """Who is woken by a Ctrl-C while he waits for a slot leaves the line: those behind him are still told."""
+    world = World()
+    told: list[float] = []
+
+    @trio.lowlevel.enable_ki_protection
+    async def interrupt() -> None:
+        await trio.sleep(5)
+        signal.raise_signal(signal.SIGINT)
+
+    async def start(runtime: Runtime) -> None:
+        await trio.sleep(1)
+        with pytest.raises(RuntimeClosed):
+            await begin(runtime, "work 500")
+        told.append(trio.current_time())
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(interrupt)
+            with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+                async with opened(world, limit=1) as runtime:
+                    await begin(runtime, "work 500")
+                    nursery.start_soon(start, runtime)
+                    await begin(runtime, "work 500")
+
+    process(main)
+    assert told == [5]
