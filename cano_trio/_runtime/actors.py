@@ -217,7 +217,7 @@ class Actors:
     async def _start_written(self, actor: Actor, run: EngineRun, writing: RunJournal, delay: float) -> None:
         run.write_down(writing)
         run.hears = True
-        begins = delay <= 0 and self.carries and self.slots.take_nowait()
+        begins = delay <= 0 and self.carries and not self.slots.behind and self.slots.take_nowait()
         try:
             await writing.begin(actor.labels, actor.priority, queued_for=None if begins else delay)
         except BaseException:
@@ -228,6 +228,7 @@ class Actors:
         if begins:
             self.begin(actor, run)
         else:
+            self.slots.behind += self.carries and delay <= 0
             actor.place(writing.last, run.packed, run.codec)
             self.withdraw(actor)
 

@@ -32,6 +32,8 @@ class Slots:
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
         self.taken = 0
+        self.behind = 0
+        """How many runs in the journal may be waiting for a slot, so that none that is only being started comes before them."""
         self._waiting: list[_Waiting] = []
         self._turn = itertools.count()
 

@@ -517,3 +517,29 @@ def test_a_ctrl_c_for_one_who_waits_for_a_slot() -> None:
 
     process(main)
     assert told == [5]
+
+
+async def test_what_waits_in_the_journal_is_not_overtaken(world: World, autojump_clock: MockClock) -> None:
+    """However fast others are started, one at the end of the other: a run that waits for a slot gets the next one."""
+    async with opened(world, journal=MemoryJournal(), limit=1) as runtime:
+        before = await begin(runtime, "work 5", run_id="before")
+        waiting = await begin(runtime, "work 5", run_id="waiting")
+        await before.wait()
+        for _ in range(3):
+            await (await begin(runtime, "work 5")).wait()
+        assert waiting.status is RunStatus.COMPLETED
+        assert world.effects[:2] == ["before/0", "waiting/0"]
+        assert trio.current_time() == 25
+
+
+async def test_what_another_process_has_left_is_not_overtaken(world: World, autojump_clock: MockClock) -> None:
+    """Runs that were waiting in the journal when the runtime was opened come before those that are started in it."""
+    journal = MemoryJournal()
+    async with opened(world, journal=journal, claim=False) as client:
+        for number in range(3):
+            await begin(client, "work 5", run_id=f"{number}")
+    async with opened(world, journal=journal, limit=1) as runtime:
+        await trio.sleep(1)
+        for number in range(3, 5):
+            await (await begin(runtime, "work 5", run_id=f"{number}")).wait()
+    assert world.effects == [f"{number}/0" for number in range(5)]
