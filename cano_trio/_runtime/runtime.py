@@ -21,6 +21,7 @@ from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .actor import NO_LABELS
 from .actors import OnUnhandled
+from .carrier import only_carrier
 from .groups import Group, open_group
 from .handle import Run
 from .hosting import OnExit, RuntimeHost
@@ -82,7 +83,8 @@ async def open_runtime(
 
     Raises:
         DefinitionError: a workflow is wrong, does not find its resources, or two have one name.
-        JournalError: the journal can't be written any more; all runs have stopped in place.
+        JournalError: the journal can't be written any more; all runs have stopped in place. Or another runtime carries out the
+            runs of this very object: each needs one of its own, on the same store, unless it only looks.
         RunFailed: a run failed, nobody waited for it, and `on_unhandled` is ``"raise"``.
         SupervisorGaveUp: a run with a `Restart` of its own failed too often.
 
@@ -112,6 +114,8 @@ async def open_runtime(
     async with AsyncExitStack() as stack:
         if journal is not None:
             await stack.enter_async_context(journal)
+            if claim:
+                stack.enter_context(only_carrier(journal))
         for own in host.resources_to_open():
             await stack.enter_async_context(own.opened())
         async with host.opened():

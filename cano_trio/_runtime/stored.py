@@ -212,7 +212,7 @@ class Stored:
         record = await self._record(actor.run_id)
         if record.position.status.ended:
             return True
-        if self._is_held(record) or not self._actors.carries or self._actors.closed:
+        if self._is_held(actor, record) or not self._actors.carries or self._actors.closed:
             with suppress(RunAlreadyEnded):  # there is nothing to be cancelled any more
                 await self._ask(actor, CANCEL, reason)
                 await self._have_claimed(record)
@@ -319,14 +319,22 @@ class Stored:
             await self.journal.commit(Commit(run_id=record.run_id, fence=record.fence, position=position, release=True))
 
     async def _claimed_if_free(self, actor: Actor) -> StoredRun | None:
-        """A run, claimed, unless it is carried out elsewhere, be it by another runtime on this very journal."""
-        if not self._actors.carries and (await self._record(actor.run_id)).owner == self.journal.owner:
+        """A run, claimed, unless it is carried out elsewhere."""
+        if self._is_held_beside(actor, await self._record(actor.run_id)):
             return None
         return await claimed(self.journal, actor.run_id)
 
-    def _is_held(self, record: RunRecord) -> bool:
-        """Whether another process holds it."""
-        return record.owner is not None and record.owner != self.journal.owner
+    def _is_held(self, actor: Actor, record: RunRecord) -> bool:
+        """Whether another process holds it, or somebody beside this runtime."""
+        is_free = record.owner in {None, self.journal.owner}
+        return not is_free or self._is_held_beside(actor, record)
+
+    def _is_held_beside(self, actor: Actor, record: RunRecord) -> bool:
+        """Whether it is carried out in this process, with this very journal, but not here: by a task, or by another runtime.
+
+        What could not be given back, since the journal was away, is held as well, and yet nobody carries it out.
+        """
+        return record.owner == self.journal.owner and actor.obstacle is None
 
     async def _ask(self, actor: Actor, kind: str, reason: str | None) -> None:
         await self.journal.post(request(actor.run_id, kind, reason, sent_at=_clock.timestamp()))
