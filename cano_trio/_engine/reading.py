@@ -114,6 +114,16 @@ class Reading:
         """A run's packed data; None where its workflow has none."""
         return self.brought_up("data", packed) if packed else None
 
+    def unpacked(self, packed: bytes) -> Any:
+        """A run's data, as its tasks see them.
+
+        Raises:
+            RunBlocked: this code can't read them.
+        """
+        self.check_version()
+        codec, body = self.program.codec, self.data(packed)
+        return None if codec is None else self.read("data", lambda: codec.unpack(body))
+
     def place(self, step: Step, body: bytes) -> bytes:
         """How far the work of a state has come."""
         if not self.is_old or step.plan is None:

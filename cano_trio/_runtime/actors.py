@@ -229,7 +229,7 @@ class Actors:
             self.begin(actor, run)
         else:
             self.slots.behind += self.carries and delay <= 0
-            actor.place(writing.last, run.packed, run.codec)
+            actor.place(writing.last, run.reader())
             self.withdraw(actor)
 
     async def _fire(
@@ -239,7 +239,7 @@ class Actors:
             result = await writing.journal.fire(writing.beginning(actor.labels, actor.priority, 0.0), record)
             if isinstance(result, ScheduleRecord):
                 return result
-            actor.place(writing.last, run.packed, run.codec)
+            actor.place(writing.last, run.reader())
             return None
         finally:
             self.withdraw(actor)

@@ -8,6 +8,7 @@ from typing import Any, Generic, cast, final
 import trio
 from typing_extensions import TypeVar
 
+from .._define.checks import check_reason
 from .._define.question import Question
 from .._errors import JournalError
 from .._observe.status import RunStatus
@@ -71,7 +72,11 @@ class Run(Generic[S_co, D_co]):
 
     @property
     def data(self) -> D_co:
-        """A copy of its data, as they were last committed. Of a run that is not at work here, as last heard of."""
+        """A copy of its data, as they were last committed. Of a run that is not at work here, as last heard of.
+
+        Raises:
+            RunBlocked: it is not at work here, and this code can't read them.
+        """
         return cast("D_co", self._actor.data())
 
     async def wait(self) -> RunResult[S_co, D_co]:
@@ -183,7 +188,9 @@ class Run(Generic[S_co, D_co]):
         Raises:
             RunAlreadyEnded: it is over, or was before it could be held.
             RuntimeNeeded: it has no journal, or no runtime.
+            ValueError: the reason is no string that can be written down.
         """
+        check_reason(reason)
         await self._actor.host.pause(self._actor, reason)
 
     async def resume(self) -> None:
@@ -214,6 +221,10 @@ class Run(Generic[S_co, D_co]):
         Args:
             reason: why, for the `RunCancelled` and for people.
 
+        Raises:
+            ValueError: the reason is no string that can be written down.
+            RuntimeClosed: it waits in the journal, and the runtime of this handle takes on no more.
+
         >>> from enum import Enum
         >>> from typing import Literal
         >>> import trio
@@ -233,6 +244,7 @@ class Run(Generic[S_co, D_co]):
         >>> trio.run(main)
         the run was cancelled: nobody needs it
         """
+        check_reason(reason)
         self._actor.host.cancel(self._actor, reason)
 
     async def send(self, message: object, /, *, key: str | None = None, require_waiting: bool = False) -> bool:

@@ -24,7 +24,7 @@ from .actors import OnUnhandled
 from .carrier import only_carrier
 from .groups import Group, open_group
 from .handle import Run
-from .hosting import OnExit, RuntimeHost
+from .hosting import OnExit, RuntimeHost, check_fires, check_schedule
 from .info import RunInfo, RuntimeStatistics
 from .restart import Restart
 from .run_id import checked
@@ -279,8 +279,11 @@ class Runtime:
             WorkflowNotFound: the runtime does not know its workflow.
             DefinitionError: its workflow is wrong.
             RuntimeClosed: the runtime takes on no more.
+            ValueError: the runtime carries no runs out.
         """
+        check_schedule(schedule)
         self._host.check_open("schedule()")
+        check_fires(carries=self._host.actors.carries)
         self._host.check_known(schedule.workflow)
         await (await self._host.scheduler()).add(schedule)
 
@@ -402,7 +405,7 @@ class Runtime:
         )
 
     async def health(self, *, timeout: float = 5.0) -> HealthStatus:
-        """How its resources are, and whether runs of it are blocked or stuck.
+        """How its resources are, whether its journal can be read, and whether runs of it are blocked or stuck.
 
         Args:
             timeout: seconds that each resource may take to answer.
@@ -411,11 +414,7 @@ class Runtime:
         for own in {id(own): own for own in self._host.resources.values()}.values():
             status = await own.aggregate_health(timeout=timeout)
             worst = max(worst, status, key=lambda one: one.level)
-        if worst.is_healthy and self._host.journal is not None:
-            blocked = await self._host.journal.runs(status=[RunStatus.BLOCKED], limit=1)
-            if blocked:
-                worst = HealthStatus.degraded(f"run {blocked[0].run_id!r} is blocked: {blocked[0].position.reason}")
-        return worst
+        return await self._host.health() if worst.is_healthy else worst
 
     async def drain(self, grace: float = 10.0) -> bool:
         """Take on no more, let each run finish the state that it is in, and stop all that can go on elsewhere.
@@ -425,10 +424,13 @@ class Runtime:
         runs its present state again later; others are undone, each within its workflow's ``compensation_timeout``.
 
         Args:
-            grace: seconds that they have.
+            grace: seconds that they have; math.inf for as long as it takes.
 
         Returns:
             Whether that was enough: no run was stopped in the midst of a state.
+
+        Raises:
+            ValueError: the grace is no number of seconds, 0 or more; the runtime goes on.
         """
         return await self._host.drain(grace)
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from typing import Any, Final, final
 
 import trio
@@ -27,6 +28,7 @@ from .._errors import (
     MessageNotAwaited,
     MessageRejected,
     RunAlreadyEnded,
+    RunBlocked,
     RunNotFound,
     RuntimeClosed,
     WorkflowNotFound,
@@ -118,7 +120,7 @@ class Stored:
                 actor.engine = run
                 actor.end(None)
             return
-        actor.place(record.position, stored.data, program.codec)
+        actor.place(record.position, partial(Reading(program, record).unpacked, stored.data))
         if status.ended:
             error = record.position.error
             actor.end(None if error is None else recorded_failure(error))
@@ -155,11 +157,7 @@ class Stored:
         workflow = self._workflows.get(stored.record.workflow)
         if workflow is None:
             raise WorkflowNotFound(stored.record.workflow, sorted(self._workflows))
-        program = self._actors.program_of(workflow)
-        reading = Reading(program, stored.record)
-        reading.check_version()
-        packed = reading.data(stored.data)
-        return None if program.codec is None else reading.read("data", lambda: program.codec.unpack(packed))
+        return Reading(self._actors.program_of(workflow), stored.record).unpacked(stored.data)
 
     async def _record(self, run_id: str) -> RunRecord:
         return (await self.journal.load(run_id)).record
@@ -218,7 +216,10 @@ class Stored:
                 await self._have_claimed(record)
             return True
         has_begun = record.position.status is not RunStatus.QUEUED
-        return await self._taken_up(actor, "cancel", reason, needs_slot=has_begun)
+        cancelled = await self._taken_up(actor, "cancel", reason, needs_slot=has_begun)
+        if isinstance(actor.obstacle, RunBlocked):  # by this code it can't be undone; whoever goes on with it does so
+            await self._ask(actor, CANCEL, reason)
+        return cancelled
 
     async def pause(self, actor: Actor, reason: str | None) -> None:
         """Have a run held that is not at work here."""

@@ -281,13 +281,19 @@ async def test_what_is_refused(world: World, autojump_clock: MockClock, *, writt
             (desk, Job([]), {"run_id": ""}, ValueError),
             (desk, Job([]), {"run_id": 3}, (TypeError, ValueError)),
             (desk, Job([]), {"run_id": "order \ud800"}, ValueError),
+            ("desk", Job([]), {}, TypeError),
             (desk, Job([]), {"labels": {"a": 1}}, TypeError),
+            (desk, Job([]), {"labels": ["a"]}, TypeError),
+            (desk, Job([]), {"labels": {"a": "\ud800"}}, ValueError),
+            (desk, Job([]), {"labels": {"\ud800": "a"}}, ValueError),
             (desk, Job([]), {"on_duplicate": "join"}, ValueError),
             (desk, Job([]), {"delay": -1}, ValueError),
             (desk, Job([]), {"delay": float("nan")}, ValueError),
             (desk, Job([]), {"delay": float("inf")}, ValueError),
             (desk, Job([]), {"delay": "soon"}, ValueError),
             (desk, Job([]), {"priority": 1.5}, ValueError),
+            (desk, Job([]), {"priority": True}, ValueError),
+            (desk, Job([]), {"priority": 2**70}, ValueError),
         ):
             with pytest.raises(error):
                 await untyped.start(workflow, given, **options)
@@ -543,3 +549,47 @@ async def test_what_another_process_has_left_is_not_overtaken(world: World, auto
         for number in range(3, 5):
             await (await begin(runtime, "work 5", run_id=f"{number}")).wait()
     assert world.effects == [f"{number}/0" for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    "options, error, told",
+    [
+        ({"limit": 0}, ValueError, "limit is 0"),
+        ({"limit": 1.5}, ValueError, "limit is 1.5"),
+        ({"limit": True}, ValueError, "limit is True"),
+        ({"limit": "3"}, ValueError, "limit is '3'"),
+        ({"schedules": [desk]}, TypeError, "is no Schedule"),
+        ({"workflows": ["desk"]}, TypeError, "is no Workflow"),
+    ],
+)
+async def test_options_that_are_refused(options: Any, error: type[Exception], told: str) -> None:
+    """A runtime with an option that makes no sense is not opened, and the error names it."""
+    with pytest.raises(error, match=told):
+        async with open_runtime(**{"workflows": [desk], **options}):
+            raise AssertionError
+
+
+@pytest.mark.parametrize("written", [False, True])
+async def test_reasons_that_are_refused(world: World, autojump_clock: MockClock, *, written: bool) -> None:
+    """A reason that is no text, or that no file could hold, is refused before anything has happened to the run."""
+    async with opened(world, journal=MemoryJournal() if written else None) as runtime:
+        run = await begin(runtime, "work 5")
+        reason: Any
+        for reason in (5, "\ud800"):
+            with pytest.raises(ValueError, match="reason is"):
+                run.cancel(reason)
+            with pytest.raises(ValueError, match="reason is"):
+                await run.pause(reason)
+        assert (await run.wait()).state is Step.DONE
+
+
+async def test_a_grace_that_is_refused(world: World, autojump_clock: MockClock) -> None:
+    """A grace that is no number of seconds is refused, and the runtime goes on; an infinite one is one."""
+    async with opened(world) as runtime:
+        grace: Any
+        for grace in (-1, float("nan"), "soon", None):
+            with pytest.raises(ValueError, match="grace is"):
+                await runtime.drain(grace)
+        await begin(runtime, "work 100")
+        assert await runtime.drain(float("inf"))
+    assert trio.current_time() == 100

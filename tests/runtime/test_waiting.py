@@ -21,6 +21,7 @@ from cano_trio import (
     EventsLost,
     HealthStatus,
     JournalError,
+    JournalUnavailable,
     RecordedFailure,
     Resources,
     Retry,
@@ -659,3 +660,32 @@ async def test_health_is_the_worst_of_all(world: World, autojump_clock: MockCloc
     resources = Resources(world=world, replica=Replica())
     async with open_runtime(workflows=[desk], resources=resources) as runtime:
         assert (await runtime.health()).reason == "replica: lags"
+
+
+class Away(ForwardingJournal):
+    """A journal that can't be read as long as it has an error."""
+
+    error: JournalError | None = None
+
+    async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
+        if self.error is not None:
+            raise self.error
+        return await super().forward(method, call)
+
+
+async def test_health_tells_of_stuck_runs_and_of_the_journal(world: World, autojump_clock: MockClock) -> None:
+    """A runtime is not well while a run is stuck, nor while its journal can't be read; when that is over, it is."""
+    journal = Away(MemoryJournal())
+    async with opened(world, journal=journal, stuck_after=10) as runtime:
+        run = await begin(runtime, "work 30", "work 1", run_id="r")
+        assert (await runtime.health()).is_healthy
+        await trio.sleep(20)
+        assert (await runtime.health()).reason == "run 'r' is stuck in WORK"
+        await run.wait()
+        assert (await runtime.health()).is_healthy
+        journal.error = JournalUnavailable("runs.db", "the disk is full")
+        status = await runtime.health()
+        journal.error = None
+        assert not status.is_healthy
+        assert "the disk is full" in (status.reason or "")
+        assert (await runtime.health()).is_healthy
