@@ -33,6 +33,28 @@ def check_wait(name: str, value: object) -> None:
         raise ValueError(f"{name} is {value!r}: it takes a number of seconds, 0 or more")
 
 
+def check_text(name: str, value: object) -> None:
+    """Refuse anything but a string that can be written down."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}: it takes a string")  # noqa: TRY004
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"{name} is {value!r}: it has half of a surrogate pair, and no file could hold it")
+
+
+def check_reason(value: object) -> None:
+    """Refuse anything but None and a string that can be written down."""
+    if value is not None:
+        check_text("reason", value)
+
+
+def check_priority(value: object) -> None:
+    """Refuse anything but a whole number of 64 bits."""
+    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
+        raise ValueError(
+            f"priority is {value!r}: it takes a whole number of at most 64 bits; more is earlier, and 0 is usual"
+        )
+
+
 def check_flag(name: str, value: object) -> None:
     """Refuse anything but True and False."""
     if not isinstance(value, bool):

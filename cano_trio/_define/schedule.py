@@ -12,7 +12,7 @@ from typing_extensions import TypedDict, TypeVar, Unpack
 
 from .._errors import DefinitionError
 from .._resilience import Backoff
-from .checks import check_count
+from .checks import check_count, check_priority, check_text
 from .compatible import name_of
 from .config import is_chooser
 from .cron import Cron
@@ -184,12 +184,9 @@ class Schedule(Generic[D]):
             check_count("queue_limit", self.queue_limit, least=1)
             if self.trip_after is not None:
                 check_count("trip_after", self.trip_after, least=1)
+            check_priority(self.priority)
         except ValueError as error:
             raise self._refused(str(error), "Leave it out for what is usual.") from None
-        if isinstance(self.priority, bool) or not isinstance(self.priority, int):
-            raise self._refused(
-                f"priority is {self.priority!r}", "Pass a whole number; more is earlier, and 0 is usual."
-            )
 
     def _check_policies(self) -> None:
         for option, kinds in (("overlap", Overlap), ("misfire", Misfire)):
@@ -206,6 +203,12 @@ class Schedule(Generic[D]):
             isinstance(text, str) for pair in labels.items() for text in pair
         ):
             raise self._refused(f"labels is {labels!r}", "Map texts to texts, such as {'team': 'billing'}.")
+        try:
+            for name, text in labels.items():
+                check_text("labels: the name", name)
+                check_text(f"labels: {name!r}", text)
+        except ValueError as error:
+            raise self._refused(str(error), "Map texts to texts, such as {'team': 'billing'}.") from None
 
     def _refused(self, message: str, hint: str) -> DefinitionError:
         return refused(f"schedule {self.name!r}", message, hint)

@@ -12,6 +12,7 @@ import outcome
 import trio
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
+from .._define.checks import check_text
 from .._define.question import Question
 from .._errors import MailboxFull, MessageRejected, RunAlreadyEnded
 from .reply import GONE_ON, leave_unanswered, pass_on, take_in
@@ -31,10 +32,12 @@ def check_key(key: str | None) -> None:
     """Refuse what no message can be known by.
 
     Raises:
-        ValueError: it is empty, or no string.
+        ValueError: it is empty, no string, or one that can't be written down.
     """
     if key is not None and (not isinstance(key, str) or not key):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"key is {key!r}: it takes a string that is not empty")
+    if key is not None:
+        check_text("key", key)
 
 
 @final

@@ -10,6 +10,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from .._errors import RunBlocked, VersionMismatch
+from .._journal.defaults import completed
 from .._journal.rows import LogRow, RunRecord
 from .kept import Came, Chosen, Done, Place, encode, read_came, read_chosen, read_done, read_list, read_place
 from .program import Program
@@ -123,6 +124,16 @@ class Reading:
         data, codec = self.data(packed), self.program.codec
         renewed: bytes | None = data if codec is None else self.read("data", lambda: codec.renewed(data))
         return renewed
+
+    def unpacked(self, packed: bytes) -> Any:
+        """A run's data, as its tasks see them.
+
+        Raises:
+            RunBlocked: this code can't read them.
+        """
+        self.check_version()
+        codec, body = self.program.codec, self.data(packed)
+        return None if codec is None else self.read("data", lambda: completed(codec.unpack(body)))
 
     def place(self, step: Step, body: bytes) -> bytes:
         """How far the work of a state has come."""

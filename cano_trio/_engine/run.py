@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from enum import Enum
+from functools import partial
 from typing import Any, final
 
 import trio
@@ -457,6 +458,10 @@ class Run:
     def data(self) -> Any:
         """A copy of the data as the last finished state left them."""
         return None if self.codec is None else self.codec.unpack(self.packed)
+
+    def reader(self) -> Callable[[], Any] | None:
+        """What gives a copy of these data, and does not hold the run; None if its workflow has none."""
+        return None if self.codec is None else partial(self.codec.unpack, self.packed)
 
     def keep_draft(self) -> None:
         """Make what the finished attempt wrote the run's data."""

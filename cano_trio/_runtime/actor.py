@@ -15,7 +15,6 @@ from .._engine.failure import share_context
 from .._engine.run import Run as EngineRun
 from .._engine.unwritten import UNWRITTEN
 from .._errors import RunAlreadyEnded, RunCancelled, RunError, RunFailed, RunReleased
-from .._journal.codec import Codec
 from .._journal.rows import Position
 from .._observe.events import Event, StateEntered
 from .._observe.observer import Observer
@@ -92,7 +91,6 @@ class Actor:
     __slots__ = (
         "__weakref__",
         "_bell",
-        "codec",
         "crashes",
         "endings",
         "engine",
@@ -104,9 +102,9 @@ class Actor:
         "observers",
         "obstacle",
         "over",
-        "packed",
         "position",
         "priority",
+        "reader",
         "released",
         "restart_at",
         "run_id",
@@ -129,14 +127,12 @@ class Actor:
         """What releases it."""
         self.task: trio.lowlevel.Task | None = None
         """What carries it out."""
-        self.hurry: trio.Event | None = None
+        self.hurry: trio.CancelScope | None = None
         """What ends its wait to begin."""
         self.position: Position | None = None
         """Where it stood when it was last heard of, if it is not at work here."""
-        self.packed: Any = None
-        """Its data then."""
-        self.codec: Codec[Any] | None = None
-        """What reads them."""
+        self.reader: Callable[[], Any] | None = None
+        """What gives its data then."""
         self.crashes = 0
         """How many of its owners had died in a row when it was taken up."""
         self.failure: BaseException | None = None
@@ -193,7 +189,7 @@ class Actor:
         """Its data as they were last committed, as far as is known here."""
         if self.engine is not None:
             return self.engine.data()
-        return None if self.codec is None else self.codec.unpack(self.packed)
+        return None if self.reader is None else self.reader()
 
     def check_heard(self) -> None:
         """See that it can still be heard of.
@@ -233,8 +229,7 @@ class Actor:
         run = self.engine
         if run is not None:
             self.part()
-            self.packed = run.packed
-            self.codec = run.codec
+            self.reader = run.reader()
             self.engine = None
         self.scope = trio.CancelScope()
         self.task = None
@@ -248,9 +243,9 @@ class Actor:
             run.on_parked = None
             run.journal = UNWRITTEN
 
-    def place(self, position: Position, packed: Any, codec: Codec[Any] | None) -> None:
-        """Take note of where it stands, of one that is not at work here."""
-        self.position, self.packed, self.codec = position, packed or None, codec
+    def place(self, position: Position, reader: Callable[[], Any] | None) -> None:
+        """Take note of where it stands, and what gives its data, of one that is not at work here."""
+        self.position, self.reader = position, reader
         self.ring()
 
     def end(self, failure: BaseException | None) -> None:
@@ -287,9 +282,13 @@ class Actor:
 
     async def rung(self) -> None:
         """Wait until something happens to it."""
+        await self.next_ring().wait()
+
+    def next_ring(self) -> trio.Event:
+        """What is set as soon as something happens to it: for who looks at it in the journal, which takes time."""
         if self._bell is None:
             self._bell = trio.Event()
-        await self._bell.wait()
+        return self._bell
 
     # -- waiting for it
 

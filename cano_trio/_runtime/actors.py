@@ -198,15 +198,17 @@ class Actors:
         run.status = RunStatus.QUEUED
         actor.attach(run)
         if delay > 0:
-            actor.hurry = trio.Event()
-            self.spawn(self._carry_later, actor, run, delay)
+            actor.hurry = trio.CancelScope()
+            self.spawn(self._carry_later, actor, run, actor.hurry, delay)
             await trio.lowlevel.cancel_shielded_checkpoint()
             return
-        try:
-            await self.slots.take(actor.priority)
-        except BaseException:
-            self._drop(actor, run)
-            raise
+        if not self.slots.take_nowait():
+            actor.hurry = trio.CancelScope()
+            try:
+                await self._turn(actor, actor.hurry)
+            except BaseException:
+                self._drop(actor, run)
+                raise
         if self.closed:
             self.slots.give_back()
             self._drop(actor, run)
@@ -217,7 +219,7 @@ class Actors:
     async def _start_written(self, actor: Actor, run: EngineRun, writing: RunJournal, delay: float) -> None:
         run.write_down(writing)
         run.hears = True
-        begins = delay <= 0 and self.carries and self.slots.take_nowait()
+        begins = delay <= 0 and self.carries and not self.slots.behind and self.slots.take_nowait()
         try:
             await writing.begin(actor.labels, actor.priority, queued_for=None if begins else delay)
         except BaseException:
@@ -228,7 +230,8 @@ class Actors:
         if begins:
             self.begin(actor, run)
         else:
-            actor.place(writing.last, run.packed, run.codec)
+            self.slots.behind += self.carries and delay <= 0
+            actor.place(writing.last, run.reader())
             self.withdraw(actor)
 
     async def _fire(
@@ -238,7 +241,7 @@ class Actors:
             result = await writing.journal.fire(writing.beginning(actor.labels, actor.priority, 0.0), record)
             if isinstance(result, ScheduleRecord):
                 return result
-            actor.place(writing.last, run.packed, run.codec)
+            actor.place(writing.last, run.reader())
             return None
         finally:
             self.withdraw(actor)
@@ -326,14 +329,20 @@ class Actors:
         # The context is that of the runtime: whoever starts a run is not to leave traces of its own in it.
         self._context.run(partial(self.nursery.start_soon, carry, actor, *args, name=name))
 
-    async def _carry_later(self, actor: Actor, run: EngineRun, delay: float) -> None:
-        assert actor.hurry is not None  # noqa: S101  (set by who starts this)
+    async def _turn(self, actor: Actor, hurry: trio.CancelScope, delay: float = 0.0) -> None:
+        """Wait until it is a run's turn to begin, with a slot. One that is cancelled before needs none: it does nothing but end."""
+        with hurry:
+            if delay > 0:
+                await trio.sleep(delay)
+            await self.slots.take(actor.priority)
+            return
+        self.slots.take_beyond()
+
+    async def _carry_later(self, actor: Actor, run: EngineRun, hurry: trio.CancelScope, delay: float) -> None:
         begins = False
         try:
             with actor.scope:
-                with trio.move_on_after(delay):
-                    await actor.hurry.wait()
-                await self.slots.take(actor.priority)
+                await self._turn(actor, hurry, delay)
                 begins = True
         except BaseException:
             self._drop(actor, run)

@@ -69,7 +69,8 @@ class EventStream:
         while not self._events:
             if self._actor.over:
                 raise StopAsyncIteration
-            self._come = trio.Event()
+            if self._come.is_set():  # else another reader waits for it
+                self._come = trio.Event()
             await self._come.wait()
             if not self._open:
                 raise trio.ClosedResourceError(

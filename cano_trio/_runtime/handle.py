@@ -8,6 +8,7 @@ from typing import Any, Generic, cast, final
 import trio
 from typing_extensions import TypeVar
 
+from .._define.checks import check_reason
 from .._define.question import Question
 from .._errors import JournalError
 from .._observe.status import RunStatus
@@ -71,7 +72,11 @@ class Run(Generic[S_co, D_co]):
 
     @property
     def data(self) -> D_co:
-        """A copy of its data, as they were last committed. Of a run that is not at work here, as last heard of."""
+        """A copy of its data, as they were last committed. Of a run that is not at work here, as last heard of.
+
+        Raises:
+            RunBlocked: it is not at work here, and this code can't read them.
+        """
         return cast("D_co", self._actor.data())
 
     async def wait(self) -> RunResult[S_co, D_co]:
@@ -118,22 +123,29 @@ class Run(Generic[S_co, D_co]):
         Raises:
             RunAlreadyEnded: it is over, and was in none of them.
             RunReleased: it goes on, but not here.
-            ValueError: none is given.
+            ValueError: none is given, or one is no state of its workflow.
         """
+        actor = self._actor
         if not states:
             raise ValueError("wait_state() waits for nothing: name the states to wait for")
-        actor = self._actor
+        if strangers := [state for state in states if not isinstance(state, actor.workflow.states)]:
+            names = ", ".join(map(repr, strangers))
+            raise ValueError(
+                f"wait_state() would wait for ever: {names} is no state of {actor.workflow.states.__name__}"
+            )
         await trio.lowlevel.checkpoint()
         with actor.hearing():
             while True:
                 actor.check_heard()
+                # Before the look, which may take time: what happens meanwhile is seen by the next one.
+                ring, is_over = actor.next_ring(), actor.over or actor.status.ended
                 for state in await actor.host.entered(actor):
                     if state in states:
                         return cast("S_co", state)
                 actor.check_heard()
-                if actor.over or actor.status.ended:
+                if is_over:
                     raise never_enters(actor, states)
-                await actor.rung()
+                await ring.wait()
 
     def events(self, *, buffer: int = 256) -> EventStream:
         """Its events from now on; of those only that happen in this process.
@@ -176,7 +188,9 @@ class Run(Generic[S_co, D_co]):
         Raises:
             RunAlreadyEnded: it is over, or was before it could be held.
             RuntimeNeeded: it has no journal, or no runtime.
+            ValueError: the reason is no string that can be written down.
         """
+        check_reason(reason)
         await self._actor.host.pause(self._actor, reason)
 
     async def resume(self) -> None:
@@ -207,6 +221,10 @@ class Run(Generic[S_co, D_co]):
         Args:
             reason: why, for the `RunCancelled` and for people.
 
+        Raises:
+            ValueError: the reason is no string that can be written down.
+            RuntimeClosed: it waits in the journal, and the runtime of this handle takes on no more.
+
         >>> from enum import Enum
         >>> from typing import Literal
         >>> import trio
@@ -226,6 +244,7 @@ class Run(Generic[S_co, D_co]):
         >>> trio.run(main)
         the run was cancelled: nobody needs it
         """
+        check_reason(reason)
         self._actor.host.cancel(self._actor, reason)
 
     async def send(self, message: object, /, *, key: str | None = None, require_waiting: bool = False) -> bool:

@@ -12,8 +12,9 @@ from typing import Any, Literal, TypeAlias, TypeVar, final
 
 import trio
 
-from .._define.checks import check_wait
+from .._define.checks import check_count, check_wait
 from .._define.definition import Definition, check_resources
+from .._define.health import HealthStatus
 from .._define.question import Question
 from .._define.schedule import Schedule
 from .._engine.asking import ask
@@ -22,6 +23,7 @@ from .._engine.parting import parted
 from .._errors import (
     DefinitionError,
     JournalError,
+    JournalUnavailable,
     NotAtWork,
     RunAlreadyEnded,
     RunNotFound,
@@ -85,15 +87,17 @@ class RuntimeHost:
         check_observers(observers)
         check_choice("on_exit", on_exit, ("wait", "drain"))
         check_choice("on_unhandled", on_unhandled, ("log", "raise"))
-        if limit is not None and limit < 1:
-            raise ValueError(f"limit is {limit!r}: it takes a number of runs, at least 1, or None")
+        if limit is not None:
+            check_count("limit", limit, least=1)
         check_wait("grace", grace)
         if unload_after != math.inf:
             check_wait("unload_after", unload_after)
         carries = claim or journal is None
         first = tuple(schedules)
+        for schedule in first:
+            check_schedule(schedule)
         if first:
-            _check_fires(carries=carries)
+            check_fires(carries=carries)
         self.workflows = _by_name([*workflows, *dict.fromkeys(schedule.workflow for schedule in first)])
         self.resources = {
             name: own_resources(workflow) if resources is None else resources
@@ -243,6 +247,8 @@ class RuntimeHost:
 
     async def drain(self, grace: float = 10.0) -> bool:
         """See `Runtime.drain`."""
+        if grace != math.inf:
+            check_wait("grace", grace)
         self._take_on_no_more()
         self.actors.release_when_finished()
         with trio.move_on_after(grace) as patience:
@@ -341,7 +347,7 @@ class RuntimeHost:
         if actor.engine is not None:
             actor.engine.cancel(reason)
             if actor.hurry is not None:
-                actor.hurry.set()
+                actor.hurry.cancel()
             return
         self.actors.nursery.start_soon(self._written(actor, "cancelled").cancel, actor, reason)
 
@@ -365,8 +371,7 @@ class RuntimeHost:
 
     async def go_on(self, actor: Actor, /, *, retry: bool) -> None:
         """Have a run go on."""
-        self.check_open("resume()")
-        stored = self._written(actor, "resumed")
+        stored = self._written(actor, "tried again" if retry else "resumed")
         await actor.back()
         await stored.settled(actor)
         while (run := actor.engine) is not None and not actor.over:
@@ -402,10 +407,26 @@ class RuntimeHost:
         assert self.stored is not None  # noqa: S101  (there is a record)
         return self.stored.told(record)
 
+    async def health(self) -> HealthStatus:
+        """How its journal and its runs are."""
+        if self._watch is not None and (stuck := self._watch.stuck()):
+            return HealthStatus.degraded(f"run {stuck[0].run_id!r} is stuck in {stuck[0].state.name}")
+        if self.journal is None:
+            return HealthStatus.healthy()
+        try:
+            blocked = await self.journal.runs(status=[RunStatus.BLOCKED], limit=1)
+        except JournalUnavailable as error:
+            return HealthStatus.degraded(str(error))
+        except JournalError as error:
+            return HealthStatus.unhealthy(str(error))
+        if blocked:
+            return HealthStatus.degraded(f"run {blocked[0].run_id!r} is blocked: {blocked[0].position.reason}")
+        return HealthStatus.healthy()
+
     def _written(self, actor: Actor, verb: str) -> Stored:
         if self.stored is None:
             raise RuntimeNeeded(actor.run_id, verb)
-        self.check_open(verb)
+        self.check_open(f"run {actor.run_id!r} can't be {verb}")
         return self.stored
 
     def check_open(self, what: str) -> None:
@@ -417,29 +438,17 @@ class RuntimeHost:
         if self.actors.closed:
             raise RuntimeClosed(what)
 
-    def check_fires(self) -> None:
-        """See that it can have schedules.
-
-        Raises:
-            ValueError: it carries no runs out.
-        """
-        _check_fires(carries=self.actors.carries)
-
     def check_known(self, workflow: Definition[Any, Any]) -> None:
         """See that it carries out the runs of a workflow.
 
         Raises:
+            TypeError: it is none.
             WorkflowNotFound: it does not.
         """
+        if not isinstance(workflow, Definition):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"{workflow!r} is no Workflow")
         if self.workflows.get(workflow.name) is not workflow:
             raise WorkflowNotFound(workflow.name, sorted(self.workflows))
-
-
-def _check_fires(*, carries: bool) -> None:
-    if not carries:
-        raise ValueError(
-            "schedules fire only where runs are carried out, and with claim=False none are. Open the runtime with claim=True."
-        )
 
 
 def _by_name(workflows: Iterable[Definition[Any, Any]]) -> dict[str, Workflow[Any, Any]]:
@@ -467,6 +476,28 @@ def _both(failure: BaseException | None, error: BaseException) -> BaseException:
     if failure is None or parted(failure)[1] is None:
         return other
     return BaseExceptionGroup("the block of a runtime failed, and so did what it carries out", [failure, other])
+
+
+def check_schedule(schedule: object) -> None:
+    """See that something is a schedule.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"{schedule!r} is no Schedule: make one of it, such as Schedule(name, workflow, Every(60))")
+
+
+def check_fires(*, carries: bool) -> None:
+    """See that schedules may fire.
+
+    Raises:
+        ValueError: the runtime only looks.
+    """
+    if not carries:
+        raise ValueError(
+            "schedules fire only where runs are carried out, and with claim=False none are. Open the runtime with claim=True."
+        )
 
 
 def check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:

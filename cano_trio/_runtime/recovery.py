@@ -144,10 +144,15 @@ class Recovery:
             return None
         again = self._try_again()
         await self._retry_blocked()
+        slots = self._actors.slots
+        behind = slots.behind
         while await self._claim_page():
             pass
-        if self._actors.slots.free == 0:
+        if slots.free == 0:
+            slots.behind = max(slots.behind, 1)
             return again
+        if slots.behind == behind:
+            slots.behind = 0
         due = await self._journal.next_due(workflows=self._workflows, now=_clock.timestamp())
         return min((instant for instant in (due, again) if instant is not None), default=None)
 

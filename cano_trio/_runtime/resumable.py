@@ -9,6 +9,7 @@ from typing import Any, Generic
 import trio
 from typing_extensions import TypeVar
 
+from .._define.checks import check_reason
 from .._define.definition import Definition
 from .._engine.execute import take_up
 from .._engine.failure import failure_context
@@ -172,8 +173,10 @@ class Resumable(Definition[S, D], Generic[S, D]):
         Raises:
             RollbackFailed: something could not be undone.
             RunAlreadyEnded: it is over; one that has `failed` can still be cancelled.
+            ValueError: the reason is no string that can be written down.
             Exception: as `resume`.
         """
+        check_reason(reason)
         call = self._call(resources, observers)
         return await _rollback_of(take_up(self, checked(run_id), journal=journal, how="cancel", reason=reason, **call))
 

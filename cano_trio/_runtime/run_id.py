@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 
+from .._define.checks import check_text
+
 _process = os.urandom(4).hex()
 _count = itertools.count(1)
 
@@ -22,8 +24,7 @@ def checked(run_id: object) -> str:
     """
     if not isinstance(run_id, str) or not run_id:
         raise ValueError(f"run_id is {run_id!r}: it takes a string that is not empty")
-    if not run_id.isascii() and any("\ud800" <= character <= "\udfff" for character in run_id):
-        raise ValueError(f"run_id is {run_id!r}: it has half of a surrogate pair, and no file could hold it")
+    check_text("run_id", run_id)
     return run_id
 
 

@@ -21,9 +21,10 @@ from .._observe.observer import Observer
 from .._observe.status import RunStatus
 from .actor import NO_LABELS
 from .actors import OnUnhandled
+from .carrier import only_carrier
 from .groups import Group, open_group
 from .handle import Run
-from .hosting import OnExit, RuntimeHost
+from .hosting import OnExit, RuntimeHost, check_fires, check_schedule
 from .info import RunInfo, RuntimeStatistics
 from .restart import Restart
 from .run_id import checked
@@ -82,7 +83,8 @@ async def open_runtime(
 
     Raises:
         DefinitionError: a workflow is wrong, does not find its resources, or two have one name.
-        JournalError: the journal can't be written any more; all runs have stopped in place.
+        JournalError: the journal can't be written any more; all runs have stopped in place. Or another runtime carries out the
+            runs of this very object: each needs one of its own, on the same store, unless it only looks.
         RunFailed: a run failed, nobody waited for it, and `on_unhandled` is ``"raise"``.
         SupervisorGaveUp: a run with a `Restart` of its own failed too often.
 
@@ -112,6 +114,8 @@ async def open_runtime(
     async with AsyncExitStack() as stack:
         if journal is not None:
             await stack.enter_async_context(journal)
+            if claim:
+                stack.enter_context(only_carrier(journal))
         for own in host.resources_to_open():
             await stack.enter_async_context(own.opened())
         async with host.opened():
@@ -277,8 +281,9 @@ class Runtime:
             ValueError: the runtime carries no runs out: it was opened with ``claim=False``.
             RuntimeClosed: the runtime takes on no more.
         """
+        check_schedule(schedule)
         self._host.check_open("schedule()")
-        self._host.check_fires()
+        check_fires(carries=self._host.actors.carries)
         self._host.check_known(schedule.workflow)
         await (await self._host.scheduler()).add(schedule)
 
@@ -400,7 +405,7 @@ class Runtime:
         )
 
     async def health(self, *, timeout: float = 5.0) -> HealthStatus:
-        """How its resources are, and whether runs of it are blocked or stuck.
+        """How its resources are, whether its journal can be read, and whether runs of it are blocked or stuck.
 
         Args:
             timeout: seconds that each resource may take to answer.
@@ -409,11 +414,7 @@ class Runtime:
         for own in {id(own): own for own in self._host.resources.values()}.values():
             status = await own.aggregate_health(timeout=timeout)
             worst = max(worst, status, key=lambda one: one.level)
-        if worst.is_healthy and self._host.journal is not None:
-            blocked = await self._host.journal.runs(status=[RunStatus.BLOCKED], limit=1)
-            if blocked:
-                worst = HealthStatus.degraded(f"run {blocked[0].run_id!r} is blocked: {blocked[0].position.reason}")
-        return worst
+        return await self._host.health() if worst.is_healthy else worst
 
     async def drain(self, grace: float = 10.0) -> bool:
         """Take on no more, let each run finish the state that it is in, and stop all that can go on elsewhere.
@@ -423,10 +424,13 @@ class Runtime:
         runs its present state again later; others are undone, each within its workflow's ``compensation_timeout``.
 
         Args:
-            grace: seconds that they have.
+            grace: seconds that they have; math.inf for as long as it takes.
 
         Returns:
             Whether that was enough: no run was stopped in the midst of a state.
+
+        Raises:
+            ValueError: the grace is no number of seconds, 0 or more; the runtime goes on.
         """
         return await self._host.drain(grace)
 

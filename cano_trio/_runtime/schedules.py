@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, final
 
+from .._define.checks import check_reason
 from .schedule_status import ScheduleStatus
 from .scheduler import Scheduler
 
@@ -63,6 +64,7 @@ class Schedules:
             name: the schedule.
             reason: why, for people.
         """
+        check_reason(reason)
         await self._scheduler.cancel(name, reason)
 
     def remove(self, name: str) -> None:

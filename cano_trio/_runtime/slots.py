@@ -32,6 +32,8 @@ class Slots:
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
         self.taken = 0
+        self.behind = 0
+        """How many runs in the journal may be waiting for a slot, so that none that is only being started comes before them."""
         self._waiting: list[_Waiting] = []
         self._turn = itertools.count()
 
@@ -60,7 +62,7 @@ class Slots:
         heappush(self._waiting, waiting)
         try:
             await waiting.event.wait()
-        except trio.Cancelled:
+        except BaseException:  # a Ctrl-C may come here, too
             if waiting.event.is_set():
                 self.give_back()
             else:
@@ -68,9 +70,13 @@ class Slots:
                 heapify(self._waiting)
             raise
 
+    def take_beyond(self) -> None:
+        """Take one though none may be free, for a run that does nothing but end."""
+        self.taken += 1
+
     def give_back(self) -> None:
         """Give a slot to the first who waits, or back."""
-        if self._waiting:
+        if self._waiting and (self.limit is None or self.taken <= self.limit):
             heappop(self._waiting).event.set()
         else:
             self.taken -= 1

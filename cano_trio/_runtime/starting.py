@@ -8,7 +8,7 @@ from typing import Any, Generic, cast
 
 from typing_extensions import TypedDict, TypeVar
 
-from .._define.checks import check_instance, check_wait
+from .._define.checks import check_priority, check_text, check_wait
 from .._errors import DuplicateRun
 from .actor import NO_LABELS, Actor
 from .hosting import RuntimeHost, check_choice
@@ -57,7 +57,7 @@ async def started(
     host.check_known(workflow)
     check_choice("on_duplicate", on_duplicate, ("raise", "attach"))
     check_wait("delay", delay)
-    check_instance(int, "0")("priority", priority)
+    check_priority(priority)
     begins = workflow.initial if start is None else start
     run_id = made_up(workflow.name) if run_id is None else checked(run_id)
     try:
@@ -94,7 +94,13 @@ async def _attached(
 
 
 def _copied_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    if not isinstance(labels, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"labels is {labels!r}: it takes a mapping of strings to strings, such as {{'team': 'billing'}}"
+        )
     for name, value in labels.items():
         if not isinstance(name, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"labels: {name!r}: {value!r} has to be a string and a string")
+        check_text("labels: the name", name)
+        check_text(f"labels: {name!r}", value)
     return dict(labels) or NO_LABELS

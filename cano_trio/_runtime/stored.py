@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from typing import Any, Final, final
 
 import trio
@@ -27,12 +28,12 @@ from .._errors import (
     MessageNotAwaited,
     MessageRejected,
     RunAlreadyEnded,
+    RunBlocked,
     RunNotFound,
     RuntimeClosed,
     WorkflowNotFound,
 )
 from .._journal import rows
-from .._journal.defaults import completed
 from .._journal.protocol import Journal
 from .._journal.requests import CANCEL, PAUSE, request
 from .._journal.rows import Commit, RunRecord, StoredRun
@@ -119,7 +120,7 @@ class Stored:
                 actor.engine = run
                 actor.end(None)
             return
-        actor.place(record.position, stored.data, program.codec)
+        actor.place(record.position, partial(Reading(program, record).unpacked, stored.data))
         if status.ended:
             error = record.position.error
             actor.end(None if error is None else recorded_failure(error))
@@ -156,11 +157,7 @@ class Stored:
         workflow = self._workflows.get(stored.record.workflow)
         if workflow is None:
             raise WorkflowNotFound(stored.record.workflow, sorted(self._workflows))
-        program = self._actors.program_of(workflow)
-        reading = Reading(program, stored.record)
-        reading.check_version()
-        packed = reading.data(stored.data)
-        return None if program.codec is None else reading.read("data", lambda: completed(program.codec.unpack(packed)))
+        return Reading(self._actors.program_of(workflow), stored.record).unpacked(stored.data)
 
     async def _record(self, run_id: str) -> RunRecord:
         return (await self.journal.load(run_id)).record
@@ -198,6 +195,8 @@ class Stored:
                 cancelled = await self._cancelled(actor, reason)
             except RunNotFound:
                 return
+            except RuntimeClosed:
+                continue  # while it waited for a slot: whoever claims it next is asked
             except JournalUnavailable:
                 if self._actors.closed:
                     _log.error("run %r is not cancelled: the journal can't be written for now", actor.run_id)
@@ -211,12 +210,16 @@ class Stored:
         record = await self._record(actor.run_id)
         if record.position.status.ended:
             return True
-        if self._is_held(record) or not self._actors.carries or self._actors.closed:
+        if self._is_held(actor, record) or not self._actors.carries or self._actors.closed:
             with suppress(RunAlreadyEnded):  # there is nothing to be cancelled any more
                 await self._ask(actor, CANCEL, reason)
                 await self._have_claimed(record)
             return True
-        return await self._taken_up(actor, "cancel", reason)
+        has_begun = record.position.status is not RunStatus.QUEUED
+        cancelled = await self._taken_up(actor, "cancel", reason, needs_slot=has_begun)
+        if isinstance(actor.obstacle, RunBlocked):  # by this code it can't be undone; whoever goes on with it does so
+            await self._ask(actor, CANCEL, reason)
+        return cancelled
 
     async def pause(self, actor: Actor, reason: str | None) -> None:
         """Have a run held that is not at work here."""
@@ -260,13 +263,16 @@ class Stored:
         if actor.obstacle is not None:
             raise copy.copy(actor.obstacle)
 
-    async def _taken_up(self, actor: Actor, how: How, reason: str | None = None) -> bool:
+    async def _taken_up(self, actor: Actor, how: How, reason: str | None = None, *, needs_slot: bool = True) -> bool:
         """Take a run up as soon as there is a slot; tells whether it was, or can't be: somebody else may have been quicker.
 
         Raises:
             RuntimeClosed: the runtime takes on no more.
         """
-        await self._actors.slots.take(actor.priority)
+        if needs_slot:
+            await self._actors.slots.take(actor.priority)
+        else:
+            self._actors.slots.take_beyond()
         if self._actors.closed or actor.run_id in self._actors.at_work:
             self._actors.slots.give_back()
             await self.settled(actor)
@@ -314,14 +320,22 @@ class Stored:
             await self.journal.commit(Commit(run_id=record.run_id, fence=record.fence, position=position, release=True))
 
     async def _claimed_if_free(self, actor: Actor) -> StoredRun | None:
-        """A run, claimed, unless it is carried out elsewhere, be it by another runtime on this very journal."""
-        if not self._actors.carries and (await self._record(actor.run_id)).owner == self.journal.owner:
+        """A run, claimed, unless it is carried out elsewhere."""
+        if self._is_held_beside(actor, await self._record(actor.run_id)):
             return None
         return await claimed(self.journal, actor.run_id)
 
-    def _is_held(self, record: RunRecord) -> bool:
-        """Whether another process holds it."""
-        return record.owner is not None and record.owner != self.journal.owner
+    def _is_held(self, actor: Actor, record: RunRecord) -> bool:
+        """Whether another process holds it, or somebody beside this runtime."""
+        is_free = record.owner in {None, self.journal.owner}
+        return not is_free or self._is_held_beside(actor, record)
+
+    def _is_held_beside(self, actor: Actor, record: RunRecord) -> bool:
+        """Whether it is carried out in this process, with this very journal, but not here: by a task, or by another runtime.
+
+        What could not be given back, since the journal was away, is held as well, and yet nobody carries it out.
+        """
+        return record.owner == self.journal.owner and actor.obstacle is None
 
     async def _ask(self, actor: Actor, kind: str, reason: str | None) -> None:
         await self.journal.post(request(actor.run_id, kind, reason, sent_at=_clock.timestamp()))

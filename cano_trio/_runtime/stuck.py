@@ -8,6 +8,7 @@ from typing import final
 import trio
 
 from .._define.checks import check_seconds
+from .._engine.run import Run as EngineRun
 from .._observe.events import Stuck
 from .._observe.status import RunStatus
 from .actor import Actor
@@ -30,6 +31,14 @@ class StuckWatch:
         self._seen: dict[Actor, tuple[str, float, bool]] = {}
         """For each run the place of the state, since when it is known to be in it, and whether that was told."""
 
+    def stuck(self) -> list[Actor]:
+        """Those that were told of, and are where they were."""
+        return [
+            actor
+            for actor, (place, _, told) in self._seen.items()
+            if told and not actor.over and actor.engine is not None and _place_of(actor.engine) == place
+        ]
+
     async def serve(self) -> None:
         """Look twice in the time that a state may take."""
         while True:
@@ -43,14 +52,18 @@ class StuckWatch:
             run = actor.engine
             if run is None or actor.status is not RunStatus.RUNNING:
                 continue
-            known, inner = self._seen.get(actor), run.innermost
-            place = f"{inner.key}/{inner.seq}"
+            known, place = self._seen.get(actor), _place_of(run)
             _, since, told = (place, now, False) if known is None or known[0] != place else known
             if not told and now - since >= self._after:
                 told = True
                 run.tell(Stuck, now - since, stack_of(actor.task))
             seen[actor] = (place, since, told)
         self._seen = seen
+
+
+def _place_of(run: EngineRun) -> str:
+    inner = run.innermost
+    return f"{inner.key}/{inner.seq}"
 
 
 def stack_of(task: trio.lowlevel.Task | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final, final
 
 import trio
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from .._engine.lifecycle import Resources
 from .._engine.program import Program
+from .._engine.reading import Reading
 from .._engine.resume import How, Revival, revive
 from .._engine.run import Run as EngineRun
 from .._engine.writing import claimed
@@ -83,7 +85,7 @@ class Taking:
         self._stored = stored
         record = stored.record
         actor.labels, actor.priority, actor.crashes = record.labels, record.priority, record.crashes
-        actor.place(record.position, stored.data, self._program.codec)
+        self._place(stored, record.position)
         position, met = self._stays(stored)
         if position is not None:
             await self._give_back(stored, position, met)
@@ -148,8 +150,11 @@ class Taking:
         )
         with trio.CancelScope(shield=True):
             await self._journal.commit(commit)
-        self._actor.place(position, stored.data, self._program.codec)
+        self._place(stored, position)
+
+    def _place(self, stored: StoredRun, position: Position) -> None:
+        self._actor.place(position, partial(Reading(self._program, stored.record).unpacked, stored.data))
 
     def _note_block(self, stored: StoredRun, error: RunBlocked) -> None:
         position = replace(stored.record.position, status=RunStatus.BLOCKED, reason=f"{error.reason}: {error.message}")
-        self._actor.place(position, stored.data, self._program.codec)
+        self._place(stored, position)

@@ -24,7 +24,7 @@ from .answers import fail, say
 from .concluding import RELEASED, conclude
 from .messages import read_message
 from .named import Named, answered, client
-from .options import with_journal, with_run
+from .options import with_journal, with_reason, with_run
 from .refusal import Refused
 from .report import json_text
 from .run_data import read_data
@@ -73,7 +73,7 @@ def send(
 @click.argument("target")
 @with_run
 @with_journal
-@click.option("--reason", metavar="TEXT", help="Why, for people.")
+@with_reason
 def pause(target: str, run_id: str, file: Path, *, full: bool, as_json: bool, reason: str | None) -> None:
     """Hold a run, until it is resumed.
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from .._define.checks import check_reason
 from .refusal import Refused
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -64,6 +65,19 @@ def checked_id(_: click.Context, __: click.Parameter, given: str | None) -> str 
 def with_run(command: F) -> F:
     """The argument that names a run."""
     return click.argument("run_id", metavar="RUN", callback=checked_id)(command)
+
+
+def with_reason(command: F) -> F:
+    """Why somebody wants that of a run."""
+    return click.option("--reason", metavar="TEXT", callback=_checked_reason, help="Why, for people.")(command)
+
+
+def _checked_reason(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    try:
+        check_reason(given)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    return given
 
 
 def with_detach(command: F) -> F:

@@ -20,7 +20,7 @@ from .answers import say, watched
 from .asking import cancel_elsewhere, leave_elsewhere
 from .concluding import conclude
 from .named import Named
-from .options import with_detach, with_journal, with_run
+from .options import with_detach, with_journal, with_reason, with_run
 from .recourse import Recourse
 from .refusal import Refused
 from .run_data import read_data
@@ -188,7 +188,7 @@ def retry(target: str, run_id: str, file: Path, *, full: bool, as_json: bool, de
 @with_run
 @with_journal
 @with_detach
-@click.option("--reason", metavar="TEXT", help="Why, for people.")
+@with_reason
 def cancel(
     target: str, run_id: str, file: Path, *, full: bool, as_json: bool, detach: bool, reason: str | None
 ) -> None:

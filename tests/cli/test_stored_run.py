@@ -182,6 +182,8 @@ def test_the_document_of_a_released_run(start: Start, shop: Path) -> None:
         (["cancel", ORDER, "ab"], "run 'ab' can't be cancelled: it is completed"),
         (["resume", ORDER, ""], "a run's id is not empty"),
         (["resume", ORDER, "\udcff"], "'\\udcff' is no run's id: it is no UTF-8"),
+        (["cancel", ORDER, "a", "--reason", "\udcff"], "reason is '\\udcff': it has half of a surrogate pair"),
+        (["pause", ORDER, "a", "--reason", "\udcff"], "reason is '\\udcff': it has half of a surrogate pair"),
         (["run", ORDER, "--run-id", ""], "a run's id is not empty"),
         (["run", ORDER, "--journal", "small.py"], "small.py is no journal: name another file"),
         (["run", ORDER, "--journal", "no/runs.db"], "there is no directory no for the journal"),

@@ -59,7 +59,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a queue of a half": ({"queue_limit": 0.5}, "whole number"),
     "seconds for a backoff": ({"backoff": 3}, "Pass a Backoff"),
     "no failure at all": ({"trip_after": 0}, "trip_after is 0: it takes a whole number, 1 or more"),
-    "a flag for a priority": ({"priority": True}, "Pass a whole number"),
+    "a flag for a priority": ({"priority": True}, "it takes a whole number"),
     "labels in a list": ({"labels": ["team"]}, "Map texts to texts"),
     "a label that is no text": ({"labels": {"team": 3}}, "Map texts to texts"),
 }

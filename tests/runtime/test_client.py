@@ -13,6 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from cano_trio import (
+    Every,
     Resources,
     Retry,
     RunAlreadyEnded,
@@ -20,6 +21,7 @@ from cano_trio import (
     RunFailed,
     RunStatus,
     Runtime,
+    Schedule,
     Workflow,
     open_runtime,
 )
@@ -288,3 +290,16 @@ async def test_draining_tells_whether_the_time_was_enough(autojump_clock: MockCl
         async with open_runtime(workflows=[plain], journal=journal, resources=Resources(courier=courier)) as runtime:
             await runtime.start(plain, Order("tea"), run_id=f"r{grace}")
             assert await runtime.drain(grace) is enough
+
+
+async def test_a_client_fires_no_schedules(autojump_clock: MockClock) -> None:
+    """Where no runs are carried out, no schedule is fired, whether it is named at the opening or later."""
+    schedule = Schedule("hourly", plain, Every(3600), data=lambda _: Order("tea"))
+    with pytest.raises(ValueError, match="claim=False"):
+        async with open_runtime(schedules=[schedule], journal=MemoryJournal(), claim=False):
+            raise AssertionError
+    async with open_runtime(workflows=[plain], journal=MemoryJournal(), claim=False) as client:
+        with pytest.raises(ValueError, match="claim=False"):
+            await client.schedule(schedule)
+        with pytest.raises(TypeError, match="is no Schedule"):
+            await client.schedule("hourly")  # type: ignore[arg-type]

@@ -257,6 +257,80 @@ async def test_blocked_runs_are_tried_again_by_the_next_runtime(world: World, au
                 assert (await (await runtime.get(mended, f"r{number}")).wait()).state is New.DONE
 
 
+async def test_a_blocked_run_is_cancelled(world: World, autojump_clock: MockClock) -> None:
+    """A cancel of a run that this code can't undo is not lost: the code that can go on with it cancels it instead."""
+    journal = MemoryJournal()
+    async with journal:
+        old = older(world)
+        async with open_runtime(workflows=[old], journal=journal) as runtime:
+            await runtime.start(old, run_id="r")
+            await trio.sleep(5)
+            await runtime.drain(0)
+        begun = len(world.effects)
+        new = newer(world)
+        async with open_runtime(workflows=[new], journal=journal) as runtime:
+            run = await runtime.get(new, "r")
+            await trio.sleep(5)
+            run.cancel("no need")
+            await trio.sleep(5)
+            assert run.status is RunStatus.BLOCKED
+        mended = newer(world, aliases={"GONE": New.WORK})
+        async with open_runtime(workflows=[mended], journal=journal) as runtime:
+            with pytest.raises(RunCancelled, match="no need"):
+                await (await runtime.get(mended, "r")).wait()
+        assert len(world.effects) == begun
+
+
+class Nap(Enum):
+    NAP = auto()
+    DONE = auto()
+
+
+@dataclass
+class OldBill:
+    cents: int = 250
+
+
+@dataclass
+class Bill:
+    euros: float
+
+
+def napping(data: type, **options: Any) -> Workflow[Nap, Any]:
+    flow = Workflow(Nap, initial=Nap.NAP, exits=[Nap.DONE], name="napping", data=data, **options)
+
+    @flow.timer(Nap.NAP)
+    async def nap() -> float:
+        return 1000
+
+    @nap.after_wait
+    async def wake_up() -> Literal[Nap.DONE]:
+        return Nap.DONE
+
+    return flow
+
+
+def today(version: int, kind: str, raw: Any) -> Any:
+    return {"euros": raw["cents"] / 100}
+
+
+async def test_data_of_an_older_version_are_read(autojump_clock: MockClock) -> None:
+    """The data of a run that waits in the journal are brought up to date for who reads them; those that can't be say so."""
+    async with MemoryJournal() as journal:
+        old = napping(OldBill)
+        async with open_runtime(workflows=[old], journal=journal) as runtime:
+            await runtime.start(old, OldBill(), run_id="r", delay=100)
+            await runtime.drain(0)
+        new = napping(Bill, version=2, accepts=[1], migrate=today)
+        async with open_runtime(workflows=[new], journal=journal, claim=False) as client:
+            assert (await client.get(new, "r")).data == await client.read("r") == Bill(2.5)
+        other = napping(Bill)
+        async with open_runtime(workflows=[other], journal=journal, claim=False) as client:
+            run = await client.get(other, "r")
+            with pytest.raises(RunBlocked, match=r"its data can't be read by this code.*euros"):
+                _ = run.data
+
+
 class Talk(Enum):
     ASK = auto()
     GONE = auto()

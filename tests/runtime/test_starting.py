@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import pytest
@@ -19,6 +21,7 @@ from cano_trio import (
     PerRun,
     Resources,
     Run,
+    RunCancelled,
     RunFailed,
     RunNotFound,
     RunStatus,
@@ -29,7 +32,7 @@ from cano_trio import (
     open_runtime,
 )
 from cano_trio.journals import ForwardingJournal, Journal, MemoryJournal
-from tests.runtime.desk import Job, Note, Step, World, begin, desk, opened
+from tests.runtime.desk import Job, Note, Step, World, begin, desk, opened, process
 from tests.runtime.moments import Moment, at_every_moment
 
 T = TypeVar("T")
@@ -278,13 +281,19 @@ async def test_what_is_refused(world: World, autojump_clock: MockClock, *, writt
             (desk, Job([]), {"run_id": ""}, ValueError),
             (desk, Job([]), {"run_id": 3}, (TypeError, ValueError)),
             (desk, Job([]), {"run_id": "order \ud800"}, ValueError),
+            ("desk", Job([]), {}, TypeError),
             (desk, Job([]), {"labels": {"a": 1}}, TypeError),
+            (desk, Job([]), {"labels": ["a"]}, TypeError),
+            (desk, Job([]), {"labels": {"a": "\ud800"}}, ValueError),
+            (desk, Job([]), {"labels": {"\ud800": "a"}}, ValueError),
             (desk, Job([]), {"on_duplicate": "join"}, ValueError),
             (desk, Job([]), {"delay": -1}, ValueError),
             (desk, Job([]), {"delay": float("nan")}, ValueError),
             (desk, Job([]), {"delay": float("inf")}, ValueError),
             (desk, Job([]), {"delay": "soon"}, ValueError),
             (desk, Job([]), {"priority": 1.5}, ValueError),
+            (desk, Job([]), {"priority": True}, ValueError),
+            (desk, Job([]), {"priority": 2**70}, ValueError),
         ):
             with pytest.raises(error):
                 await untyped.start(workflow, given, **options)
@@ -446,3 +455,141 @@ async def test_a_set_up_that_fails_blocks_a_run_that_is_written_down(plan: str, 
         async with served(connections, journal=journal) as runtime:
             run = await runtime.get(desk, "r")
             assert (await run.wait()).state is Step.DONE
+
+
+@pytest.mark.parametrize("delay", [0, 10])
+@pytest.mark.parametrize("written", [False, True])
+async def test_a_run_that_waits_for_a_slot_is_cancelled(
+    delay: float, world: World, autojump_clock: MockClock, *, written: bool
+) -> None:
+    """A run that is cancelled while it waits for a slot ends at once, and nobody behind it gets more slots than there are."""
+    async with opened(world, limit=1, journal=MemoryJournal() if written else None) as runtime:
+        async with trio.open_nursery() as nursery:
+            await begin(runtime, "work 50", run_id="first")
+            nursery.start_soon(partial(begin, runtime, "work 5", run_id="late", delay=delay))
+            nursery.start_soon(partial(begin, runtime, "work 5", run_id="behind", delay=delay))
+            await trio.sleep(20)
+            late = await runtime.get(desk, "late")
+            late.cancel("no need")
+            with pytest.raises(RunCancelled, match="no need"):
+                await late.wait()
+            assert trio.current_time() == 20
+        behind = await runtime.get(desk, "behind")
+        await behind.wait()
+        assert (trio.current_time(), world.effects) == (55, ["first/0", "behind/0"])
+
+
+async def test_a_cancel_that_waits_for_a_slot_when_the_block_is_left(world: World, autojump_clock: MockClock) -> None:
+    """A run whose cancel waits for a slot while the runtime is left, is cancelled by whoever claims it next."""
+    journal = MemoryJournal()
+    async with journal:
+        async with opened(world, journal=journal, limit=1) as runtime:
+            sleeper = await begin(runtime, "book", "nap 1000", run_id="sleeper")
+            await trio.sleep(100)
+            await begin(runtime, "work 50", run_id="busy")
+            sleeper.cancel("no need")
+            await trio.sleep(1)
+        assert trio.current_time() == 150
+        async with opened(world, journal=journal) as runtime:
+            with pytest.raises(RunCancelled, match="no need"):
+                await (await runtime.get(desk, "sleeper")).wait()
+        assert world.effects == ["sleeper/0", "busy/0", "sleeper/0/undo"]
+
+
+def test_a_ctrl_c_for_one_who_waits_for_a_slot() -> None:
+    """Who is woken by a Ctrl-C while he waits for a slot leaves the line: those behind him are still told."""
+    world = World()
+    told: list[float] = []
+
+    @trio.lowlevel.enable_ki_protection
+    async def interrupt() -> None:
+        await trio.sleep(5)
+        signal.raise_signal(signal.SIGINT)
+
+    async def start(runtime: Runtime) -> None:
+        await trio.sleep(1)
+        with pytest.raises(RuntimeClosed):
+            await begin(runtime, "work 500")
+        told.append(trio.current_time())
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(interrupt)
+            with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+                async with opened(world, limit=1) as runtime:
+                    await begin(runtime, "work 500")
+                    nursery.start_soon(start, runtime)
+                    await begin(runtime, "work 500")
+
+    process(main)
+    assert told == [5]
+
+
+async def test_what_waits_in_the_journal_is_not_overtaken(world: World, autojump_clock: MockClock) -> None:
+    """However fast others are started, one at the end of the other: a run that waits for a slot gets the next one."""
+    async with opened(world, journal=MemoryJournal(), limit=1) as runtime:
+        before = await begin(runtime, "work 5", run_id="before")
+        waiting = await begin(runtime, "work 5", run_id="waiting")
+        await before.wait()
+        for _ in range(3):
+            await (await begin(runtime, "work 5")).wait()
+        assert waiting.status is RunStatus.COMPLETED
+        assert world.effects[:2] == ["before/0", "waiting/0"]
+        assert trio.current_time() == 25
+
+
+async def test_what_another_process_has_left_is_not_overtaken(world: World, autojump_clock: MockClock) -> None:
+    """Runs that were waiting in the journal when the runtime was opened come before those that are started in it."""
+    journal = MemoryJournal()
+    async with opened(world, journal=journal, claim=False) as client:
+        for number in range(3):
+            await begin(client, "work 5", run_id=f"{number}")
+    async with opened(world, journal=journal, limit=1) as runtime:
+        await trio.sleep(1)
+        for number in range(3, 5):
+            await (await begin(runtime, "work 5", run_id=f"{number}")).wait()
+    assert world.effects == [f"{number}/0" for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    "options, error, told",
+    [
+        ({"limit": 0}, ValueError, "limit is 0"),
+        ({"limit": 1.5}, ValueError, "limit is 1.5"),
+        ({"limit": True}, ValueError, "limit is True"),
+        ({"limit": "3"}, ValueError, "limit is '3'"),
+        ({"schedules": [desk]}, TypeError, "is no Schedule"),
+        ({"workflows": ["desk"]}, TypeError, "is no Workflow"),
+    ],
+)
+async def test_options_that_are_refused(options: Any, error: type[Exception], told: str) -> None:
+    """A runtime with an option that makes no sense is not opened, and the error names it."""
+    with pytest.raises(error, match=told):
+        async with open_runtime(**{"workflows": [desk], **options}):
+            raise AssertionError
+
+
+@pytest.mark.parametrize("written", [False, True])
+async def test_reasons_that_are_refused(world: World, autojump_clock: MockClock, *, written: bool) -> None:
+    """A reason that is no text, or that no file could hold, is refused before anything has happened to the run."""
+    async with opened(world, journal=MemoryJournal() if written else None) as runtime:
+        run = await begin(runtime, "work 5")
+        reason: Any
+        for reason in (5, "\ud800"):
+            with pytest.raises(ValueError, match="reason is"):
+                run.cancel(reason)
+            with pytest.raises(ValueError, match="reason is"):
+                await run.pause(reason)
+        assert (await run.wait()).state is Step.DONE
+
+
+async def test_a_grace_that_is_refused(world: World, autojump_clock: MockClock) -> None:
+    """A grace that is no number of seconds is refused, and the runtime goes on; an infinite one is one."""
+    async with opened(world) as runtime:
+        grace: Any
+        for grace in (-1, float("nan"), "soon", None):
+            with pytest.raises(ValueError, match="grace is"):
+                await runtime.drain(grace)
+        await begin(runtime, "work 100")
+        assert await runtime.drain(float("inf"))
+    assert trio.current_time() == 100

@@ -6,9 +6,9 @@ import gc
 import logging
 import weakref
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from enum import Enum, auto
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pytest
 import trio
@@ -17,9 +17,11 @@ from trio.testing import MockClock
 
 from cano_trio import (
     DefinitionError,
+    Event,
     EventsLost,
     HealthStatus,
     JournalError,
+    JournalUnavailable,
     RecordedFailure,
     Resources,
     Retry,
@@ -38,9 +40,11 @@ from cano_trio import (
     WorkflowNotFound,
     open_runtime,
 )
-from cano_trio.journals import MemoryJournal
+from cano_trio.journals import ForwardingJournal, MemoryJournal
 from tests.conftest import Recorder
-from tests.runtime.desk import Job, Note, Step, World, begin, desk, opened, process
+from tests.runtime.desk import Inner, Job, Note, Step, World, begin, desk, opened, process
+
+T = TypeVar("T")
 
 
 @pytest.mark.parametrize("written", [False, True])
@@ -107,6 +111,36 @@ async def test_waiting_for_a_state(world: World, autojump_clock: MockClock, *, w
             await run.wait_state(Step.FAIL, Step.LOOK)
         with pytest.raises(ValueError, match="name the states"):
             await run.wait_state()
+        for stranger in ("DONE", Inner.DONE, None):
+            with pytest.raises(ValueError, match="is no state of Step"):
+                await run.wait_state(stranger)  # type: ignore[arg-type]
+
+
+class SlowToTell(ForwardingJournal):
+    """A journal that once takes its time to tell a run's history."""
+
+    is_slow = True
+
+    async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
+        told = await super().forward(method, call)
+        if method == "history" and self.is_slow:
+            self.is_slow = False
+            await trio.sleep(30)
+        return told
+
+
+@pytest.mark.parametrize("plan", [["nap 100", "book"], ["nap 100", "book", "ask"]])
+async def test_a_state_that_is_entered_while_one_looks(
+    plan: list[str], world: World, autojump_clock: MockClock
+) -> None:
+    """A state that comes while somebody reads in the journal which ones were entered, is told, even if the run has ended since."""
+    async with opened(world, journal=SlowToTell(MemoryJournal()), unload_after=90) as runtime:
+        run = await begin(runtime, *plan)
+        await trio.sleep(95)
+        assert runtime.statistics().at_work == 0
+        assert await run.wait_state(Step.BOOK) is Step.BOOK
+        assert trio.current_time() == 125
+        run.cancel()
 
 
 @pytest.mark.parametrize("written", [False, True])
@@ -163,6 +197,25 @@ async def test_a_slow_reader_loses_events_and_is_told_how_many(world: World, aut
         for buffer in (0, -1, True, 1.5):
             with pytest.raises(ValueError, match="buffer is"):
                 run.events(buffer=buffer)  # type: ignore[arg-type]
+
+
+async def test_two_readers_of_the_same_events(world: World, autojump_clock: MockClock) -> None:
+    """Of two who read from one stream each event goes to one, and both are told of the end."""
+    ends: list[float] = []
+    read: list[str] = []
+
+    async def reader(events: AsyncIterable[Event]) -> None:
+        read.extend([type(event).__name__ async for event in events])
+        ends.append(trio.current_time())
+
+    async with opened(world) as runtime:
+        run = await begin(runtime, "work 5", "work 5", delay=1)
+        with run.events() as events:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(reader, events)
+                nursery.start_soon(reader, events)
+    assert ends == [11, 11]
+    assert sorted(read) == sorted(["RunStarted", *["StateEntered"] * 3, *["TaskSucceeded"] * 2, "RunEnded"])
 
 
 async def test_events_go_on_behind_being_let_go(world: World, autojump_clock: MockClock) -> None:
@@ -607,3 +660,32 @@ async def test_health_is_the_worst_of_all(world: World, autojump_clock: MockCloc
     resources = Resources(world=world, replica=Replica())
     async with open_runtime(workflows=[desk], resources=resources) as runtime:
         assert (await runtime.health()).reason == "replica: lags"
+
+
+class Away(ForwardingJournal):
+    """A journal that can't be read as long as it has an error."""
+
+    error: JournalError | None = None
+
+    async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
+        if self.error is not None:
+            raise self.error
+        return await super().forward(method, call)
+
+
+async def test_health_tells_of_stuck_runs_and_of_the_journal(world: World, autojump_clock: MockClock) -> None:
+    """A runtime is not well while a run is stuck, nor while its journal can't be read; when that is over, it is."""
+    journal = Away(MemoryJournal())
+    async with opened(world, journal=journal, stuck_after=10) as runtime:
+        run = await begin(runtime, "work 30", "work 1", run_id="r")
+        assert (await runtime.health()).is_healthy
+        await trio.sleep(20)
+        assert (await runtime.health()).reason == "run 'r' is stuck in WORK"
+        await run.wait()
+        assert (await runtime.health()).is_healthy
+        journal.error = JournalUnavailable("runs.db", "the disk is full")
+        status = await runtime.health()
+        journal.error = None
+        assert not status.is_healthy
+        assert "the disk is full" in (status.reason or "")
+        assert (await runtime.health()).is_healthy
