@@ -590,6 +590,7 @@ async def test_a_grace_that_is_refused(world: World, autojump_clock: MockClock) 
         for grace in (-1, float("nan"), "soon", None):
             with pytest.raises(ValueError, match="grace is"):
                 await runtime.drain(grace)
-        await begin(runtime, "work 100")
+        run = await begin(runtime, "work 100")
+        await run.wait_state(Step.WORK)
         assert await runtime.drain(float("inf"))
     assert trio.current_time() == 100
