@@ -1129,16 +1129,19 @@ class DuplicateSchedule(ScheduleError, ValueError):
 
 @final
 class ScheduleBusy(ScheduleError):
-    """A run of the schedule goes on, and its ``overlap`` lets no other one be triggered now (cano SCH-6).
+    """A run of the schedule goes on: its ``overlap`` lets no other one be triggered now (cano SCH-6), or it can't be removed.
 
     Args:
         name: the schedule.
         runs: the ids of the runs that go on.
         waiting: how many firings wait for them already.
+        why: what stands in the way, and what can be done; by default, of one that was to be triggered.
     """
 
-    def __init__(self, name: str, runs: Sequence[str], waiting: int = 0) -> None:
-        if waiting:
+    def __init__(self, name: str, runs: Sequence[str], waiting: int = 0, why: str | None = None) -> None:
+        if why is not None:
+            pass
+        elif waiting:
             why = f"{waiting} wait for it already, which is its queue_limit. Trigger it later, or raise the limit."
         else:
             why = "its overlap is 'skip'. Wait for that run, or define it with overlap='queue'."

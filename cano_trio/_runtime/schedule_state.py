@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias, final
 import attrs
 from msgspec.structs import replace
 
-from .._define.schedule import Schedule
+from .._define.schedule import AnyTrigger, Schedule
 from .._define.trigger import Every, Manual
 from .._journal.schedule_record import ScheduleRecord
 
@@ -90,19 +90,24 @@ def decide(schedule: AnySchedule, record: ScheduleRecord, now: datetime) -> Deci
 
 def _after_delay(schedule: AnySchedule, trigger: Every, record: ScheduleRecord, now: datetime) -> Decision:
     """With a fixed delay there is one instant to come, and it depends on the end of the last run (cano SCH-3)."""
-    if record.runs:
+    instant = _delayed(trigger, record)
+    if instant is None:
         return Wait(None)
+    due = instant + put_off(schedule, instant)
+    return Wait(due) if due > now else Fire(instant)
+
+
+def _delayed(trigger: Every, record: ScheduleRecord) -> datetime | None:
+    if record.runs:
+        return None
     since = instant_of(record.since)
     if record.ended_at is not None:
         instant = trigger.after(instant_of(record.ended_at))
     else:
         instant = since if trigger.start is None else max(since, trigger.start)
-    if instant is None:
-        return Wait(None)
-    if record.eligible_at is not None:
-        instant = max(instant, instant_of(record.eligible_at))
-    due = instant + put_off(schedule, instant)
-    return Wait(due) if due > now else Fire(instant)
+    if instant is None or record.eligible_at is None:
+        return instant
+    return max(instant, instant_of(record.eligible_at))
 
 
 def _from_queue(record: ScheduleRecord, now: datetime) -> Decision:
@@ -160,6 +165,21 @@ def next_firing(schedule: AnySchedule, record: ScheduleRecord, now: datetime) ->
     while isinstance(decision, Move):
         decision = decide(schedule, decision.record, now)
     return decision.instant if isinstance(decision, Fire) else decision.until
+
+
+def expected_firing(trigger: AnyTrigger, record: ScheduleRecord, now: datetime) -> datetime | None:
+    """When it fires next, as far as its record tells by itself: its jitter, and what it does with overlaps, only its code knows.
+
+    Args:
+        trigger: its trigger, as its record tells it.
+        record: where it stands.
+        now: the instant at which this is asked.
+    """
+    if record.paused or record.tripped:
+        return None
+    if isinstance(trigger, Every) and not trigger.fixed_rate:
+        return _delayed(trigger, record)
+    return trigger.after(max(_passed(record), now - GRACE - SMALLEST))
 
 
 def put_off(schedule: AnySchedule, instant: datetime) -> timedelta:

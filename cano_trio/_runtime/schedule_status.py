@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from enum import Enum
 from typing import final
 
 import attrs
 
+from .._define.trigger_text import trigger_of
 from .._journal.schedule_record import ScheduleRecord
-from .schedule_state import AnySchedule, instant_of, next_firing
+from .schedule_state import AnySchedule, expected_firing, instant_of, next_firing
 
 
 @final
@@ -72,12 +73,24 @@ class ScheduleStatus:
 
 def status_of(schedule: AnySchedule, record: ScheduleRecord, now: datetime) -> ScheduleStatus:
     """Where a schedule stands at an instant."""
-    zone = schedule.trigger.zone
     following = next_firing(schedule, record, now)
+    told = _status(record, schedule.trigger.zone, following, now)
+    return attrs.evolve(told, workflow=schedule.workflow.name, trigger=str(schedule.trigger))
+
+
+def status_written(record: ScheduleRecord, now: datetime) -> ScheduleStatus:
+    """Where a schedule stands at an instant, to who has not its code."""
+    trigger = trigger_of(record.trigger)
+    if trigger is None:
+        return _status(record, UTC, None, now)
+    return _status(record, trigger.zone, expected_firing(trigger, record, now), now)
+
+
+def _status(record: ScheduleRecord, zone: tzinfo, following: datetime | None, now: datetime) -> ScheduleStatus:
     return ScheduleStatus(
-        name=schedule.name,
-        workflow=schedule.workflow.name,
-        trigger=str(schedule.trigger),
+        name=record.name,
+        workflow=record.workflow,
+        trigger=record.trigger,
         state=state_of(record, now),
         paused=record.paused,
         next_firing=None if following is None else following.astimezone(zone),

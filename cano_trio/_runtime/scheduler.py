@@ -16,6 +16,7 @@ from .._define.schedule import Schedule
 from .._errors import DuplicateSchedule, JournalUnavailable, ScheduleClosed, ScheduleNotFound
 from .._journal.protocol import Journal
 from .firing import H, Runs
+from .forgetting import forget_schedule
 from .live_schedule import LiveSchedule, Surroundings
 from .schedule_keeping import Kept, Unkept, patiently
 from .schedule_state import AnySchedule, paused, reset, resumed
@@ -67,7 +68,7 @@ class Scheduler(Generic[H]):
         longest_sleep: Callable[[], float] = _longest_sleep,
     ) -> None:
         self._now = now
-        self._is_shared = journal is not None
+        self._journal = journal
         self._ahead: float | None = None
         self._news = trio.Event()
         self._around: Surroundings[H] = Surroundings(
@@ -140,6 +141,20 @@ class Scheduler(Generic[H]):
         live = self._found(name)
         del self._around.live[name]
         live.remove()
+
+    async def forget(self, name: str) -> None:
+        """Remove what the journal keeps of a schedule that is fired here no more.
+
+        Raises:
+            ScheduleNotFound: there is none of that name.
+            ScheduleBusy: a run of it goes on.
+            ValueError: it is fired here.
+        """
+        if name in self._around.live:
+            raise ValueError(f"schedule {name!r} is fired here: it would be written down again. Remove it first.")
+        if self._journal is None:
+            raise ScheduleNotFound(name)
+        await forget_schedule(self._journal, name, is_followed=self.follows)
 
     async def pause(self, name: str) -> None:
         """Fire a schedule no more before it is resumed, in all processes; a run that goes on does.
@@ -256,7 +271,7 @@ class Scheduler(Generic[H]):
     async def _watch(self) -> None:
         """Take over what other processes make of the schedules."""
         while True:
-            with trio.move_on_after(self._around.longest_sleep() if self._is_shared else math.inf):
+            with trio.move_on_after(math.inf if self._journal is None else self._around.longest_sleep()):
                 await self._news.wait()
             self._news = trio.Event()
             self._look()

@@ -68,5 +68,20 @@ class Schedules:
         await self._scheduler.cancel(name, reason)
 
     def remove(self, name: str) -> None:
-        """Fire a schedule no more in this process. A run that goes on does, and what came of it is noted."""
+        """Fire a schedule no more in this process. A run that goes on does, and what came of it is noted.
+
+        The journal keeps where it stands, for the next process that has it: see `forget`.
+        """
         self._scheduler.remove(name)
+
+    async def forget(self, name: str) -> None:
+        """Remove what the journal keeps of a schedule that no code has any more; nothing happens to its runs.
+
+        A process that still fires it writes it down again.
+
+        Raises:
+            ScheduleNotFound: the journal has none of that name.
+            ScheduleBusy: a run of it goes on.
+            ValueError: it is fired here: `remove` it first.
+        """
+        await self._scheduler.forget(name)

@@ -28,6 +28,7 @@ from .rehearsal import Rehearsed, rehearse
 from .report import errors_of, problems_document
 from .run_data import read_data
 from .running import run_to_its_end
+from .scheduling import schedules
 from .serving import serve
 from .store import asked, opened
 from .taking_up import cancel, resume, retry, run_written_down
@@ -45,7 +46,7 @@ def cano_trio() -> None:
     """
 
 
-for _command in (serve, list_runs, show, top, send, pause, resume, retry, cancel, rm, doctor):
+for _command in (serve, list_runs, show, top, schedules, send, pause, resume, retry, cancel, rm, doctor):
     cano_trio.add_command(_command)
 
 

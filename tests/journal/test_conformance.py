@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ async def test_a_created_run_is_loaded_as_it_was(journal: Journal) -> None:
     run = replace(
         new("a", journal.owner, data=b"\x00\xff"),
         position=position,
-        labels={"team": "x"},
+        labels=MappingProxyType({"team": "x"}),
         priority=-2,
         parent="p",
         version=7,

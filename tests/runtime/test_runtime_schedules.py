@@ -9,14 +9,17 @@ from typing import Literal
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from cano_trio import (
     Every,
     Manual,
     RunContext,
+    RunStatus,
     RuntimeClosed,
     Schedule,
+    ScheduleBusy,
     ScheduleNotFound,
     Workflow,
     WorkflowNotFound,
@@ -146,3 +149,42 @@ async def test_who_carries_nothing_out_fires_nothing(autojump_clock: MockClock) 
         with pytest.raises(ValueError, match="Open the runtime with claim=True"):
             await runtime.schedule(schedule)
         assert runtime.schedules.list() == ()
+
+
+async def test_what_no_code_has_any_more_is_forgotten(autojump_clock: MockClock) -> None:
+    """Not while it is fired here, nor while a run of it goes on; then its record is gone, and its runs are not."""
+    log = Log()
+    journal = MemoryJournal()
+    async with open_runtime(schedules=[Schedule("s", log.workflow, Manual())], journal=journal) as runtime:
+        run = await runtime.trigger("s")
+        with pytest.raises(ValueError, match="'s' is fired here"):
+            await runtime.schedules.forget("s")
+        runtime.schedules.remove("s")
+        with pytest.raises(
+            ScheduleBusy, match=f"run '{run.id}' of schedule 's' goes on, and it would be written down again"
+        ):
+            await runtime.schedules.forget("s")
+        await run.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        await runtime.schedules.forget("s")
+        assert await journal.schedules() == ()
+        with pytest.raises(ScheduleNotFound):
+            await runtime.schedules.forget("s")
+        assert (await runtime.get(log.workflow, run.id)).status is RunStatus.COMPLETED
+        await runtime.schedule(Schedule("s", log.workflow, Manual()))
+        assert runtime.schedules.status("s").run_count == 0
+
+
+async def test_runs_that_ended_while_nobody_had_the_schedule_keep_it_not(autojump_clock: MockClock) -> None:
+    """Its record may tell for ever of a run that goes on: what is written of that run counts."""
+    log = Log()
+    journal = MemoryJournal()
+    with trio.move_on_after(0.5):
+        async with open_runtime(schedules=[Schedule("s", log.workflow, Every(100))], journal=journal):
+            await trio.sleep_forever()
+    async with open_runtime(workflows=[log.workflow], journal=journal) as runtime:
+        await trio.sleep(5)
+        (record,) = await journal.schedules()
+        assert record.runs == (log.begun[0][1],)
+        await runtime.schedules.forget("s")
+        assert await journal.schedules() == ()

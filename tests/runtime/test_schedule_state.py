@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
 from itertools import pairwise
 from typing import Any
@@ -36,7 +36,7 @@ from cano_trio._runtime.schedule_state import (
     taken_up,
     triggered,
 )
-from cano_trio._runtime.schedule_status import state_of, status_of
+from cano_trio._runtime.schedule_status import state_of, status_of, status_written
 
 Step = Enum("Step", "WORK DONE")
 workflow = Workflow(Step, initial=Step.WORK, exits=[Step.DONE], name="plain")
@@ -527,3 +527,49 @@ def test_whatever_was_missed_is_fired_by_its_policy(period: int, misfire: str, l
         instants += found
         earlier = now
     assert all(one < following for one, following in pairwise(instants))
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        Every(100),
+        Every(100, start=at(500)),
+        Every(0.125, fixed_rate=True),
+        Every(7200, fixed_rate=True, start=datetime(2029, 12, 31, 23, 30, tzinfo=timezone(timedelta(hours=2)))),
+        Cron("*/15 * * * *"),
+        Cron("30 2 * * *", "Europe/Berlin"),
+        Cron("1,2 3 * JAN MON#1", "Asia/Tokyo"),
+        Manual(),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("seconds", [0.0, 59.5, 60.0, 10_000.25])
+def test_a_record_alone_tells_where_a_schedule_stands(trigger: Every | Cron | Manual, seconds: float) -> None:
+    """All that its code would tell, as long as no run goes on: begun, fired, failed and paused, on time and long after."""
+    asked = schedule(trigger, trip_after=2)
+    record = begun(asked, START)
+    once = over(asked, fired(record, at(1), "s@1", at(1)), "s@1", "succeeded", at(2))
+    failed = over(asked, fired(record, at(1), "s@1", at(1)), "s@1", "failed", at(2), "no")
+    tripped = over(asked, fired(failed, at(2), "s@2", at(2)), "s@2", "failed", at(3), "no")
+    for one in (record, once, failed, tripped, paused(once)):
+        now = at(3 + seconds)
+        told, known = status_written(one, now), status_of(asked, one, now)
+        if isinstance(trigger, Manual):
+            assert told.next_firing is None
+        assert told == known
+
+
+def test_a_trigger_that_nobody_here_knows_has_no_next_firing() -> None:
+    """Of another version, or changed by hand: the rest is told."""
+    texts = [
+        "",
+        "every x s",
+        "every 0 s",
+        "cron '* * *' in UTC",
+        "cron 'a' + 'b' in UTC",
+        "cron '* * * * *' in Nowhere",
+        "1",
+    ]
+    for text in texts:
+        told = status_written(replace(begun(schedule(), START), trigger=text), START)
+        assert (told.trigger, told.next_firing, told.state) == (text, None, ScheduleState.IDLE)

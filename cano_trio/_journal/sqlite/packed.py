@@ -37,7 +37,7 @@ _fields: Final = msgspec.structs.astuple
 
 def pack_fixed(run: NewRun, number: int) -> tuple[bytes, int]:
     """What never changes of a run, and its check sum."""
-    packed = _pack((run.run_id, run.workflow, run.labels, run.priority, run.parent))
+    packed = _pack((run.run_id, run.workflow, dict(run.labels), run.priority, run.parent))
     return packed, crc32(packed, number)
 
 
