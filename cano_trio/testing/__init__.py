@@ -1,5 +1,10 @@
 """What tests of workflows are written with; import it explicitly."""
 
+from .conformance import ConformanceCheck as ConformanceCheck
+from .conformance import JournalFactory as JournalFactory
+from .conformance import LawBroken as LawBroken
+from .conformance import conformance_checks as conformance_checks
+from .conformance import journal_conformance as journal_conformance
 from .fakes import FakeCall as FakeCall
 from .fakes import FakeTask as FakeTask
 from .fakes import FlakyResource as FlakyResource
@@ -7,4 +12,16 @@ from .fakes import ScriptRanOut as ScriptRanOut
 from .faulty import FaultyJournal as FaultyJournal
 from .recording import RecordingObserver as RecordingObserver
 
-__all__ = ["FakeCall", "FakeTask", "FaultyJournal", "FlakyResource", "RecordingObserver", "ScriptRanOut"]
+__all__ = [
+    "ConformanceCheck",
+    "FakeCall",
+    "FakeTask",
+    "FaultyJournal",
+    "FlakyResource",
+    "JournalFactory",
+    "LawBroken",
+    "RecordingObserver",
+    "ScriptRanOut",
+    "conformance_checks",
+    "journal_conformance",
+]
