@@ -10,6 +10,8 @@ from .fakes import FakeTask as FakeTask
 from .fakes import FlakyResource as FlakyResource
 from .fakes import ScriptRanOut as ScriptRanOut
 from .faulty import FaultyJournal as FaultyJournal
+from .opening import RuntimeOpener as RuntimeOpener
+from .opening import RuntimeOptions as RuntimeOptions
 from .recording import RecordingObserver as RecordingObserver
 
 __all__ = [
@@ -21,6 +23,8 @@ __all__ = [
     "JournalFactory",
     "LawBroken",
     "RecordingObserver",
+    "RuntimeOpener",
+    "RuntimeOptions",
     "ScriptRanOut",
     "conformance_checks",
     "journal_conformance",
