@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from enum import Enum
-from typing import Any, Generic, Literal, Self, TypeAlias, cast
+from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, cast, runtime_checkable
 
 from typing_extensions import TypeVar, override
 
@@ -37,6 +37,15 @@ OnFailure: TypeAlias = Literal["roll_back", "hold"]
 
 Migrate: TypeAlias = Callable[[int, str, Any], Any]
 """Makes of what an older version has written down what today's would have: see `Workflow`."""
+
+
+@runtime_checkable
+class StandIn(Protocol):
+    """A task that goes where the one leads that it replaces."""
+
+    def standing_in(self, place: str, targets: Collection[Any], /) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """The function that replaces it, by the state's name and the states that it may lead to."""
+        ...
 
 
 class Definition(Registry[S, D], Generic[S, D]):
@@ -188,13 +197,17 @@ class Definition(Registry[S, D], Generic[S, D]):
         <Step.DONE: 2>
         """
         new = self._copy()
-        for state, task in tasks.items():
+        for state, given in tasks.items():
             old = new._without(state)  # noqa: SLF001  (of our own class)
+            task = self._standing_in(state, given) if isinstance(given, StandIn) else given
             if isinstance(task, TaskForm):
                 new.register(state, task)
             else:
                 new.register(state, task, config=old.config, on_error=old.on_error)
         return new
+
+    def _standing_in(self, state: S, task: StandIn) -> Callable[..., Coroutine[Any, Any, Any]]:
+        return task.standing_in(state.name, self.blueprint()[state].targets)
 
     def _copy(self) -> Self:
         new = copy.copy(self)

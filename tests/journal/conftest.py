@@ -28,20 +28,6 @@ async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield opened
 
 
-@pytest.fixture
-async def other(journal: Journal, tmp_path: Path) -> AsyncIterator[Journal]:
-    """The same runs as another process sees them."""
-    async with beside(journal, tmp_path) as opened:
-        yield opened
-
-
-def beside(journal: Journal, folder: Path) -> MemoryJournal | SqliteJournal:
-    """Another journal of the same runs."""
-    if isinstance(journal, ForwardingJournal):
-        journal = journal.inner
-    return MemoryJournal(beside=journal) if isinstance(journal, MemoryJournal) else on_hasty_disk(folder)
-
-
 def on_hasty_disk(folder: Path) -> SqliteJournal:
     """A journal that never syncs: what is on the disk after a power failure is another test's matter."""
     return SqliteJournal(folder / "runs.db", vfs=HASTY.name)
