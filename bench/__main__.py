@@ -27,6 +27,7 @@ from . import (
     retry,
     runs,
     saga,
+    simulate,
     spawn,
     split,
     stepped,
@@ -57,6 +58,7 @@ FAMILIES: dict[str, Callable[[], Sequence[Case]]] = {
     "parked": parked.cases,
     "mailbox": mailbox.cases,
     "recover": recover.cases,
+    "simulate": simulate.cases,
     "import": imports.cases,
 }
 

@@ -2,7 +2,7 @@
 
 >>> from enum import Enum
 >>> from typing import Literal
->>> from cano_trio import Resources, RunContext, Workflow
+>>> from cano_trio import RunContext, Workflow
 >>> from cano_trio.testing import Effects, explore
 >>> Step = Enum("Step", "PAY DONE")
 >>> workflow = Workflow(Step, initial=Step.PAY, exits=[Step.DONE], name="orders")
@@ -11,7 +11,7 @@
 ...     effects.record_once("charge", ctx, amount=5)
 ...     return Step.DONE
 >>> async def scenario(lab):
-...     await lab.run(workflow, run_id="order-1", resources=Resources(effects=lab.effects))
+...     await lab.run(workflow, run_id="order-1")
 >>> report = explore(scenario, check=lambda lab: lab.effects.of("charge").once())
 >>> print(report.coverage[0])
 orders: 2 of 2 states, 1 of 1 edges

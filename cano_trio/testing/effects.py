@@ -96,9 +96,28 @@ class Effects:
     def __init__(self, life: Callable[[], int] = _first_life) -> None:
         self._life = life
         self._done: list[Effect] = []
+        self._first: dict[tuple[str, str], Effect] = {}
+        """The first of each name and key."""
         self._what = "effects"
-        self.noted: Callable[[Effect], object] = _ignore
-        """Is told of each effect."""
+        self._note: Callable[[Effect], object] = _ignore
+
+    def begin(self, life: Callable[[], int], note: Callable[[Effect], object]) -> None:
+        """Forget all that was done.
+
+        Args:
+            life: tells the number of the process that is alive from now on.
+            note: is told of each effect.
+
+        >>> effects = Effects()
+        >>> _ = effects.record("charge")
+        >>> effects.begin(lambda: 2, print)
+        >>> _ = effects.record("refund")
+        life 2  refund
+        >>> len(effects)
+        1
+        """
+        self._done, self._first = [], {}
+        self._life, self._note = life, note
 
     # -- what tasks say
 
@@ -122,10 +141,7 @@ class Effects:
         >>> len(effects)
         2
         """
-        effect = self._effect(name, ctx, key, details)
-        self._done.append(effect)
-        self.noted(effect)
-        return effect
+        return self._noted(self._effect(name, ctx, key, details))
 
     def record_once(
         self, name: str, ctx: RunContext[Any] | None = None, /, *, key: str | None = None, **details: object
@@ -143,12 +159,7 @@ class Effects:
         1
         """
         effect = self._effect(name, ctx, key, details)
-        for done in self._done:
-            if (done.name, done.key) == (effect.name, effect.key):
-                return done
-        self._done.append(effect)
-        self.noted(effect)
-        return effect
+        return self._first.get((effect.name, effect.key)) or self._noted(effect)
 
     def has(self, name: str, key: str) -> bool:
         """Whether something was done under a key: what a compensation in doubt asks a service.
@@ -159,7 +170,13 @@ class Effects:
         (True, False)
         """
         self._life()
-        return any(done.name == name and done.key == key for done in self._done)
+        return (name, key) in self._first
+
+    def _noted(self, effect: Effect) -> Effect:
+        self._done.append(effect)
+        self._first.setdefault((effect.name, effect.key), effect)
+        self._note(effect)
+        return effect
 
     def _effect(self, name: str, ctx: RunContext[Any] | None, key: str | None, details: Mapping[str, object]) -> Effect:
         life = self._life()

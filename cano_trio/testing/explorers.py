@@ -56,7 +56,7 @@ def explore_crashes(
 
     >>> from enum import Enum
     >>> from typing import Literal
-    >>> from cano_trio import Resources, RunContext, Workflow
+    >>> from cano_trio import RunContext, Workflow
     >>> from cano_trio.testing import Effects, explore_crashes
     >>> Step = Enum("Step", "PAY DONE")
     >>> workflow = Workflow(Step, initial=Step.PAY, exits=[Step.DONE], name="orders")
@@ -65,7 +65,7 @@ def explore_crashes(
     ...     effects.record("charge", ctx)  # whatever was charged before
     ...     return Step.DONE
     >>> async def scenario(lab):
-    ...     await lab.run(workflow, run_id="order-1", resources=Resources(effects=lab.effects))
+    ...     await lab.run(workflow, run_id="order-1")
     >>> explore_crashes(scenario, check=lambda lab: lab.effects.of("charge").once())
     Traceback (most recent call last):
     cano_trio.testing.ScenarioFailed: crash:before:2,seed:0: AssertionError: charge: 2 in place of 1
@@ -118,7 +118,7 @@ def explore_cancellations(
     >>> from enum import Enum
     >>> from typing import Literal
     >>> import trio
-    >>> from cano_trio import Resources, RunContext, Workflow
+    >>> from cano_trio import RunContext, Workflow
     >>> from cano_trio.testing import Effects, explore_cancellations
     >>> Step = Enum("Step", "LOCK DONE")
     >>> workflow = Workflow(Step, initial=Step.LOCK, exits=[Step.DONE], name="doors")
@@ -129,7 +129,7 @@ def explore_cancellations(
     ...     effects.record("unlock", ctx)  # not if it is cancelled
     ...     return Step.DONE
     >>> async def scenario(lab):
-    ...     await lab.run(workflow, durable=False, resources=Resources(effects=lab.effects))
+    ...     await lab.run(workflow, durable=False)
     >>> explore_cancellations(scenario, check=lambda lab: lab.effects.balanced("lock", "unlock"))
     Traceback (most recent call last):
     cano_trio.testing.ScenarioFailed: cancel:2,seed:0: AssertionError: effects: lock without unlock
@@ -261,7 +261,7 @@ def replay(scenario: Scenario, name: str, *, check: Check | None = None, journal
     <BLANKLINE>
     log
       life 1     0.000 s  recorded 'hello'
-      life 1     0.000 s  life 1  greet  to='mo'
+      life 1     0.000 s  greet  to='mo'
     <BLANKLINE>
     effects
       life 1  greet  to='mo'

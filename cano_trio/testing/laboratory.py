@@ -17,6 +17,7 @@ from .._observe.events import Event
 from .._observe.observer import Observer
 from .._runtime.handle import Run
 from .._runtime.result import RunResult
+from .._runtime.resumable import own_resources
 from .._runtime.workflow import Workflow
 from .cell import Fault
 from .effects import Effect, Effects
@@ -61,7 +62,7 @@ class LogEntry:
     what: What
 
     def __str__(self) -> str:
-        what = _told(self.what) if isinstance(self.what, Event) else str(self.what)
+        what = _told(self.what) if isinstance(self.what, Event) else str(self.what).removeprefix(f"life {self.life}  ")
         return f"life {self.life} {self.time:9.3f} s  {what}"
 
 
@@ -140,7 +141,7 @@ class Laboratory:
 
     >>> from enum import Enum
     >>> from typing import Literal
-    >>> from cano_trio import Resources, RunContext, Workflow
+    >>> from cano_trio import RunContext, Workflow
     >>> from cano_trio.testing import Effects, explore_crashes
     >>> Step = Enum("Step", "PAY DONE")
     >>> workflow = Workflow(Step, initial=Step.PAY, exits=[Step.DONE])
@@ -149,17 +150,19 @@ class Laboratory:
     ...     effects.record_once("charge", ctx)
     ...     return Step.DONE
     >>> async def scenario(lab):
-    ...     result = await lab.run(workflow, run_id="order-1", resources=Resources(effects=lab.effects))
+    ...     result = await lab.run(workflow, run_id="order-1")
     ...     return result.state
     >>> explore_crashes(scenario, check=lambda lab: lab.effects.of("charge").once()).cells
     8
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, effects: Effects, resources: Resources) -> None:
         self._stage = stage
-        self.effects = Effects(stage.alive)
+        self.effects = effects
         """What tasks did to the world outside; no crash undoes it."""
-        self.effects.noted = stage.note
+        self.resources = resources
+        """The effects, for tasks that have a parameter ``effects: Effects``."""
+        effects.begin(stage.alive, stage.note)
         self.outcome: Any = None
         """What the scenario returned in the end; for a `check`. None if it was cancelled."""
         self.cancelled = False
@@ -259,7 +262,8 @@ class Laboratory:
             data: its data.
             run_id: its id; by default the workflow's name with the number of the call. Name runs that begin at the same time.
             start: where to begin.
-            resources: what its tasks work with, such as ``Resources(effects=lab.effects)``.
+            resources: what its tasks work with; by default what the workflow has, or else `resources`: the effects. For both,
+                give ``Resources(effects=lab.effects, …)``.
             durable: whether it is written down; if not, each process begins it anew.
 
         Returns:
@@ -274,7 +278,7 @@ class Laboratory:
             start=start,
             journal=self.journal if durable else None,
             on_duplicate="attach",
-            resources=resources,
+            resources=self.resources if resources is None and not own_resources(workflow) else resources,
             observers=self.observers,
             task_status=self._stage.task_status(),
         )

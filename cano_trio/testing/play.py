@@ -11,9 +11,11 @@ import attrs
 import trio
 from trio.abc import Instrument
 
+from .._engine.lifecycle import Resources
 from .._errors import RunCancelled
 from .._runtime.result import RunResult
 from .cell import Cancel, CancelOf, Cell, Fault
+from .effects import Effects
 from .laboratory import Laboratory, Stage
 from .moments import Moments, TurnLimit
 from .storage import OpenJournal, storage
@@ -90,6 +92,14 @@ class Rules:
 
     check: Check | None = None
     open_journal: OpenJournal | None = None
+    effects: Effects = attrs.field(factory=Effects, init=False)
+    """Those of whatever is played at the moment: tasks stay bound to them, and are not bound anew each time."""
+    resources: Resources = attrs.field(init=False)
+    """These effects."""
+
+    @resources.default
+    def _with_effects(self) -> Resources:
+        return Resources(effects=self.effects)
 
 
 def play(
@@ -111,7 +121,7 @@ def play(
         cancel = Cancel(count, -1) if count is not None else cell.cancel
         hands = cancel is not None and cancel.of == "run"
         stage = Stage(stack.enter_context(storage(rules.open_journal)), hands=hands)
-        lab = Laboratory(stage)
+        lab = Laboratory(stage, rules.effects, rules.resources)
         show = _Show(scenario, cell, rules, stage, lab, cancel, comes_again=comes_again)
         error: Exception | None = None
         try:
@@ -120,6 +130,7 @@ def play(
             if isinstance(failure, ScenarioVaries):
                 raise
             error = failure
+        lab.effects = lab.effects.of()  # the next play forgets them
         return Played(cell=cell, lab=lab, error=error, writes=tuple(show.writes), moments=show.moments)
 
 
