@@ -211,7 +211,7 @@ class Effects:
         """
         chosen = Effects(self._life)
         chosen._done = [done for done in self._done if (not names or done.name in names) and run in {None, done.run_id}]
-        chosen._what = " and ".join(filter(None, [", ".join(names), f"of {run}" if run else ""])) or self._what
+        chosen._what = " ".join([", ".join(names) or "effects", *([f"of {run}"] if run else [])])
         return chosen
 
     def __iter__(self) -> Iterator[Effect]:

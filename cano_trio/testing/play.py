@@ -19,7 +19,7 @@ from .effects import Effects
 from .laboratory import Laboratory, Stage
 from .moments import Moments, TurnLimit
 from .storage import OpenJournal, storage
-from .virtual import run_on, virtual_clock
+from .virtual import check_outside, run_on, virtual_clock
 
 Scenario: TypeAlias = Callable[[Laboratory], Awaitable[Any]]
 """What a client does; see `Laboratory`."""
@@ -117,6 +117,7 @@ def play(
     Raises:
         ScenarioVaries: it has not come to what should happen to it.
     """
+    check_outside()
     with ExitStack() as stack:
         cancel = Cancel(count, -1) if count is not None else cell.cancel
         hands = cancel is not None and cancel.of == "run"
@@ -180,8 +181,6 @@ class _Show:
             raise
         except BaseException as failure:
             error = failure
-            if self._stage.life == len(self.writes):
-                raise  # it has not begun
         process = self._stage.process
         self.writes.append(process.writes)
         self._time = clock.current_time() + DOWNTIME

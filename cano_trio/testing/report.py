@@ -7,7 +7,9 @@ from typing import final
 
 import attrs
 
-from .laboratory import Recorded
+from .._observe.events import Event
+from .effects import Effect
+from .laboratory import LogEntry, Recorded
 from .picture import Coverage, pictures
 from .play import Played
 from .process import Write
@@ -77,9 +79,9 @@ class Replay:
     """
 
     name: str
-    log: tuple[object, ...]
-    events: tuple[object, ...]
-    effects: tuple[object, ...]
+    log: tuple[LogEntry, ...]
+    events: tuple[Event, ...]
+    effects: tuple[Effect, ...]
     picture: str
     outcome: object
     error: Exception | None

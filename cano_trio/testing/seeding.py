@@ -1,11 +1,12 @@
-"""Trio's order of tasks by a seed: the only module that touches the private switch which trio has for that."""
+"""The private switches of trio that the laboratory needs: the only module that touches them."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import final
+from typing import Any, TypeAlias, final
 
 import trio
 
@@ -14,25 +15,29 @@ from .._resilience.backoff import jitter_source
 
 @final
 class SchedulerNotSeedable(RuntimeError):
-    """This version of trio has no such switch any more: `run_virtual` can't decide the order of its tasks.
+    """This version of trio lacks a private switch: `run_virtual` can't decide the order of its tasks, or know its threads.
 
     Args:
         version: trio's version; also an attribute.
 
     >>> print(SchedulerNotSeedable("9.0"))
-    trio 9.0 does not let its order of tasks be seeded as cano_trio.testing does it. Use another version of one of them.
+    trio 9.0 does not let its order of tasks be decided as cano_trio.testing does it. Use another version of one of them.
     """
 
     def __init__(self, version: str) -> None:
         super().__init__(
-            f"trio {version} does not let its order of tasks be seeded as cano_trio.testing does it. "
+            f"trio {version} does not let its order of tasks be decided as cano_trio.testing does it. "
             "Use another version of one of them."
         )
         self.version = version
 
 
+StartThread: TypeAlias = Callable[..., Any]
+"""Takes what a thread does, what is then done with the result (in that thread), and perhaps a name."""
+
 _SWITCH = "_ALLOW_DETERMINISTIC_SCHEDULING"
 _SOURCE = "_r"
+_START = "start_thread_soon"
 
 
 def _switches() -> dict[str, object]:
@@ -42,6 +47,27 @@ def _switches() -> dict[str, object]:
     if not isinstance(switches.get(_SWITCH), bool) or not isinstance(switches.get(_SOURCE), random.Random):
         raise SchedulerNotSeedable(trio.__version__)
     return switches
+
+
+@contextmanager
+def threads_started_by(start: Callable[[StartThread], StartThread]) -> Iterator[None]:
+    """Have `trio.to_thread.run_sync` start its threads another way, inside.
+
+    Args:
+        start: makes that way of trio's own.
+
+    Raises:
+        SchedulerNotSeedable: this version of trio can't do it.
+    """
+    threads = vars(sys.modules.get("trio._threads", random))
+    before = threads.get(_START)
+    if not callable(before):
+        raise SchedulerNotSeedable(trio.__version__)
+    threads[_START] = start(before)
+    try:
+        yield
+    finally:
+        threads[_START] = before
 
 
 @contextmanager
