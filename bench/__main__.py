@@ -28,6 +28,7 @@ from . import (
     retry,
     runs,
     saga,
+    simulate,
     spawn,
     split,
     stepped,
@@ -59,6 +60,7 @@ FAMILIES: dict[str, Callable[[], Sequence[Case]]] = {
     "parked": parked.cases,
     "mailbox": mailbox.cases,
     "recover": recover.cases,
+    "simulate": simulate.cases,
     "import": imports.cases,
 }
 

@@ -266,23 +266,47 @@ def _dot_body(workflow: Drawable, around: tuple[Drawable, ...], prefix: str) -> 
         yield f"{_quoted(origin)} -> {_quoted(ids[edge.target])}{attributes};"
 
 
+def draw_lit(workflow: Drawable, states: Collection[Enum], edges: Collection[tuple[Enum, Enum]]) -> str:
+    """The workflow as plain text, with a ``>`` before all that a run has met; child workflows are left out.
+
+    Args:
+        workflow: the workflow.
+        states: the states it entered.
+        edges: the ways it took from one to the next.
+    """
+    lines = [workflow.name]
+    for line in _ascii_body(workflow, (), is_whole=False):
+        is_lit = line.state in states if line.target is None else (line.state, line.target) in edges
+        lines.append(f"{'>' if is_lit else ' '} {line.text}")
+    return "\n".join(lines)
+
+
+class _Line(NamedTuple):
+    """A line of plain text: what it says, of which state, or of which edge from it."""
+
+    text: str
+    state: Enum
+    target: Enum | None = None
+
+
 def _ascii(workflow: Drawable) -> Iterator[str]:
     yield workflow.name
-    yield from _ascii_body(workflow, ())
+    yield from (line.text for line in _ascii_body(workflow, ()))
 
 
-def _ascii_body(workflow: Drawable, around: tuple[Drawable, ...]) -> Iterator[str]:
+def _ascii_body(workflow: Drawable, around: tuple[Drawable, ...], *, is_whole: bool = True) -> Iterator[_Line]:
     plans = workflow.blueprint()
     for state in _states(workflow):
         mark = "*" if state is workflow.initial else "o" if state in workflow.exits else " "
         title, work = _text(workflow, state)
-        yield f"{mark} {title}{f'  ({work})' if work else ''}"
-        if (child := _child(workflow, state, around)) is not None:
-            yield from (f"    | {line}" for line in _ascii_body(child, (*around, workflow)))
-        yield from (f"    === {text}" for text in (_branches(plans[state]) if state in plans else ()))
+        yield _Line(f"{mark} {title}{f'  ({work})' if work else ''}", state)
+        if is_whole and (child := _child(workflow, state, around)) is not None:
+            inside = _ascii_body(child, (*around, workflow))
+            yield from (_Line(f"    | {line.text}", state) for line in inside)
+        yield from (_Line(f"    === {text}", state) for text in (_branches(plans[state]) if state in plans else ()))
         for edge in plans[state].edges if state in plans else ():
             arrow = "-x>" if edge.error else "..>" if edge.anywhere else "==>" if edge.joins else "-->"
-            yield f"    {arrow} {edge.target.name}{f'  {edge.label}' if edge.label else ''}"
+            yield _Line(f"    {arrow} {edge.target.name}{f'  {edge.label}' if edge.label else ''}", state, edge.target)
 
 
 def _edges(workflow: Drawable) -> Iterator[tuple[Enum, Edge[Any]]]:

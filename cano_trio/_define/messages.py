@@ -18,7 +18,7 @@ def received(parameter: Parameter) -> tuple[Any, ...]:
     >>> received(Parameter(name="ctx", want=Want.CONTEXT, hint=RunContext[int | str]))
     (<class 'int'>, <class 'str'>)
     """
-    if parameter.want is not Want.CONTEXT:
+    if parameter.want is not Want.CONTEXT or parameter.hint is RunContext:
         return ()
     contexts = (hint for hint in members(parameter.hint) if get_origin(hint) is RunContext)
     named = (hint for context in contexts for part in get_args(context) for hint in members(part))

@@ -27,7 +27,8 @@ class Limiter(Protocol):
 
 def is_limiter(value: object) -> TypeGuard[Limiter]:
     """Whether a value is a limiter; a class of limiters has all that the protocol asks for, but is none itself."""
-    return isinstance(value, Limiter) and not isinstance(value, type)
+    # A runtime-checkable protocol takes 50 us to say no, and mostly there is none.
+    return value is not None and isinstance(value, Limiter) and not isinstance(value, type)
 
 
 @final

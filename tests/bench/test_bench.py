@@ -32,6 +32,7 @@ FAMILIES = [
     "parked",
     "mailbox",
     "recover",
+    "simulate",
     "import",
 ]
 

@@ -145,6 +145,16 @@ SAYS = {
         "by a deadline of 10 s:",
         "    met: oslo, kyiv, pune answered, lima failed, nuuk cut off",
     ],
+    "laboratory": [
+        "crash:before:4,seed:0: AssertionError: charge: 2 in place of 1",
+        '  replay(scenario, "crash:before:4,seed:0", ...) shows it again, with every event.',
+        "  life 1     0.000 s   4 commit order-1: finished CHARGE, running in PACK   <-- crash before it",
+        "cancel:run:14,seed:0: AssertionError: effects: charge without refund",
+        "seed:2: AssertionError: packed ['manual in paper', 'kettle in paper']",
+        "The first one again, with every event:",
+        "Mended:",
+        "  ordering: 7 of 7 states, 6 of 6 edges",
+    ],
     "multi_tier": [
         "second   0: #######",  # a burst of four, and three more
         "second   5: ##",  # 25 calls, and the tokens of the minute are spent

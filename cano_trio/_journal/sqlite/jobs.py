@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, final
 
 import outcome
 from msgspec import Struct
-from trio.lowlevel import Abort, Task, reschedule
+from trio.lowlevel import Abort, RunVar, Task, reschedule
 
 from ..acknowledgement import ACKNOWLEDGED
 
@@ -33,3 +33,26 @@ def acknowledge(jobs: Iterable[Job]) -> None:
 def never(_: object) -> Abort:
     """What a cancel finds that can't be withdrawn any more."""
     return Abort.FAILED
+
+
+@final
+class Tally:
+    """How much a thread was asked for, and how much it has answered: each number is changed in one thread only."""
+
+    __slots__ = ("answered", "asked")
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answered = 0
+        try:
+            _tallies.get().append(self)
+        except LookupError:
+            _tallies.set([self])
+
+
+_tallies: RunVar[list[Tally]] = RunVar("what threads of journals are asked for")
+
+
+def unanswered() -> bool:
+    """Whether a journal of this trio run waits for a thread of its own."""
+    return any(tally.asked != tally.answered for tally in _tallies.get([]))

@@ -12,7 +12,7 @@ import outcome
 import trio
 from trio.lowlevel import Abort, checkpoint_if_cancelled, current_task, current_trio_token, wait_task_rescheduled
 
-from .jobs import Job, acknowledge
+from .jobs import Job, Tally, acknowledge
 
 T = TypeVar("T")
 
@@ -45,6 +45,7 @@ class Reader:
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
         self._queue: SimpleQueue[_Question | None] = SimpleQueue()
+        self._tally = Tally()
         self._token = current_trio_token()
         self._ended = Event()
         trio.lowlevel.start_thread_soon(self._work, outcome.Outcome.unwrap, "cano_trio journal reader")
@@ -53,6 +54,7 @@ class Reader:
         """Read something, at one moment."""
         await checkpoint_if_cancelled()
         question = _Question(current_task(), read=read)
+        self._tally.asked += 1
         self._queue.put(question)
         result: T = await wait_task_rescheduled(question.withdraw)
         return result
@@ -67,6 +69,7 @@ class Reader:
             while batch := self._gather():
                 self._answer(batch)
                 self._token.run_sync_soon(acknowledge, batch)
+                self._tally.answered += len(batch)
         except trio.RunFinishedError:
             pass  # nobody waits any more
         finally:

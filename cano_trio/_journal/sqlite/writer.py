@@ -22,7 +22,7 @@ from ..rows import Commit, NewRun, RunRecord
 from . import commits, creation, statements
 from .failures import PASSING, REFUSALS, first_of, meaning, refusal, statement_failed
 from .files import Files
-from .jobs import Job, acknowledge, never
+from .jobs import Job, Tally, acknowledge, never
 from .lease import Lease
 from .retention import Retention
 from .user_sql import UserSql
@@ -103,6 +103,7 @@ class Writer:
         self._chores = (lease, retention, watch)
         self._close = close
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._tally = Tally()
         self._token = trio.lowlevel.current_trio_token()
         self._ended = trio.Event()
         self._closing = False
@@ -138,12 +139,14 @@ class Writer:
     def _put(self, job: _Job) -> None:
         if self._closing:
             raise JournalError(f"journal {self._path} is closed")
+        self._tally.asked += 1
         self._queue.put(job)
 
     async def aclose(self) -> None:
         """Wait until all is written and the runs are given back, and end the thread."""
         if not self._closing:
             self._closing = True
+            self._tally.asked += 1
             self._queue.put(None)
         with trio.CancelScope(shield=True):
             await self._ended.wait()
@@ -151,6 +154,7 @@ class Writer:
     def _deliver(self, result: outcome.Outcome[None]) -> None:
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(self._ended.set)
+        self._tally.answered += 1
         result.unwrap()
 
     def _work(self) -> None:
@@ -159,6 +163,7 @@ class Writer:
                 if batch:
                     self._transact(batch)
                     self._token.run_sync_soon(acknowledge, batch)
+                    self._tally.answered += len(batch)
                 self._do_chores(is_idle=not batch)
             self._change(self._lease.end)
         except trio.RunFinishedError:

@@ -1,0 +1,276 @@
+"""A scenario played once, through all its processes, to its end."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final, TypeAlias, final
+
+import attrs
+import trio
+from trio.abc import Instrument
+
+from .._engine.lifecycle import Resources
+from .._errors import RunCancelled
+from .._runtime.result import RunResult
+from .cell import Cancel, CancelOf, Cell, Fault
+from .effects import Effects
+from .laboratory import Laboratory, Stage
+from .moments import Moments, TurnLimit
+from .storage import OpenJournal, storage
+from .virtual import check_outside, run_on, virtual_clock
+
+Scenario: TypeAlias = Callable[[Laboratory], Awaitable[Any]]
+"""What a client does; see `Laboratory`."""
+
+Check: TypeAlias = Callable[[Laboratory], object]
+"""Asserts what must hold in the end; it may be async, and then look into ``lab.journal``."""
+
+LONGEST: Final = 400 * 86_400.0
+"""Virtual seconds after which a process that goes on hangs."""
+
+MOST_LIVES: Final = 10
+"""Processes after which a scenario that is not over will never be."""
+
+DOWNTIME: Final = 2.0
+"""Virtual seconds between the death of a process and the next one."""
+
+
+@final
+class NeverEnds(AssertionError):
+    """A scenario does not come to an end.
+
+    >>> print(NeverEnds("the process still ran after 400 virtual days"))
+    the process still ran after 400 virtual days
+    """
+
+
+@final
+class ScenarioVaries(RuntimeError):
+    """A scenario does not do the same each time, with the same seed: nothing that is found of it could be found again.
+
+    >>> print(ScenarioVaries("it made 7 writes, and then 8"))
+    it made 7 writes, and then 8. Something in it goes by what no seed decides: sets, ids, uuid4, real time, real sockets.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}. Something in it goes by what no seed decides: sets, ids, uuid4, real time, real sockets."
+        )
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Played:
+    """A scenario that was played.
+
+    Args:
+        cell: what happened to it.
+        lab: its laboratory.
+        error: what it failed with; None if it did not.
+        writes: how many writes each of its processes has made.
+        moments: how many moments there were at which it could be cancelled, if that was counted.
+    """
+
+    cell: Cell
+    lab: Laboratory
+    error: Exception | None
+    writes: tuple[int, ...]
+    moments: int = 0
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Rules:
+    """How a scenario is played and judged.
+
+    Args:
+        check: asserts what must hold in the end.
+        open_journal: makes journals of files; None for a store in memory.
+    """
+
+    check: Check | None = None
+    open_journal: OpenJournal | None = None
+    effects: Effects = attrs.field(factory=Effects, init=False)
+    """Those of whatever is played at the moment: tasks stay bound to them, and are not bound anew each time."""
+    resources: Resources = attrs.field(init=False)
+    """These effects."""
+
+    @resources.default
+    def _with_effects(self) -> Resources:
+        return Resources(effects=self.effects)
+
+
+def play(
+    scenario: Scenario, cell: Cell, rules: Rules, *, comes_again: bool = True, count: CancelOf | None = None
+) -> Played:
+    """Play a scenario to its end.
+
+    Args:
+        scenario: the scenario.
+        cell: what happens to it.
+        rules: how.
+        comes_again: after it was cancelled, it is called again, by the next process.
+        count: count the moments at which this could be cancelled.
+
+    Raises:
+        ScenarioVaries: it has not come to what should happen to it.
+    """
+    check_outside()
+    with ExitStack() as stack:
+        cancel = Cancel(count, -1) if count is not None else cell.cancel
+        hands = cancel is not None and cancel.of == "run"
+        stage = Stage(stack.enter_context(storage(rules.open_journal)), hands=hands)
+        lab = Laboratory(stage, rules.effects, rules.resources)
+        show = _Show(scenario, cell, rules, stage, lab, cancel, comes_again=comes_again)
+        error: Exception | None = None
+        try:
+            show.play()
+        except Exception as failure:
+            if isinstance(failure, ScenarioVaries):
+                raise
+            error = failure
+        lab.effects = lab.effects.of()  # the next play forgets them
+        return Played(cell=cell, lab=lab, error=error, writes=tuple(show.writes), moments=show.moments)
+
+
+@final
+class _Show:
+    def __init__(
+        self,
+        scenario: Scenario,
+        cell: Cell,
+        rules: Rules,
+        stage: Stage,
+        lab: Laboratory,
+        cancel: Cancel | None,
+        *,
+        comes_again: bool,
+    ) -> None:
+        self._scenario = scenario
+        self._cell = cell
+        self._rules = rules
+        self._stage = stage
+        self._lab = lab
+        self._cancel = cancel
+        self._comes_again = comes_again
+        self._time = 0.0
+        self.writes: list[int] = []
+        self.moments = 0
+
+    def play(self) -> None:
+        """One process after the other."""
+        faults = iter(self._cell.faults)
+        for _ in range(MOST_LIVES):
+            fault = next(faults, None)
+            if self._live(fault):
+                if (left := next(faults, None)) is not None:
+                    raise ScenarioVaries(f"{self._cell} names a crash, {left}, of a process that never begins")
+                return
+            self._cancel = None
+        raise NeverEnds(f"the scenario is not over after {MOST_LIVES} processes")
+
+    def _live(self, fault: Fault | None) -> bool:
+        """One process; tells whether it was the last one."""
+        clock = virtual_clock(self._time)
+        over, error = False, None
+        try:
+            over = run_on(clock, self._cell.seed, self._process, fault)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as failure:
+            error = failure
+        process = self._stage.process
+        self.writes.append(process.writes)
+        self._time = clock.current_time() + DOWNTIME
+        if process.is_dead:
+            return False
+        if fault is not None and process.writes < fault.at:
+            what = f"{self._cell}: process {self._lab.life} has no write {fault.at}, it made {process.writes}"
+            raise ScenarioVaries(what) from error
+        if process.has_failed and isinstance(error, Exception) and not isinstance(error, AssertionError):
+            return False  # the client was told that the journal fails, and comes again
+        if error is not None:
+            raise error
+        return over
+
+    async def _process(self, fault: Fault | None) -> bool:
+        """What a process does; tells whether none has to come after it."""
+        with trio.move_on_after(LONGEST) as limit, trio.CancelScope() as scope:
+            turns = TurnLimit(scope)
+            process = self._stage.begin(fault, scope)
+            over = not self._comes_again
+            with _watched(turns):
+                await self._visit(scope)
+                over = True
+        if process.is_dead:
+            return False
+        if limit.cancelled_caught or turns.is_spent:
+            raise NeverEnds(f"the process still ran after {LONGEST / 86_400:.0f} virtual days, or made no progress")
+        if over:
+            await self._check()
+        return over
+
+    async def _visit(self, scope: trio.CancelScope) -> None:
+        """Call the scenario, to its end."""
+        lab = self._lab
+        lab.outcome, lab.cancelled = None, False
+        if self._cancel is None:
+            lab.outcome = await self._scenario(lab)
+            return
+        of_runs = self._cancel.of == "run"
+        moments = Moments(
+            trio.lowlevel.current_task(),
+            (lambda: bool(self._stage.runs)) if of_runs else lambda: True,
+            self._cancel_runs if of_runs else scope.cancel,
+            self._cancel.at,
+        )
+        lab.cancelled = True
+        try:
+            with _watched(moments):
+                lab.outcome = await self._scenario(lab)
+            lab.cancelled = False
+        except BaseException as error:
+            if not of_runs or not _is_all(error, RunCancelled):
+                raise
+        finally:
+            self.moments = moments.passed
+        if self._cancel.at >= moments.passed:
+            raise ScenarioVaries(f"{self._cell}: there are but {moments.passed} moments")
+
+    def _cancel_runs(self) -> None:
+        for run in self._stage.runs:
+            run.cancel("the laboratory cancels it")
+
+    async def _check(self) -> None:
+        lab = self._lab
+        if self._rules.check is None:
+            return
+        found = self._rules.check(lab)
+        if inspect.isawaitable(found):
+            async with lab.journal:
+                await found
+
+
+@contextmanager
+def _watched(instrument: Instrument) -> Iterator[None]:
+    trio.lowlevel.add_instrument(instrument)
+    try:
+        yield
+    finally:
+        trio.lowlevel.remove_instrument(instrument)
+
+
+def _is_all(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether it is an error of a kind, or a group of nothing else."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(kind)[1] is None
+    return isinstance(error, kind)
+
+
+def comparable(outcome: object) -> object:
+    """What must be the same however often the process dies: of a `RunResult` not the path, and not the time it took."""
+    if isinstance(outcome, RunResult):
+        return (outcome.run_id, outcome.state, outcome.data, outcome.in_doubt)
+    return outcome

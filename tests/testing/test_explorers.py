@@ -1,0 +1,400 @@
+"""The explorers find what is planted, name it, and play it again."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any, Literal
+
+import pytest
+import trio
+
+from cano_trio import RunCancelled, RunContext
+from cano_trio.journals import SqliteJournal
+from cano_trio.testing import (
+    Effects,
+    Laboratory,
+    NeverEnds,
+    ScenarioFailed,
+    ScenarioVaries,
+    explore,
+    explore_cancellations,
+    explore_crashes,
+    explore_schedules,
+    replay,
+)
+from tests.testing.scenes import Notes, Step, client, note, three_states
+
+GOOD = client(three_states())
+
+
+async def twice(notes: Notes, ctx: RunContext, effects: Effects) -> Literal[Step.C]:
+    """A bug: its service is told once more after a crash."""
+    effects.record("pay", ctx)
+    await note(notes, ctx, effects)
+    return Step.C
+
+
+async def counts(notes: Notes, ctx: RunContext, effects: Effects) -> Literal[Step.C]:
+    """A bug: what it notes is not the same after a crash."""
+    effects.record("count", ctx)
+    notes.lines.append(f"{len(effects.of('count'))}")
+    return Step.C
+
+
+def paid_once(lab: Laboratory) -> None:
+    lab.effects.of("pay").once()
+
+
+# -- crashes
+
+
+def test_every_write_is_met_by_every_fault() -> None:
+    """A run of three states makes four writes; two plays of it undisturbed, and three faults at each."""
+    report = explore_crashes(GOOD)
+    assert report.cells == 2 + 4 * 3
+    assert report.lives == 2 + 4 * (2 + 2 + 1)
+    assert report.failure is None
+
+
+def test_the_other_explorations_of_crashes() -> None:
+    """A slice, other kinds of faults, and pairs, in which each write of the second process is met, too."""
+    assert explore_crashes(GOOD, every=3).cells == 2 + 4
+    assert explore_crashes(GOOD, kinds=["before", "away"]).cells == 2 + 4 * 2
+    # Where the first process dies before the run is there, the second makes four writes; else it asks, claims, and goes on.
+    writes = [4, 5, 5, 4, 4, 3, 3, 1]
+    assert explore_crashes(GOOD, pairs=True).cells == 2 + 4 * 3 + 3 * sum(writes)
+
+
+def test_an_effect_made_again_after_a_crash_is_found() -> None:
+    """The task's own commit is the first write at which its process must not die: the third, as the run's creation is the first."""
+    with pytest.raises(ScenarioFailed) as caught:
+        explore_crashes(client(three_states(B=twice)), check=paid_once)
+    assert caught.value.name == "crash:before:3,seed:0"
+    assert caught.value.report.failure == "crash:before:3,seed:0"
+    assert isinstance(caught.value.__cause__, AssertionError)
+    text = str(caught.value)
+    assert text.startswith(
+        "crash:before:3,seed:0: AssertionError: pay: 2 in place of 1\n  life 1  pay  r B 1.1  key r/1\n"
+    )
+    assert 'replay(scenario, "crash:before:3,seed:0", ...)' in text
+    assert "  life 1     2.000 s   3 commit r: finished B, running in C   <-- crash before it" in text
+    assert "  >   B  (twice)\n  >     --> C" in text
+
+
+def test_without_a_check_the_uncrashed_outcome_is_the_oracle() -> None:
+    """What is returned after a crash has to be what is returned without."""
+    with pytest.raises(ScenarioFailed, match=r"^crash:before:3,seed:0: AssertionError: it returned \['A', '2', 'C'\]"):
+        explore_crashes(client(three_states(B=counts)))
+
+
+def test_what_fails_by_two_crashes_only_is_named_by_both() -> None:
+    """A bug that shows when a task is begun for the third time takes a pair, and the pair is the simplest."""
+
+    async def thrice(notes: Notes, ctx: RunContext, effects: Effects) -> Literal[Step.C]:
+        effects.record("pay", ctx)
+        if len(effects.of("pay")) == 3:
+            notes.lines.append("three")
+        return Step.C
+
+    scenario = client(three_states(B=thrice))
+    explore_crashes(scenario)
+    with pytest.raises(ScenarioFailed) as caught:
+        explore_crashes(scenario, pairs=True)
+    # The first write of the second process asks for the run, the second claims it, the third finishes B.
+    assert caught.value.name == "crash:before:3,crash:before:3,seed:0"
+    assert str(replay(scenario, caught.value.name).error) == str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("every, seed", [(3, 0), (1, 5), (3, 5)])
+def test_what_is_found_is_made_as_simple_as_it_gets(every: int, seed: int) -> None:
+    """A slice meets the bug at a later write, and another seed in another order: its name is of the first write, and of seed 0."""
+
+    async def mails(notes: Notes, ctx: RunContext, effects: Effects) -> Literal[Step.DONE]:
+        effects.record("mail", ctx)
+        return Step.DONE
+
+    with pytest.raises(ScenarioFailed) as caught:
+        explore_crashes(
+            client(three_states(B=twice, C=mails)),
+            check=lambda lab: lab.effects.at_most_once_per_key(),
+            kinds=["before"],
+            every=every,
+            seed=seed,
+        )
+    assert caught.value.name == "crash:before:3,seed:0"
+
+
+def test_a_dead_process_does_nothing_more() -> None:
+    """What its tasks do in `finally`, or beside the one that met the crash, reaches neither effects, records nor the journal."""
+
+    async def scenario(lab: Laboratory) -> None:
+        async def beside() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                lab.effects.record("late")
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(beside)
+                await lab.run(three_states(), Notes(), run_id="r")
+                nursery.cancel_scope.cancel()
+        finally:
+            lab.record(lab.life)
+
+    def check(lab: Laboratory) -> None:
+        assert [one.life for one in lab.effects.of("late")] == [lab.life]
+        assert lab.records == (lab.life,)
+        assert {run.life for run in lab.log if "crash" in str(run)} <= {1}
+
+    assert explore_crashes(scenario, check=check, kinds=["before", "after"]).cells == 10
+
+
+def test_a_check_may_look_into_the_journal() -> None:
+    """An async check finds the runs as they are in the end."""
+
+    async def check(lab: Laboratory) -> None:
+        record = (await lab.journal.load("r")).record
+        assert record.position.status.value == "completed"
+        assert len(await lab.journal.history("r")) == 3
+
+    assert explore_crashes(GOOD, check=check).failure is None
+
+
+def test_journals_in_files_crash_too() -> None:
+    """Each process opens a SQLite file as the last one left it at its death."""
+    report = explore_crashes(GOOD, journal=lambda folder: SqliteJournal(folder / "runs.db"))
+    assert (report.cells, report.failure) == (14, None)
+    with pytest.raises(ScenarioFailed) as caught:
+        explore_crashes(
+            client(three_states(B=twice)), check=paid_once, journal=lambda folder: SqliteJournal(folder / "runs.db")
+        )
+    assert caught.value.name == "crash:before:3,seed:0"
+
+
+# -- cancellations
+
+
+async def forgets(notes: Notes, ctx: RunContext, effects: Effects) -> Literal[Step.C]:
+    """A bug: a cancel between the two leaves the door open."""
+    effects.record("open", ctx)
+    await note(notes, ctx, effects)
+    effects.record("close", ctx)
+    return Step.C
+
+
+def closed(lab: Laboratory) -> None:
+    lab.effects.balanced("open", "close")
+
+
+def test_a_cancel_at_a_bad_step_is_found() -> None:
+    """Cancelled from outside, or by its handle: while the task sleeps, the door is open."""
+    scenario = client(three_states(B=forgets), durable=False)
+    names = []
+    for of in ("scenario", "run"):
+        with pytest.raises(ScenarioFailed) as caught:
+            explore_cancellations(scenario, check=closed, of=of)
+        names.append(caught.value.name)
+        assert str(replay(scenario, caught.value.name, check=closed).error) == str(caught.value.__cause__)
+    assert names[0].startswith("cancel:")
+    assert names[1].startswith("cancel:run:")
+
+
+def test_a_durable_scenario_comes_again_after_a_cancel() -> None:
+    """It is called again, goes on with the run, and returns what it returns uncancelled."""
+    report = explore_cancellations(GOOD)
+    assert report.cells > 20
+    assert report.lives > report.cells + 20
+    with pytest.raises(ScenarioFailed, match=r"^cancel:\d+,seed:0: AssertionError: it returned \['A', '2', 'C'\]"):
+        explore_cancellations(client(three_states(B=counts_slowly)))
+
+
+async def counts_slowly(notes: Notes, ctx: RunContext, effects: Effects) -> Literal[Step.C]:
+    effects.record("count", ctx)
+    await trio.sleep(1)
+    notes.lines.append(f"{len(effects.of('count'))}")
+    return Step.C
+
+
+def test_a_cancelled_run_answers_its_client() -> None:
+    """`RunCancelled` is an answer, which a scenario may take; one that lets it out is cancelled."""
+    seen: set[tuple[bool, object]] = set()
+
+    async def scenario(lab: Laboratory) -> str:
+        try:
+            await lab.run(three_states(), Notes())
+        except RunCancelled:
+            return "cancelled"
+        return "done"
+
+    explore_cancellations(scenario, of="run", check=lambda lab: seen.add((lab.cancelled, lab.outcome)))
+    assert seen == {(False, "cancelled"), (False, "done")}
+    seen.clear()
+    explore_cancellations(GOOD, of="run", check=lambda lab: seen.add((lab.cancelled, bool(lab.outcome))))
+    assert seen == {(True, False), (False, True)}
+
+
+# -- schedules
+
+
+async def races(lab: Laboratory) -> list[int]:
+    """A bug: three tasks, and the order in which they come."""
+    order: list[int] = []
+
+    async def come(number: int) -> None:
+        await trio.sleep(1)
+        order.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(3):
+            nursery.start_soon(come, number)
+    return order
+
+
+def test_an_order_of_tasks_that_matters_is_found() -> None:
+    """One of fifty orders gives another outcome, and its seed names it."""
+    with pytest.raises(ScenarioFailed, match=r"^seed:\d+: AssertionError: it returned \[") as caught:
+        explore_schedules(races)
+    again = replay(races, caught.value.name)
+    assert str(again.error) == str(caught.value.__cause__)
+    assert explore_schedules(races, check=print).cells == 51
+
+
+# -- all of it
+
+
+def test_explore_does_all_three() -> None:
+    """Orders, crashes and cancellations in one report, with what of the workflow was met."""
+    report = explore(GOOD, seeds=range(5))
+    cancelled = explore_cancellations(GOOD)
+    assert report.cells == 2 + 4 + 12 + (cancelled.cells - 2)
+    (coverage,) = report.coverage
+    assert (coverage.workflow, len(coverage.states), coverage.missing_states) == ("three", 4, (Step.NEVER,))
+    assert coverage.missing_edges == ((Step.A, Step.NEVER),)
+    assert str(report).endswith("\n  three: 4 of 5 states, 3 of 4 edges; never NEVER, A -> NEVER")
+
+
+@pytest.mark.parametrize(
+    "tasks, check, name",
+    [({"B": twice}, paid_once, "crash:before:3,seed:0"), ({"B": counts}, None, "crash:before:3,seed:0")],
+)
+def test_explore_finds_what_is_planted(tasks: Any, check: Any, name: str) -> None:
+    """It names what it finds as the explorer of that does."""
+    with pytest.raises(ScenarioFailed) as caught:
+        explore(client(three_states(**tasks)), check=check, seeds=[0])
+    assert caught.value.name == name
+
+
+# -- replay
+
+
+def test_a_replay_tells_all() -> None:
+    """The same error, every event of every life, the effects, and the picture with the way lit."""
+    scenario = client(three_states(B=twice))
+    again = replay(scenario, "crash:before:3,seed:0", check=paid_once)
+    assert str(again.error).startswith("pay: 2 in place of 1")
+    assert [type(event).__name__ for event in again.events][:4] == [
+        "RunStarted",
+        "StateEntered",
+        "Committed",
+        "TaskSucceeded",
+    ]
+    assert [effect.life for effect in again.effects if effect.name == "pay"] == [1, 2]
+    assert again.picture.splitlines()[:4] == ["three", "> * A  (a)", ">     --> B", "      --> NEVER"]
+    assert "life 2     4.000 s  RunResumed r B seq=1" in str(again)
+    fine = replay(scenario, "crash:after:3,seed:0", check=paid_once)
+    assert (fine.error, fine.outcome) == (None, ["A", "B", "C"])
+
+
+@pytest.mark.parametrize(
+    "name", ["", "crash", "crash:soon:1", "crash:before:x", "cancel:-1", "seed", "seed:1;cancel:2"]
+)
+def test_a_name_that_is_none_is_refused(name: str) -> None:
+    """The error shows the names that there are."""
+    with pytest.raises(ValueError, match="is no name of a cell: there are crash:before:3, "):
+        replay(GOOD, name)
+
+
+@pytest.mark.parametrize("name", ["crash:before:99", "crash:reported-failed:1,crash:after:1", "cancel:9999"])
+def test_a_cell_that_is_not_there_is_refused(name: str) -> None:
+    """A write, a process or a step that the scenario does not come to is told, and nothing is passed off as tried."""
+    with pytest.raises(ScenarioVaries, match=r"^(crash|cancel):"):
+        replay(GOOD, name)
+
+
+# -- scenarios that are no good
+
+
+def test_a_scenario_that_fails_by_itself_is_named_by_its_seed() -> None:
+    """No fault is needed, and its own error is the cause."""
+
+    async def scenario(lab: Laboratory) -> None:
+        await lab.run(three_states(), Notes())
+        raise KeyError("oops")
+
+    with pytest.raises(ScenarioFailed, match=r"^seed:0: KeyError: 'oops'") as caught:
+        explore_crashes(scenario)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_a_scenario_that_varies_is_refused() -> None:
+    """Another number of writes, or another outcome, with the same seed."""
+    numbers = count()
+
+    async def writes_more(lab: Laboratory) -> None:
+        for _ in range(next(numbers)):
+            await lab.run(three_states(), Notes())
+
+    with pytest.raises(ScenarioVaries, match="with seed 0 it made 0 writes, and then 4"):
+        explore_crashes(writes_more)
+
+    async def returns_other(lab: Laboratory) -> object:
+        return next(numbers)
+
+    with pytest.raises(ScenarioVaries, match=r"with seed 0 it returned \d+, and then \d+"):
+        explore_crashes(returns_other)
+
+
+def test_a_scenario_that_waits_for_ever_is_a_failure() -> None:
+    """A deadlock after a crash ends in 400 virtual days, and has a name."""
+
+    async def scenario(lab: Laboratory) -> None:
+        await lab.run(three_states(), Notes(), run_id="r")
+        if lab.life == 2:
+            await trio.sleep_forever()
+
+    with pytest.raises(
+        ScenarioFailed, match=r"^crash:before:1,seed:0: NeverEnds: the process still ran after"
+    ) as caught:
+        explore_crashes(scenario)
+    assert isinstance(caught.value.__cause__, NeverEnds)
+
+
+def test_a_scenario_that_makes_no_progress_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that goes round and round while no time passes is stopped, too."""
+    monkeypatch.setattr("cano_trio.testing.moments.MOST_TURNS", 1_000)
+
+    async def scenario(lab: Laboratory) -> None:
+        while lab.life:
+            await trio.lowlevel.checkpoint()
+
+    with pytest.raises(ScenarioFailed, match=r"^seed:0: NeverEnds: ") as caught:
+        explore_schedules(scenario)
+    assert isinstance(caught.value.__cause__, NeverEnds)
+
+
+def test_unknown_kinds_of_faults_are_refused() -> None:
+    """The error lists those that there are."""
+    with pytest.raises(ValueError, match="kinds has \\['softly'\\]: there are before, after, reported-failed, away"):
+        explore_crashes(GOOD, kinds=["softly"])  # type: ignore[list-item]
+
+
+def test_an_explorer_is_refused_inside_a_trio_run() -> None:
+    """An async test is told to be a plain one."""
+
+    async def main() -> None:
+        await trio.lowlevel.checkpoint()
+        explore_crashes(GOOD)
+
+    with pytest.raises(RuntimeError, match="in place of `async def test_it"):
+        trio.run(main)
