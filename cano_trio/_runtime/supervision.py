@@ -21,7 +21,7 @@ from .._errors import (
     SupervisorGaveUp,
 )
 from .._observe.status import RunStatus
-from .actor import Actor
+from .actor import Actor, without
 from .actors import Actors
 from .restart import Restart
 
@@ -238,7 +238,7 @@ class Member:
         self.supervisor.members.append(self)
         self.supervisor.actors.supervised.add(actor)
         actor.waiters += 1
-        actor.endings.append(self._leave)
+        actor.endings += (self._leave,)
 
     def _leave(self) -> None:
         """It is over, or nothing more of it is heard here."""
@@ -247,7 +247,7 @@ class Member:
         if self in supervisor.members:
             supervisor.members.remove(self)
             supervisor.actors.supervised.discard(actor)
-            actor.endings.remove(self._leave)
+            actor.endings = without(actor.endings, self._leave)
             actor.waiters -= 1
         self._leave_incident()
 
