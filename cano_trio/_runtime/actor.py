@@ -300,13 +300,14 @@ class Actor:
             RunError: it has not reached an exit; each caller gets an error of its own, from the failure.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        self.waiters += 1
-        try:
-            with self.host.watching(self):
-                while not self.over:
-                    await self.rung()
-        finally:
-            self.waiters -= 1
+        if not self.over:
+            self.waiters += 1
+            try:
+                with self.host.watching(self):
+                    while not self.over:
+                        await self.rung()
+            finally:
+                self.waiters -= 1
         await trio.lowlevel.cancel_shielded_checkpoint()
         return self.result()
 

@@ -444,9 +444,9 @@ class RuntimeHost:
             TypeError: it is none.
             WorkflowNotFound: it does not.
         """
-        if not isinstance(workflow, Definition):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"{workflow!r} is no Workflow")
-        if self.workflows.get(workflow.name) is not workflow:
+        if self.workflows.get(getattr(workflow, "name", "")) is not workflow:
+            if not isinstance(workflow, Definition):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"{workflow!r} is no Workflow")
             raise WorkflowNotFound(workflow.name, sorted(self.workflows))
 
 

@@ -94,6 +94,8 @@ async def _attached(
 
 
 def _copied_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    if labels is NO_LABELS:
+        return labels
     if not isinstance(labels, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
             f"labels is {labels!r}: it takes a mapping of strings to strings, such as {{'team': 'billing'}}"
