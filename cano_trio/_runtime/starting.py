@@ -11,9 +11,10 @@ from typing_extensions import TypedDict, TypeVar
 from .._define.checks import check_priority, check_text, check_wait
 from .._errors import DuplicateRun
 from .actor import NO_LABELS, Actor
-from .hosting import RuntimeHost, check_choice
+from .hosting import RuntimeHost
+from .member import Member
+from .options import check_choice
 from .run_id import checked, made_up
-from .supervision import Member
 from .workflow import OnDuplicate, Workflow
 
 S = TypeVar("S", bound=Enum)
