@@ -17,7 +17,7 @@ from trio.lowlevel import Abort, Task, current_task, current_trio_token, resched
 
 from cano_trio import RunContext, Workflow
 from cano_trio._journal.acknowledgement import ACKNOWLEDGED
-from cano_trio._journal.memory import created
+from cano_trio._journal.rows import created
 from cano_trio.journals import Commit, Journal, NewRun, RunRecord, SqliteJournal
 
 from .folder import Measured, in_folder

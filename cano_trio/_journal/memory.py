@@ -3,55 +3,28 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import compress, count, islice
-from typing import Self, TypeAlias, TypeVar, final
+from typing import Self, TypeVar, final
 from uuid import uuid4
 
 import attrs
 import trio
-from msgspec import Struct, field
 from msgspec.structs import replace
 from trio.lowlevel import TrioToken, cancel_shielded_checkpoint, checkpoint, current_trio_token
 
-from .._errors import DuplicateRun, LeaseLost, RunAlreadyEnded, RunNotFound, StatementFailed
+from .._errors import DuplicateRun, RunAlreadyEnded, RunNotFound, StatementFailed
 from .._observe.status import RunStatus
 from .bounds import Cut, is_too_much, may_be_too_much, size_of
 from .claiming import TAKEN_UP, due_of, first_first, has_work
 from .inbox import KEYS_KEPT, takes_messages
+from .memory_rows import Kept, fenced
 from .protocol import NO_LABELS
-from .rows import Commit, Cursor, Fence, Letter, LogRow, Message, NewRun, News, Outcome, RunRecord, StoredRun
+from .rows import Commit, Fence, Letter, LogRow, Message, NewRun, News, RunRecord, StoredRun, created
 from .schedule_record import ScheduleRecord
 from .shared import Shared, is_over
 
-Place: TypeAlias = tuple[int, str]
-K = TypeVar("K")
 V = TypeVar("V")
-
-
-class _Kept(Struct, frozen=True, kw_only=True):
-    """A run's rows but its log; a write makes a new one."""
-
-    record: RunRecord
-    data: bytes
-    cursors: Mapping[Place, Cursor]
-    outcomes: Mapping[Place, Outcome]
-    messages: Mapping[int, Message]
-    posted: int
-    log_rows: int = 0
-    log_size: int = 0
-    visits: Mapping[str, int] = field(default_factory=dict)
-
-    def stored(self) -> StoredRun:
-        return StoredRun(
-            record=self.record,
-            data=self.data,
-            cursors=_in_order(self.cursors),
-            outcomes=_in_order(self.outcomes),
-            messages=_in_order(self.messages),
-            visits=self.visits,
-            posted=self.posted,
-        )
 
 
 @attrs.define
@@ -59,7 +32,7 @@ class _Shelf:
     """What several processes see of the same runs."""
 
     count: count[int] = attrs.Factory(lambda: count(1))
-    runs: dict[int, _Kept] = attrs.Factory(dict)
+    runs: dict[int, Kept] = attrs.Factory(dict)
     numbers: dict[str, int] = attrs.Factory(dict)
     logs: dict[int, list[LogRow]] = attrs.Factory(dict)
     keys: dict[int, dict[str, None]] = attrs.Factory(dict)
@@ -80,7 +53,7 @@ class _Shelf:
 class _Transaction:
     """What one transaction has changed so far; nobody sees it before it is whole."""
 
-    runs: ChainMap[int, _Kept]
+    runs: ChainMap[int, Kept]
     numbers: ChainMap[str, int]
     schedules: ChainMap[str, ScheduleRecord]
     log: list[tuple[int, LogRow]] = attrs.Factory(list)
@@ -220,7 +193,7 @@ class MemoryJournal:
         )
         return min((instant for instant in instants if instant is not None and instant > now), default=None)
 
-    def _unheld(self, workflows: Collection[str] | None) -> Iterator[_Kept]:
+    def _unheld(self, workflows: Collection[str] | None) -> Iterator[Kept]:
         living = {owner for owner in self._shelf.owners if self._lives(owner)}
         for kept in self._shelf.runs.values():
             record = kept.record
@@ -264,7 +237,7 @@ class MemoryJournal:
         """Remove a run with all its rows; its id stays used."""
         await self._checkpoint()
         shelf = self._shelf
-        kept = _fenced(shelf.runs, run_id, fence)
+        kept = fenced(shelf.runs, run_id, fence)
         shelf.removed[run_id] = kept.record.position.status.value
         del shelf.runs[fence.run], shelf.numbers[run_id]
         shelf.logs.pop(fence.run, None)
@@ -323,7 +296,7 @@ class MemoryJournal:
         await checkpoint()
         self._shared.check()
 
-    async def _found(self, run_id: str) -> _Kept:
+    async def _found(self, run_id: str) -> Kept:
         await self._checkpoint()
         if (number := self._shelf.numbers.get(run_id)) is None:
             raise RunNotFound(run_id)
@@ -358,17 +331,17 @@ class MemoryJournal:
             raise DuplicateRun(run.run_id, status)
         record = created(run, next(self._shelf.count))
         transaction.calls = transaction.calls or run.owner is None
-        transaction.runs[record.number] = _Kept(
+        transaction.runs[record.number] = Kept(
             record=record, data=run.data, cursors={}, outcomes={}, messages={}, posted=0
         )
         transaction.numbers[run.run_id] = record.number
         return record
 
     def _commit(self, transaction: _Transaction, commit: Commit) -> None:
-        kept = _fenced(transaction.runs, commit.run_id, commit.fence, commit.position.seq)
+        kept = fenced(transaction.runs, commit.run_id, commit.fence, commit.position.seq)
         if commit.statements:
             raise StatementFailed(commit.statements[0].text, "this journal knows no SQL. Use SqliteJournal")
-        transaction.runs[commit.fence.run] = _after(kept, commit)
+        transaction.runs[commit.fence.run] = kept.after(commit)
         transaction.calls = transaction.calls or (commit.release and not commit.position.status.ended)
         transaction.log += [(commit.fence.run, row) for row in commit.log]
         if may_be_too_much(commit, sum(map(size_of, commit.log))):
@@ -422,64 +395,3 @@ def _remember(keys: dict[str, None], key: str) -> None:
     keys[key] = None
     if len(keys) > KEYS_KEPT:
         del keys[next(iter(keys))]
-
-
-def created(run: NewRun, number: int) -> RunRecord:
-    """The record of a run that was just created."""
-    return RunRecord(
-        number=number,
-        run_id=run.run_id,
-        workflow=run.workflow,
-        version=run.version,
-        position=run.position,
-        labels=dict(run.labels),
-        priority=run.priority,
-        parent=run.parent,
-        owner=run.owner,
-        epoch=1,
-        rev=0,
-        crashes=0,
-    )
-
-
-def _fenced(runs: MutableMapping[int, _Kept], run_id: str, fence: Fence, seq: int | None = None) -> _Kept:
-    """The run, if the fence holds."""
-    kept = runs.get(fence.run)
-    if kept is None or kept.record.owner is None or kept.record.fence != fence:
-        raise LeaseLost(run_id, fence.owner, seq)
-    return kept
-
-
-def _after(kept: _Kept, commit: Commit) -> _Kept:
-    """A run after a commit."""
-    record = kept.record
-    cursors = {place: row for place, row in kept.cursors.items() if not _forgotten(row.seq, commit.forget_cursors)}
-    outcomes = {place: row for place, row in kept.outcomes.items() if not _forgotten(row.seq, commit.forget_outcomes)}
-    cursors.update(((cursor.seq, cursor.part), cursor) for cursor in commit.cursors)
-    outcomes.update(((outcome.seq, outcome.part), outcome) for outcome in commit.outcomes)
-    record = replace(
-        record,
-        position=commit.position,
-        version=record.version if commit.version is None else commit.version,
-        rev=record.rev + 1,
-        owner=None if commit.release else record.owner,
-        crashes=0,
-    )
-    return replace(
-        kept,
-        record=record,
-        data=kept.data if commit.data is None else commit.data,
-        cursors=cursors,
-        outcomes=outcomes,
-        messages={number: row for number, row in kept.messages.items() if number not in commit.consumed},
-        log_rows=kept.log_rows + len(commit.log),
-        log_size=kept.log_size + sum(map(size_of, commit.log)),
-    )
-
-
-def _forgotten(seq: int, up_to: int | None) -> bool:
-    return up_to is not None and seq <= up_to
-
-
-def _in_order(rows: Mapping[K, V]) -> tuple[V, ...]:
-    return tuple(row for _, row in sorted(rows.items(), key=lambda item: item[0]))  # type: ignore[arg-type, return-value]

@@ -323,3 +323,21 @@ class StoredRun(Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...] = ()
     visits: Mapping[str, int] = field(default_factory=dict)
     posted: int = 0
+
+
+def created(run: NewRun, number: int) -> RunRecord:
+    """The record of a run that was just created."""
+    return RunRecord(
+        number=number,
+        run_id=run.run_id,
+        workflow=run.workflow,
+        version=run.version,
+        position=run.position,
+        labels=dict(run.labels),
+        priority=run.priority,
+        parent=run.parent,
+        owner=run.owner,
+        epoch=1,
+        rev=0,
+        crashes=0,
+    )

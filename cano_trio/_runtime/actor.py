@@ -22,6 +22,7 @@ from .._observe.status import RunStatus
 from .result import RunResult, result_of
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 NO_LABELS: Mapping[str, str] = {}
 
@@ -151,9 +152,9 @@ class Actor:
         """How many wait for its end."""
         self.watchers = 0
         """How many want to know what happens to it."""
-        self.observers: list[Observer] = []
+        self.observers: tuple[Observer, ...] = ()
         """Who is told of its events, besides those of all runs."""
-        self.endings: list[Callable[[], object]] = []
+        self.endings: tuple[Callable[[], object], ...] = ()
         """What is called when it is over."""
         self._bell: trio.Event | None = None
 
@@ -254,7 +255,7 @@ class Actor:
         self.over = True
         self.task = self.restart_at = None
         self.ring()
-        for told in [*self.endings]:
+        for told in self.endings:
             told()
 
     def reopen(self) -> None:
@@ -299,13 +300,14 @@ class Actor:
             RunError: it has not reached an exit; each caller gets an error of its own, from the failure.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        self.waiters += 1
-        try:
-            with self.host.watching(self):
-                while not self.over:
-                    await self.rung()
-        finally:
-            self.waiters -= 1
+        if not self.over:
+            self.waiters += 1
+            try:
+                with self.host.watching(self):
+                    while not self.over:
+                        await self.rung()
+            finally:
+                self.waiters -= 1
         await trio.lowlevel.cancel_shielded_checkpoint()
         return self.result()
 
@@ -354,15 +356,20 @@ class Actor:
 
     def watch(self, observer: Observer) -> None:
         """Have somebody told of its events, wherever it goes on in this process."""
-        self.observers.append(observer)
+        self.observers += (observer,)
         if self.engine is not None and not self.over:
             self.engine.observers.append(observer)
 
     def unwatch(self, observer: Observer) -> None:
         """Have them told no more."""
-        for observers in (self.observers, [] if self.engine is None else self.engine.observers):
-            if observer in observers:
-                observers.remove(observer)
+        self.observers = without(self.observers, observer)
+        if self.engine is not None and observer in self.engine.observers:
+            self.engine.observers.remove(observer)
+
+
+def without(all_: tuple[T, ...], one: T) -> tuple[T, ...]:
+    """All but one, if that is among them."""
+    return tuple(other for other in all_ if other != one)
 
 
 _HINTS = {

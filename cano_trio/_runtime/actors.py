@@ -335,8 +335,9 @@ class Actors:
             if delay > 0:
                 await trio.sleep(delay)
             await self.slots.take(actor.priority)
-            return
-        self.slots.take_beyond()
+        if hurry.cancelled_caught:
+            self.slots.take_beyond()
+        actor.hurry = None
 
     async def _carry_later(self, actor: Actor, run: EngineRun, hurry: trio.CancelScope, delay: float) -> None:
         begins = False
@@ -373,7 +374,7 @@ class Actors:
                         if resources.per_run:
                             await self._set_up(actor, what, resources)
                         else:
-                            await self._conduct(actor, what, resources)
+                            await conduct(await self._begun(actor, what, resources), actor.workflow)
                 except Exception as error:
                     failure = error
         finally:
@@ -388,7 +389,7 @@ class Actors:
             except BaseException as error:
                 failure = error
             else:
-                await self._conduct(actor, what, own)
+                await conduct(await self._begun(actor, what, own), actor.workflow)
                 return
         try:
             await self._not_set_up(actor, what, failure)
@@ -400,13 +401,14 @@ class Actors:
         if self.journal is None:
             assert isinstance(what, EngineRun)  # noqa: S101  (there is nothing to be taken up)
             what.failure = failure
-            await self._conduct(actor, what, what.resources)
+            await conduct(await self._begun(actor, what, what.resources), actor.workflow)
         if isinstance(what, EngineRun):
             actor.detach()
             what = Taking(actor, self.program_of(actor.workflow), cast("Journal", self.journal))
         raise await what.not_set_up(failure)
 
-    async def _conduct(self, actor: Actor, what: EngineRun | Taking, own: Resources) -> None:
+    async def _begun(self, actor: Actor, what: EngineRun | Taking, own: Resources) -> EngineRun:
+        """The run at work, with what it works with."""
         if isinstance(what, EngineRun):
             run = what
             run.resources = own
@@ -420,7 +422,7 @@ class Actors:
             self.on_attached(actor)
         if run.durable:
             run.on_parked = lambda wait: self.on_parked(actor, wait)
-        await conduct(run, actor.workflow)
+        return run
 
     def _put_down(self, actor: Actor, what: EngineRun | Taking, failure: Exception | None) -> None:
         """Take note that a run's task is over."""
@@ -520,7 +522,7 @@ class Actors:
                 actor.scope.cancel()  # it is only just taken up, or to begin later
             elif actor.engine.durable:
                 actor.engine.leave_when_finished(actor.scope)
-            elif actor.engine.status is RunStatus.QUEUED:
+            elif actor.hurry is not None:  # it waits to begin
                 actor.scope.cancel()
 
     async def wait_left(self) -> None:

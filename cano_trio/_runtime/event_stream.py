@@ -9,7 +9,7 @@ from typing import Any, Self, final
 import trio
 
 from .._observe.events import Event, EventsLost
-from .actor import Actor
+from .actor import Actor, without
 
 
 @final
@@ -34,7 +34,7 @@ class EventStream:
         """Listen from here on."""
         self._open = True
         self._actor.watch(self)
-        self._actor.endings.append(self._wake)
+        self._actor.endings += (self._wake,)
         return self
 
     def __exit__(
@@ -43,7 +43,7 @@ class EventStream:
         """Listen no more."""
         self._open = False
         self._actor.unwatch(self)
-        self._actor.endings.remove(self._wake)
+        self._actor.endings = without(self._actor.endings, self._wake)
         self._wake()
 
     def _wake(self) -> None:

@@ -13,10 +13,12 @@ from typing_extensions import TypeVar, Unpack
 
 from .._errors import GroupClosed, SupervisorGaveUp
 from .handle import Run
-from .hosting import RuntimeHost, check_choice
+from .hosting import RuntimeHost
+from .member import Member
+from .options import check_choice
 from .restart import Restart
 from .starting import StartOptions, started
-from .supervision import STRATEGIES, Member, Strategy
+from .supervision import STRATEGIES, Strategy
 from .workflow import Workflow
 
 S = TypeVar("S", bound=Enum)

@@ -41,6 +41,8 @@ from .actors import Actors, OnUnhandled
 from .alone import send_to
 from .handle import Run
 from .info import RunInfo, told_here
+from .member import Member
+from .options import by_name, check_choice, check_fires, check_schedule
 from .recovery import Recovery
 from .restart import Restart
 from .resumable import own_resources
@@ -49,7 +51,7 @@ from .scheduler import Scheduler
 from .slots import Slots
 from .stored import Stored
 from .stuck import StuckWatch
-from .supervision import Member, Strategy, Supervisor
+from .supervision import Strategy, Supervisor
 from .workflow import Workflow
 
 R = TypeVar("R")
@@ -98,7 +100,7 @@ class RuntimeHost:
             check_schedule(schedule)
         if first:
             check_fires(carries=carries)
-        self.workflows = _by_name([*workflows, *dict.fromkeys(schedule.workflow for schedule in first)])
+        self.workflows = by_name([*workflows, *dict.fromkeys(schedule.workflow for schedule in first)])
         self.resources = {
             name: own_resources(workflow) if resources is None else resources
             for name, workflow in self.workflows.items()
@@ -445,25 +447,10 @@ class RuntimeHost:
             TypeError: it is none.
             WorkflowNotFound: it does not.
         """
-        if not isinstance(workflow, Definition):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"{workflow!r} is no Workflow")
-        if self.workflows.get(workflow.name) is not workflow:
+        if self.workflows.get(getattr(workflow, "name", "")) is not workflow:
+            if not isinstance(workflow, Definition):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"{workflow!r} is no Workflow")
             raise WorkflowNotFound(workflow.name, sorted(self.workflows))
-
-
-def _by_name(workflows: Iterable[Definition[Any, Any]]) -> dict[str, Workflow[Any, Any]]:
-    known: dict[str, Workflow[Any, Any]] = {}
-    for workflow in workflows:
-        if not isinstance(workflow, Workflow):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"workflows: {workflow!r} is no Workflow")
-        if known.setdefault(workflow.name, workflow) is not workflow:
-            raise DefinitionError.one(
-                "E30",
-                "open_runtime",
-                f"two workflows are named {workflow.name!r}, and runs in a journal are found by that name",
-                hint="Give each one its own: Workflow(..., name=...).",
-            )
-    return known
 
 
 def _both(failure: BaseException | None, error: BaseException) -> BaseException:
@@ -476,35 +463,3 @@ def _both(failure: BaseException | None, error: BaseException) -> BaseException:
     if failure is None or parted(failure)[1] is None:
         return other
     return BaseExceptionGroup("the block of a runtime failed, and so did what it carries out", [failure, other])
-
-
-def check_schedule(schedule: object) -> None:
-    """See that something is a schedule.
-
-    Raises:
-        TypeError: it is none.
-    """
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"{schedule!r} is no Schedule: make one of it, such as Schedule(name, workflow, Every(60))")
-
-
-def check_fires(*, carries: bool) -> None:
-    """See that schedules may fire.
-
-    Raises:
-        ValueError: the runtime only looks.
-    """
-    if not carries:
-        raise ValueError(
-            "schedules fire only where runs are carried out, and with claim=False none are. Open the runtime with claim=True."
-        )
-
-
-def check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
-    """See that an argument is one of some words.
-
-    Raises:
-        ValueError: it is another.
-    """
-    if given not in choices:
-        raise ValueError(f"{name} is {given!r}: it takes {' or '.join(map(repr, choices))}")

@@ -24,8 +24,9 @@ from .actors import OnUnhandled
 from .carrier import only_carrier
 from .groups import Group, open_group
 from .handle import Run
-from .hosting import OnExit, RuntimeHost, check_fires, check_schedule
+from .hosting import OnExit, RuntimeHost
 from .info import RunInfo, RuntimeStatistics
+from .options import check_fires, check_schedule
 from .restart import Restart
 from .run_id import checked
 from .schedules import Schedules

@@ -11,9 +11,10 @@ from typing_extensions import TypedDict, TypeVar
 from .._define.checks import check_priority, check_text, check_wait
 from .._errors import DuplicateRun
 from .actor import NO_LABELS, Actor
-from .hosting import RuntimeHost, check_choice
+from .hosting import RuntimeHost
+from .member import Member
+from .options import check_choice
 from .run_id import checked, made_up
-from .supervision import Member
 from .workflow import OnDuplicate, Workflow
 
 S = TypeVar("S", bound=Enum)
@@ -94,6 +95,8 @@ async def _attached(
 
 
 def _copied_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    if labels is NO_LABELS:
+        return labels
     if not isinstance(labels, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
             f"labels is {labels!r}: it takes a mapping of strings to strings, such as {{'team': 'billing'}}"

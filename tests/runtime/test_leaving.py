@@ -259,6 +259,16 @@ async def test_draining_ends_with_its_grace(world: World, autojump_clock: MockCl
     assert world.effects == ["r/0", "r/1"] + ([] if written else ["r/0/undo"])
 
 
+@pytest.mark.parametrize("_", range(8))
+async def test_a_drain_right_behind_a_start(world: World, autojump_clock: MockClock, _: int) -> None:
+    """A run in memory whose start has returned is waited for, whether or not its task has begun; one that is delayed is not."""
+    async with opened(world) as runtime:
+        late = await begin(runtime, "work 5", delay=1)
+        run = await begin(runtime, "work 5")
+        assert await runtime.drain(10)
+    assert (trio.current_time(), run.status, late.status) == (5, RunStatus.COMPLETED, RunStatus.CANCELLED)
+
+
 async def test_leaving_by_draining(world: World, autojump_clock: MockClock) -> None:
     """With `on_exit="drain"` leaving the block is a drain with its grace."""
     journal = MemoryJournal()

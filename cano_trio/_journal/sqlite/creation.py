@@ -9,8 +9,7 @@ from typing import Any, Final
 import apsw
 
 from ..._errors import DuplicateRun
-from ..memory import created
-from ..rows import NewRun, RunRecord
+from ..rows import NewRun, RunRecord, created
 from .chunks import Rows, execute_rows
 from .packed import indexed, pack_data, pack_fixed, pack_place, wakes_behind
 
