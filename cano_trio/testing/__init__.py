@@ -13,6 +13,8 @@ from .faulty import FaultyJournal as FaultyJournal
 from .opening import RuntimeOpener as RuntimeOpener
 from .opening import RuntimeOptions as RuntimeOptions
 from .recording import RecordingObserver as RecordingObserver
+from .state_replay import ReplayedState as ReplayedState
+from .state_replay import replay_state as replay_state
 
 __all__ = [
     "ConformanceCheck",
@@ -23,9 +25,11 @@ __all__ = [
     "JournalFactory",
     "LawBroken",
     "RecordingObserver",
+    "ReplayedState",
     "RuntimeOpener",
     "RuntimeOptions",
     "ScriptRanOut",
     "conformance_checks",
     "journal_conformance",
+    "replay_state",
 ]
