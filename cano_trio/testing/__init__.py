@@ -33,3 +33,13 @@ __all__ = [
     "journal_conformance",
     "replay_state",
 ]
+
+
+def _move_in() -> None:
+    """Give what is public its public name, in messages and for pickles."""
+    for name in __all__:
+        if getattr(globals()[name], "__module__", "").startswith(__name__ + "."):
+            globals()[name].__module__ = __name__
+
+
+_move_in()
