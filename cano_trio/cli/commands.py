@@ -20,6 +20,7 @@ from .._runtime.workflow import Workflow
 from .answers import find, find_valid, refuse_broken, say, watched
 from .asking import pause, send, start_elsewhere
 from .concluding import conclude
+from .extracting import test_case
 from .looking_after import doctor, list_runs, rm, show
 from .options import checked_id, journal_option, with_detach, with_json, with_target
 from .recourse import Recourse
@@ -46,7 +47,7 @@ def cano_trio() -> None:
     """
 
 
-for _command in (serve, list_runs, show, top, schedules, send, pause, resume, retry, cancel, rm, doctor):
+for _command in (serve, list_runs, show, top, schedules, send, pause, resume, retry, cancel, rm, doctor, test_case):
     cano_trio.add_command(_command)
 
 

@@ -83,6 +83,23 @@ def find_served(target: str) -> Served:
     return Served(workflows, schedules)
 
 
+def home_of(target: str, workflow: Workflow[Any, Any]) -> tuple[ModuleType, str]:
+    """The module of a target that was found, and what the workflow is called there.
+
+    Args:
+        target: the target.
+        workflow: what `find_workflow` has found of it.
+    """
+    where, attribute = _split(target)
+    module = _of_file(Path(where).resolve()) if _is_file(where) else sys.modules[where]
+    return module, attribute or next(name for name, value in vars(module).items() if value is workflow)
+
+
+def _of_file(path: Path) -> ModuleType:
+    """The module that was made of a file; the last one, if it was loaded several times."""
+    return next(one for one in reversed(list(sys.modules.values())) if getattr(one, "__file__", None) == str(path))
+
+
 def states_of(workflow: Workflow[Any, Any]) -> list[Enum]:
     """All states of a workflow, without aliases."""
     return list(cast("type[Enum]", workflow.states))

@@ -52,6 +52,8 @@ from .report import Replay as Replay
 from .report import Report as Report
 from .report import ScenarioFailed as ScenarioFailed
 from .seeding import SchedulerNotSeedable as SchedulerNotSeedable
+from .state_replay import ReplayedState as ReplayedState
+from .state_replay import replay_state as replay_state
 from .storage import OpenJournal as OpenJournal
 from .virtual import run_virtual as run_virtual
 
@@ -76,6 +78,7 @@ __all__ = [
     "OpenJournal",
     "RecordingObserver",
     "Replay",
+    "ReplayedState",
     "Report",
     "RuntimeOpener",
     "RuntimeOptions",
@@ -92,5 +95,15 @@ __all__ = [
     "explore_schedules",
     "journal_conformance",
     "replay",
+    "replay_state",
     "run_virtual",
 ]
+
+
+def _move_in() -> None:
+    for name in __all__:
+        if getattr(globals()[name], "__module__", "").startswith(__name__ + "."):
+            globals()[name].__module__ = __name__
+
+
+_move_in()

@@ -106,7 +106,7 @@ class FakeTask:
         """Its calls, in order."""
         self.__name__ = name
         # What the engine reads annotations from: those of the class could not name this script's states.
-        self.__wrapped__ = self._leading_to(self._script.states)
+        self.__wrapped__: Callable[..., Coroutine[Any, Any, Any]] = self._leading_to(self._script.states)
 
     async def __call__(self, ctx: RunContext) -> Any:
         """Be called as a task is.
@@ -248,9 +248,9 @@ class FlakyResource(Generic[T]):
         error: Exception | type[Exception] = ConnectionError,
     ) -> None:
         self.inner = inner
-        self.entered = 0
+        self.entered: int = 0
         """How often it was opened, or failed to."""
-        self.called = 0
+        self.called: int = 0
         """How many calls were made of its methods."""
         self._enters = frozenset(enters)
         self._calls = frozenset(calls)

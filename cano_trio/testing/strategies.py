@@ -139,7 +139,7 @@ def _workflows(
 ) -> Workflow[Any, Trail]:
     number = draw(st.integers(1, max_states))
     states = Enum("State", [*ascii_uppercase[:number], "DONE", "OTHER"])  # type: ignore[misc]
-    every: list[Any] = list(states)
+    every: list[Any] = list(states)  # pyright: ignore[reportArgumentType]
     sketches: dict[Any, StateSketch] = {}
     reached = {every[0]}
     for at, state in enumerate(every[:number]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
 import pytest
@@ -25,7 +24,8 @@ from cano_trio import (
     Workflow,
     open_runtime,
 )
-from cano_trio.journals import ForwardingJournal, MemoryJournal
+from cano_trio.journals import MemoryJournal
+from cano_trio.testing import FaultyJournal
 from tests.runtime.desk import Job, Note, Step, World, begin, desk, opened, process
 
 T = TypeVar("T")
@@ -161,7 +161,7 @@ async def test_who_waits_for_a_slot_is_refused_when_the_block_is_left(world: Wor
 
 async def test_a_start_during_which_the_runtime_fails(world: World, autojump_clock: MockClock) -> None:
     """A start that is being written down when the runtime stops is done as a whole: the run is there, held by nobody."""
-    journal = SlowJournal(MemoryJournal())
+    journal = FaultyJournal(MemoryJournal(), seconds=2, methods={"create", "commit"})
     handles: list[Run[Step, Job]] = []
 
     async def start(runtime: Runtime) -> None:
@@ -177,19 +177,6 @@ async def test_a_start_during_which_the_runtime_fails(world: World, autojump_clo
         assert (await journal.load("r")).record.owner is None
         with pytest.raises(RunReleased):
             await handles[0].wait()
-
-
-class SlowJournal(ForwardingJournal):
-    """A journal that takes its time to write."""
-
-    async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
-        if method not in {"create", "commit"}:
-            return await call()
-        await trio.lowlevel.checkpoint_if_cancelled()
-        with trio.CancelScope(shield=True):
-            await trio.sleep(2)
-            result = await call()
-        return result  # noqa: RET504  # noqa: RET504  (within the block, a checker takes the scope to swallow something)
 
 
 @pytest.mark.parametrize("written", [False, True])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -28,6 +28,7 @@ from cano_trio import (
     open_runtime,
 )
 from cano_trio.journals import ForwardingJournal, MemoryJournal
+from cano_trio.testing import FaultyJournal
 from tests.runtime.desk import Mortal, Note, Step, World, begin, crashed, desk, opened, process
 
 T = TypeVar("T")
@@ -467,53 +468,38 @@ async def test_a_slow_set_up_holds_nobody_else_up(world: World, autojump_clock: 
         assert trio.current_time() == 1001
 
 
-class Fickle(ForwardingJournal):
-    """A journal that can't be asked for some things for a while."""
-
-    def __init__(self, *methods: str) -> None:
-        super().__init__(MemoryJournal())
-        self.away: set[str] = set()
-        self.asked = 0
-
-    async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
-        if method in self.away:
-            self.asked += 1
-            raise JournalUnavailable("here", "the disk is full")
-        return await super().forward(method, call)
-
-
 @pytest.mark.parametrize("method", ["claim", "history", "claimable", "next_due", "news", "load", "inbox", "commit"])
 async def test_a_journal_that_is_away_for_a_while(method: str, world: World, autojump_clock: MockClock) -> None:
     """Whatever can't be done for some time is done later, by itself: runs come back, and are not given up."""
-    journal = Fickle()
+    journal = FaultyJournal(MemoryJournal(), methods=())
     async with opened(world, journal=journal) as runtime:
         runs = [await begin(runtime, *plan.split(",")) for plan in ("nap 100,work 1", "ask,work 1", "look 2,work 1")]
         await trio.sleep(90)
         assert runtime.statistics().at_work == 0
         await trio.sleep_until(99)
         await runs[1].send(Note())
-        journal.away = {method}
+        journal.methods, journal.condition = {method}, "full"
         await trio.sleep_until(200)
-        journal.away = set()
+        journal.condition = "well"
         with trio.fail_after(60):
             for run in runs:
                 assert (await run.wait()).state is Step.DONE
-        assert journal.asked < 600
+        assert len(journal.calls) < 600
 
 
 @pytest.mark.parametrize("how", ["unloaded", "paused"])
 async def test_a_run_that_can_not_be_let_go_for_a_while(how: str, world: World, autojump_clock: MockClock) -> None:
     """Where the journal is away when a run is to be let go, it is let go later; it is not held by nobody."""
-    journal = Fickle()
+    journal = FaultyJournal(MemoryJournal(), methods=())
     async with opened(world, journal=journal) as runtime:
         run = await begin(runtime, "ask", "work 1", run_id="r")
         await trio.sleep(59)
-        journal.away = {"commit"}
+        journal.methods, journal.condition = {"commit"}, "full"
         async with trio.open_nursery() as nursery:
             if how == "paused":
                 nursery.start_soon(run.pause)
             await trio.sleep(10)
-            journal.away = set()
+            journal.condition = "well"
         await trio.sleep(5)
         assert (await journal.load("r")).record.owner is None
         assert run.status is (RunStatus.PAUSED if how == "paused" else RunStatus.WAITING)
@@ -524,14 +510,14 @@ async def test_a_run_that_can_not_be_let_go_for_a_while(how: str, world: World, 
 
 async def test_a_journal_that_is_away_for_too_long(world: World, autojump_clock: MockClock) -> None:
     """A run that waited for the journal in vain stops in place, and is taken up again when the journal is back."""
-    journal = Fickle()
+    journal = FaultyJournal(MemoryJournal(), methods=())
     async with opened(world, journal=journal) as runtime:
         run = await begin(runtime, "work 5", "work 5", run_id="r")
         await trio.sleep(1)
-        journal.away = {"commit", "claim"}
+        journal.methods, journal.condition = {"commit", "claim"}, "full"
         await trio.sleep(100)
         assert runtime.statistics().at_work == 0
-        journal.away = set()
+        journal.condition = "well"
         assert (await run.wait()).state is Step.DONE
         assert world.effects == ["r/0", "r/0", "r/1"]
 
@@ -539,25 +525,17 @@ async def test_a_journal_that_is_away_for_too_long(world: World, autojump_clock:
 async def test_a_journal_that_dies(world: World, autojump_clock: MockClock) -> None:
     """The journal's own error leaves the runtime, once and bare; all runs have stopped in place, and nothing is undone."""
 
-    class Dying(ForwardingJournal):
-        dead = False
-
-        async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
-            if self.dead:
-                raise JournalError("the disk is gone")
-            return await super().forward(method, call)
-
-    journal = Dying(MemoryJournal())
+    journal = FaultyJournal(MemoryJournal())
 
     async def main() -> None:
         async with opened(world, journal=journal) as runtime:
             runs = [await begin(runtime, "book", "work 10") for _ in range(3)]
             await trio.sleep(1)
-            journal.dead = True
+            journal.condition = "broken"
             await trio.sleep(100)
         del runs
 
-    with pytest.raises(JournalError, match="the disk is gone"):
+    with pytest.raises(JournalError, match="is broken"):
         await main()
     assert trio.current_time() <= 10
     assert [effect for effect in world.effects if effect.endswith("/undo")] == []
