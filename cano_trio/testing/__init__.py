@@ -38,8 +38,8 @@ from .process import Write as Write
 from .report import Replay as Replay
 from .report import Report as Report
 from .report import ScenarioFailed as ScenarioFailed
-from .seeding import SchedulerNotSeedable as SchedulerNotSeedable
 from .storage import OpenJournal as OpenJournal
+from .switches import SchedulerNotSeedable as SchedulerNotSeedable
 from .virtual import run_virtual as run_virtual
 
 __all__ = [

@@ -104,12 +104,10 @@ class Rules:
     open_journal: OpenJournal | None = None
     effects: Effects = attrs.field(factory=Effects, init=False)
     """Those of whatever is played at the moment: tasks stay bound to them, and are not bound anew each time."""
-    resources: Resources = attrs.field(init=False)
+    resources: Resources = attrs.field(
+        default=attrs.Factory(lambda self: Resources(effects=self.effects), takes_self=True), init=False
+    )
     """These effects."""
-
-    @resources.default
-    def _with_effects(self) -> Resources:
-        return Resources(effects=self.effects)
 
 
 def play(
@@ -207,12 +205,12 @@ class _Show:
 
     async def _process(self, fault: Fault | None) -> bool:
         """What a process does; tells whether none has to come after it."""
-        with trio.move_on_after(LONGEST) as limit, trio.CancelScope() as scope:
-            turns = TurnLimit(scope)
-            process = self._stage.begin(fault, scope)
-            over = not self._comes_again
-            with _watched(turns):
-                over = await self._visit(scope) or over
+        limit, scope = trio.move_on_after(LONGEST), trio.CancelScope()
+        turns = TurnLimit(scope)
+        process = self._stage.begin(fault, scope)
+        over = not self._comes_again
+        with limit, scope, _watched(turns):
+            over = await self._visit(scope) or over
         if process.is_dead:
             return False
         if limit.cancelled_caught or turns.is_spent:
