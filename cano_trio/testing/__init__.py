@@ -55,6 +55,7 @@ from .seeding import SchedulerNotSeedable as SchedulerNotSeedable
 from .state_replay import ReplayedState as ReplayedState
 from .state_replay import replay_state as replay_state
 from .storage import OpenJournal as OpenJournal
+from .switches import SchedulerNotSeedable as SchedulerNotSeedable
 from .virtual import run_virtual as run_virtual
 
 __all__ = [

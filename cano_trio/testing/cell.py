@@ -11,8 +11,8 @@ How: TypeAlias = Literal["before", "after", "reported-failed", "away"]
 """What happens at a write: the process dies before or after it; or the write is made, and reported as failed; or nothing can
 be written for now, which is told."""
 
-CancelOf: TypeAlias = Literal["scenario", "run"]
-"""What is cancelled: the scenario from outside, as by a Ctrl-C or a deadline; or its runs, as by `Run.cancel`."""
+CancelOf: TypeAlias = Literal["scenario", "run", "interrupt"]
+"""What is cancelled: the scenario from outside, as by a deadline; its runs, as by `Run.cancel`; or all of it, by a Ctrl-C."""
 
 
 @final
@@ -36,7 +36,7 @@ class Cancel:
     at: int
 
     def __str__(self) -> str:
-        return f"cancel:{self.at}" if self.of == "scenario" else f"cancel:run:{self.at}"
+        return f"cancel:{self.at}" if self.of == "scenario" else f"cancel:{self.of}:{self.at}"
 
 
 @final
@@ -76,12 +76,12 @@ class Cell:
                     cell = attrs.evolve(cell, faults=(*cell.faults, Fault(cast("How", how), int(number))))
                 case ["cancel", number] if number.isdecimal():
                     cell = attrs.evolve(cell, cancel=Cancel("scenario", int(number)))
-                case ["cancel", "run", number] if number.isdecimal():
-                    cell = attrs.evolve(cell, cancel=Cancel("run", int(number)))
+                case ["cancel", ("run" | "interrupt") as of, number] if number.isdecimal():
+                    cell = attrs.evolve(cell, cancel=Cancel(cast("CancelOf", of), int(number)))
                 case _:
                     raise ValueError(
                         f"{part!r} is no name of a cell: there are {', '.join(f'crash:{how}:3' for how in get_args(How))}, "
-                        "cancel:3, cancel:run:3 and seed:3, joined by commas"
+                        "cancel:3, cancel:run:3, cancel:interrupt:3 and seed:3, joined by commas"
                     )
         return cell
 

@@ -101,8 +101,8 @@ def explore_cancellations(
     Args:
         scenario: the scenario; see `Laboratory`.
         check: asserts instead what must hold in the end, as in `explore_crashes`.
-        of: what is cancelled: the ``"scenario"`` from outside, as by a deadline; or each ``"run"`` that it has begun by
-            `Laboratory.run`, as by `Run.cancel`. Then it is not called again: `RunCancelled` is its answer, and a scenario
+        of: what is cancelled: the ``"scenario"`` from outside, as by a deadline; all of it, by an ``"interrupt"``, that is a
+            Ctrl-C; or each ``"run"`` that it has begun by `Laboratory.run`, as by `Run.cancel`. Then it is not called again: `RunCancelled` is its answer, and a scenario
             that lets it out is over, with ``lab.cancelled``.
         journal: as in `explore_crashes`.
         every: try but every so manieth step.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Final, TypeAlias, final
 
 import attrs
@@ -35,6 +37,14 @@ MOST_LIVES: Final = 10
 
 DOWNTIME: Final = 2.0
 """Virtual seconds between the death of a process and the next one."""
+
+
+_ANSWERS: dict[CancelOf, tuple[type[BaseException], ...]] = {
+    "scenario": (),
+    "run": (RunCancelled,),
+    "interrupt": (KeyboardInterrupt,),
+}
+"""What may come out of a scenario because it was stopped."""
 
 
 @final
@@ -94,12 +104,10 @@ class Rules:
     open_journal: OpenJournal | None = None
     effects: Effects = attrs.field(factory=Effects, init=False)
     """Those of whatever is played at the moment: tasks stay bound to them, and are not bound anew each time."""
-    resources: Resources = attrs.field(init=False)
+    resources: Resources = attrs.field(
+        default=attrs.Factory(lambda self: Resources(effects=self.effects), takes_self=True), init=False
+    )
     """These effects."""
-
-    @resources.default
-    def _with_effects(self) -> Resources:
-        return Resources(effects=self.effects)
 
 
 def play(
@@ -197,13 +205,12 @@ class _Show:
 
     async def _process(self, fault: Fault | None) -> bool:
         """What a process does; tells whether none has to come after it."""
-        with trio.move_on_after(LONGEST) as limit, trio.CancelScope() as scope:
-            turns = TurnLimit(scope)
-            process = self._stage.begin(fault, scope)
-            over = not self._comes_again
-            with _watched(turns):
-                await self._visit(scope)
-                over = True
+        limit, scope = trio.move_on_after(LONGEST), trio.CancelScope()
+        turns = TurnLimit(scope)
+        process = self._stage.begin(fault, scope)
+        over = not self._comes_again
+        with limit, scope, _watched(turns):
+            over = await self._visit(scope) or over
         if process.is_dead:
             return False
         if limit.cancelled_caught or turns.is_spent:
@@ -212,32 +219,36 @@ class _Show:
             await self._check()
         return over
 
-    async def _visit(self, scope: trio.CancelScope) -> None:
-        """Call the scenario, to its end."""
+    async def _visit(self, scope: trio.CancelScope) -> bool:
+        """Call the scenario; tells whether it came to an end, and was not stopped from outside."""
         lab = self._lab
         lab.outcome, lab.cancelled = None, False
         if self._cancel is None:
             lab.outcome = await self._scenario(lab)
-            return
-        of_runs = self._cancel.of == "run"
-        moments = Moments(
-            trio.lowlevel.current_task(),
-            (lambda: bool(self._stage.runs)) if of_runs else lambda: True,
-            self._cancel_runs if of_runs else scope.cancel,
-            self._cancel.at,
-        )
+            return True
+        of, at = self._cancel.of, self._cancel.at
+        stops: dict[CancelOf, Callable[[], object]] = {
+            "scenario": scope.cancel,
+            "run": self._cancel_runs,
+            "interrupt": partial(signal.raise_signal, signal.SIGINT),
+        }
+        counts = (lambda: bool(self._stage.runs)) if of == "run" else lambda: True
+        moments = Moments(trio.lowlevel.current_task(), counts, stops[of], at)
         lab.cancelled = True
         try:
             with _watched(moments):
                 lab.outcome = await self._scenario(lab)
             lab.cancelled = False
+            if of == "interrupt" and moments.passed > at:
+                await trio.lowlevel.checkpoint()  # where it comes, if nobody has met it
         except BaseException as error:
-            if not of_runs or not _is_all(error, RunCancelled):
+            if not _is_all(error, _ANSWERS[of]):
                 raise
         finally:
             self.moments = moments.passed
-        if self._cancel.at >= moments.passed:
+        if at >= moments.passed:
             raise ScenarioVaries(f"{self._cell}: there are but {moments.passed} moments")
+        return of == "run" or not lab.cancelled
 
     def _cancel_runs(self) -> None:
         for run in self._stage.runs:
@@ -262,11 +273,11 @@ def _watched(instrument: Instrument) -> Iterator[None]:
         trio.lowlevel.remove_instrument(instrument)
 
 
-def _is_all(error: BaseException, kind: type[BaseException]) -> bool:
-    """Whether it is an error of a kind, or a group of nothing else."""
+def _is_all(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
+    """Whether it is an error of these kinds, or a group of nothing else."""
     if isinstance(error, BaseExceptionGroup):
-        return error.split(kind)[1] is None
-    return isinstance(error, kind)
+        return error.split(kinds)[1] is None
+    return isinstance(error, kinds)
 
 
 def comparable(outcome: object) -> object:

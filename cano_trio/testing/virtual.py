@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from .._clock import monotonic
 from .._journal.sqlite.jobs import unanswered
-from .seeding import StartThread, seeded, threads_started_by
+from .switches import StartThread, seeded, threads_started_by
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -138,7 +138,7 @@ class ThreadWatch(Instrument):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Know of the threads that trio starts, and of what they ask trio."""
-        functions = vars(trio.from_thread)
+        functions = trio.from_thread.__dict__
         run, run_sync = trio.from_thread.run, trio.from_thread.run_sync
 
         async def heard(async_fn: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:

@@ -2,59 +2,56 @@
 
 from __future__ import annotations
 
-from itertools import count
-from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from tests.durable.crashing import InFile, InMemory, Store, break_everywhere
+from cano_trio.journals import SqliteJournal
+from cano_trio.testing import How, Report, explore_crashes
+from tests.durable.crashing import Scene, scenario
 from tests.durable.scenes import SCENES
 
-SLICE = 5  # prime to the number of faults, so that each has its turn
+HOWS: tuple[How, ...] = get_args(How)
+
+SLICE = 3  # prime to the number of faults, so that each has its turn
 """The default suite plays every so manieth cell."""
 
 IN_FILE = ("tasks", "receive", "task receives", "saga fails", "books all, fails", "child undone")
 """Scenes that the default suite plays in a file, too."""
 
 
+def in_file(scene: Scene, *, every: int = 1) -> Report:
+    """Play it with a SQLite file, of which the next process finds what was in it at the crash."""
+    return explore_crashes(
+        scenario(scene), kinds=HOWS, every=every, journal=lambda folder: SqliteJournal(folder / "runs.db")
+    )
+
+
 @pytest.mark.parametrize("name", SCENES)
 def test_it_survives_a_crash(name: str) -> None:
     """Writes of each model, lost, kept, or kept and told to have failed: the run ends as the uncrashed one."""
-    assert break_everywhere(SCENES[name], InMemory, every=SLICE)
+    assert explore_crashes(scenario(SCENES[name]), kinds=HOWS, every=SLICE).cells > 5
 
 
 @pytest.mark.parametrize("name", IN_FILE)
-def test_it_survives_a_crash_in_a_file(name: str, tmp_path: Path) -> None:
+def test_it_survives_a_crash_in_a_file(name: str) -> None:
     """The same holds of runs in a SQLite file, of which the next process finds what was in it at the crash."""
-    assert break_everywhere(SCENES[name], InFolder(tmp_path), every=3 * SLICE)
+    assert in_file(SCENES[name], every=4 * SLICE + 1).cells > 3
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_it_survives_every_pair_of_crashes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each write is met by each fault, and each write of the process that goes on, too."""
-    cells = break_everywhere(SCENES[name], InMemory, twice=True)
+    report = explore_crashes(scenario(SCENES[name]), kinds=HOWS, pairs=True)
     with capsys.disabled():
-        print(f"\n{name}: {cells} cells in memory")  # noqa: T201
+        print(f"\n{name}, in memory: {report}")  # noqa: T201
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
-def test_it_survives_every_crash_in_a_file(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_survives_every_crash_in_a_file(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each write to a SQLite file is met by each fault."""
-    cells = break_everywhere(SCENES[name], InFolder(tmp_path))
+    report = in_file(SCENES[name])
     with capsys.disabled():
-        print(f"\n{name}: {cells} cells in a file")  # noqa: T201
-
-
-class InFolder:
-    """Makes stores, each in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._numbers = count()
-
-    def __call__(self) -> Store:
-        folder = self._folder / str(next(self._numbers))
-        folder.mkdir()
-        return InFile(folder)
+        print(f"\n{name}, in a file: {report}")  # noqa: T201

@@ -15,7 +15,10 @@ from cano_trio._engine.resume import Revival
 from cano_trio._engine.run import Run
 from cano_trio._engine.run_journal import RunJournal
 from cano_trio.journals import Commit, MemoryJournal
+from cano_trio.testing import ScenarioFailed, explore_crashes
+from tests.durable.crashing import scenario
 from tests.durable.oracle import writes
+from tests.durable.scenes import SCENES
 from tests.durable.scripted import How
 from tests.durable.test_oracle import EVERYTHING, HOWS, check_effects, live
 
@@ -188,3 +191,33 @@ def test_a_planted_bug_is_caught(plant: Plant, monkeypatch: pytest.MonkeyPatch) 
     plant(monkeypatch)
     with pytest.raises((AssertionError, CanoError, BaseExceptionGroup, KeyError)):
         search()
+
+
+FOUND_IN = {
+    "acknowledge before the commit": "tasks",
+    "forget the inbox delete": "receive",
+    "forget the data": "tasks",
+    "forget the log": "saga fails",
+    "forget the end of a child": "child undone",
+    "forget the cursor": "split over",
+    "forget the outcome of a branch": "split all",
+    "forget that a rollback has begun": "saga fails",
+    "forget what is undone": "saga fails",
+    "forget the end": "saga fails",
+    "forget the receipt": "saga fails",
+    "swap sequences": "tasks",
+    "go forward from a rollback": "saga fails",
+    "compensate on a lost lease": "saga fails",
+    "believe a failure without reading back": "tasks",
+    "keys with a random part": "saga fails",
+    "go on at an earlier visit's cursor": "split all",
+}
+"""In which scene the laboratory finds each; the others show in when things happen, or by which way, and not in how they end."""
+
+
+@pytest.mark.parametrize("name", FOUND_IN)
+def test_the_laboratory_finds_it_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With this bug in the engine a scene fails, and the failure has a name."""
+    PLANTS[name](monkeypatch)
+    with pytest.raises(ScenarioFailed, match=r"^(crash:[a-z-]+:\d+,)?seed:0: "):
+        explore_crashes(scenario(SCENES[FOUND_IN[name]]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,8 @@ import pytest
 from cano_trio import More, Retry, RunContext, StatementFailed, TaskConfig, Workflow
 from cano_trio._journal.protocol import Journal
 from cano_trio.journals import SqliteJournal
-from tests.durable.crashing import InFile, Scene, act, cells, played
+from cano_trio.testing import Laboratory, explore_crashes
+from tests.durable.crashing import Scene, act, scenario
 
 
 class Step(Enum):
@@ -54,23 +54,21 @@ async def client(journal: Journal) -> object:
 SCENE = Scene(name="sql", client=client)
 
 
-def test_it_happens_exactly_once(tmp_path: Path) -> None:
+def test_it_happens_exactly_once() -> None:
     """With a crash at any write, each row that a finished state or step has inserted is there once."""
-    numbers = count()
-    stores: list[InFile] = []
+    places: list[Path] = []
 
-    def make() -> InFile:
-        folder = tmp_path / str(next(numbers))
-        folder.mkdir()
-        stores.append(InFile(folder))
-        return stores[-1]
+    def in_file(folder: Path) -> Journal:
+        places.append(folder / "runs.db")
+        return SqliteJournal(places[-1])
 
-    for faults in [(), *cells(SCENE, make)]:
-        played(SCENE, make(), faults)
-        db = apsw.Connection(str(stores[-1].path))
+    def look(_: Laboratory) -> None:
+        db = apsw.Connection(str(places[-1]))
         rows = [what for (what,) in db.execute("SELECT what FROM booked ORDER BY rowid")]
         db.close()
-        assert rows == ["step None", "step 1", "step 2", "last"], faults
+        assert rows == ["step None", "step 1", "step 2", "last"]
+
+    explore_crashes(scenario(SCENE), journal=in_file, check=look)
 
 
 async def test_a_statement_that_fails_leads_by_on_error(tmp_path: Path) -> None:

@@ -63,9 +63,12 @@ def test_trios_private_switch_still_seeds_its_order_of_tasks() -> None:
     assert run_virtual(arrivals) == [*orders[0]]
 
 
-def test_a_trio_without_the_switch_is_refused_by_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "switch", ["_core._run._r", "_core._run._ALLOW_DETERMINISTIC_SCHEDULING", "_threads.start_thread_soon"]
+)
+def test_a_trio_without_a_switch_is_refused_by_its_version(switch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where trio has no such switch the error names its version, and nothing is run."""
-    monkeypatch.delattr("trio._core._run._r")
+    monkeypatch.delattr(f"trio.{switch}")
     with pytest.raises(SchedulerNotSeedable, match=rf"trio {trio.__version__} ") as caught:
         run_virtual(arrivals)
     assert caught.value.version == trio.__version__

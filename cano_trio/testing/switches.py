@@ -42,8 +42,7 @@ _START = "start_thread_soon"
 
 def _switches() -> dict[str, object]:
     """Trio's own: whether it sorts the tasks that are ready before it shuffles them, and by what it shuffles them."""
-    core = getattr(trio, "_core", None)
-    switches = vars(getattr(core, "_run", None) or random)
+    switches = getattr(sys.modules.get("trio._core._run"), "__dict__", {})
     if not isinstance(switches.get(_SWITCH), bool) or not isinstance(switches.get(_SOURCE), random.Random):
         raise SchedulerNotSeedable(trio.__version__)
     return switches
@@ -59,7 +58,7 @@ def threads_started_by(start: Callable[[StartThread], StartThread]) -> Iterator[
     Raises:
         SchedulerNotSeedable: this version of trio can't do it.
     """
-    threads = vars(sys.modules.get("trio._threads", random))
+    threads = getattr(sys.modules.get("trio._threads"), "__dict__", {})
     before = threads.get(_START)
     if not callable(before):
         raise SchedulerNotSeedable(trio.__version__)
