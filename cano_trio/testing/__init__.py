@@ -51,7 +51,6 @@ from .recording import RecordingObserver as RecordingObserver
 from .report import Replay as Replay
 from .report import Report as Report
 from .report import ScenarioFailed as ScenarioFailed
-from .seeding import SchedulerNotSeedable as SchedulerNotSeedable
 from .state_replay import ReplayedState as ReplayedState
 from .state_replay import replay_state as replay_state
 from .storage import OpenJournal as OpenJournal
