@@ -22,7 +22,13 @@ WRITES: Final = frozenset({"create", "commit", "claim", "post", "delete", "keep_
 
 @final
 class Crash(BaseException):
-    """The end of a process: whatever it would do from now on does not happen."""
+    """The end of a process: whatever it would do from now on does not happen.
+
+    It is raised by the journal at whose write the process dies, and by all that it asks of its laboratory afterwards.
+
+    >>> issubclass(Crash, Exception)  # or else tasks would be tried again
+    False
+    """
 
 
 @final
