@@ -89,6 +89,7 @@ def read(path: Path) -> tuple[StoredRun, tuple[LogRow, ...]]:
             return await journal.load(RUN), await journal.history(RUN)
 
     db = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
+    db.set_busy_timeout(10_000)  # who closes the file last holds it for a moment
     assert db.execute("PRAGMA integrity_check").get == "ok"
     db.close()
     return trio.run(main)
@@ -121,6 +122,7 @@ def outline(run: StoredRun, history: tuple[LogRow, ...]) -> Any:
 
 def ledger(path: Path) -> list[object]:
     db = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)
+    db.set_busy_timeout(10_000)  # who closes the file last holds it for a moment
     try:
         return [key for (key,) in db.execute("SELECT key FROM ledger")]
     finally:

@@ -78,6 +78,7 @@ def read(path: Path) -> list[tuple[StoredRun, tuple[LogRow, ...]]]:
             return [(await journal.load(run_id), await journal.history(run_id)) for run_id in ids]
 
     db = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
+    db.set_busy_timeout(10_000)  # who closes the file last holds it for a moment
     assert db.execute("PRAGMA integrity_check").get == "ok"
     db.close()
     return trio.run(main)
