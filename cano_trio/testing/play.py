@@ -205,11 +205,11 @@ class _Show:
 
     async def _process(self, fault: Fault | None) -> bool:
         """What a process does; tells whether none has to come after it."""
-        limit, scope = trio.move_on_after(LONGEST), trio.CancelScope()
+        scope = trio.CancelScope()
         turns = TurnLimit(scope)
         process = self._stage.begin(fault, scope)
         over = not self._comes_again
-        with limit, scope, _watched(turns):
+        with trio.move_on_after(LONGEST) as limit, scope, _watched(turns):
             over = await self._visit(scope) or over
         if process.is_dead:
             return False
