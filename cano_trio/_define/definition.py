@@ -177,7 +177,8 @@ class Definition(Registry[S, D], Generic[S, D]):
         """A new workflow with other tasks for some states, for tests; this one stays as it is.
 
         Args:
-            tasks: task objects or async functions by state. A function takes over the options of the one it replaces.
+            tasks: task objects or async functions by state. A function takes over the options of the one it replaces, and a
+                `cano_trio.testing.FakeTask` its edges, too.
 
         Raises:
             DefinitionError: a state has no task to replace, or a task is none.

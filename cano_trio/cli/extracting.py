@@ -105,9 +105,8 @@ def _home(target: str, workflow: Workflow[Any, Any], state: Enum, folder: Path) 
     name = path.stem if module.__name__.startswith("_cano_trio_target_") else module.__name__
     if not all(part.isidentifier() for part in name.split(".")):
         raise Refused(f"no test can import {path.name}: give the file a name that is a Python identifier")
-    root = Path.cwd() if not path.is_relative_to(Path.cwd()) or "." in name else path.parent
-    if _is_installed(path):
-        root = folder
+    # Where a package begins, whose parts the dots are.
+    root = folder if _is_installed(path) else path.parents[name.count(".") + (path.stem == "__init__")]
     states = [called for called, value in vars(module).items() if value is type(state)]
     return Home(
         module=name,

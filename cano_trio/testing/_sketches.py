@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Literal, TypeVar, final
+from typing import Any, Final, Literal, Self, TypeVar, final
 
 import attrs
 import trio
@@ -184,14 +184,31 @@ def _stepped(workflow: Sketched, state: Any, sketch: StateSketch) -> None:
     workflow.stepped(state, **sketch.options)(sketch.leading(step, More[int]))
 
 
+@final
+class _Numbers:
+    """The numbers up to 3, one after the other."""
+
+    def __init__(self, first: int, seconds: float) -> None:
+        self._next = first
+        self._seconds = seconds
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> int:
+        await trio.sleep(self._seconds)
+        if self._next == 3:
+            raise StopAsyncIteration
+        self._next += 1
+        return self._next - 1
+
+
 def _stream(workflow: Sketched, state: Any, sketch: StateSketch) -> None:
     async def process_item(item: int) -> tuple[int, int]:
         return item, item + 1
 
-    async def source(cursor: int | None) -> AsyncIterator[int]:
-        for number in range(cursor or 0, 3):
-            await trio.sleep(sketch.seconds)
-            yield number
+    def source(cursor: int | None) -> AsyncIterator[int]:
+        return _Numbers(cursor or 0, sketch.seconds)
 
     async def flush_window(outputs: list[int], trail: Trail) -> None:
         trail.done.append(f"{state.name}+{sum(outputs)}")

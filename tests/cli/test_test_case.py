@@ -247,6 +247,23 @@ def test_a_test_in_another_folder_finds_the_workflow(command: Command, shop: Pat
     passes(shop, "checks/test_ship.py")
 
 
+def test_a_part_of_a_package_and_a_file_elsewhere(
+    command: Command, shop: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A module is imported from where its package begins, a file from its own folder, wherever the command is called."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (shop / "flows").mkdir()
+    for file in (shop / "flows" / "part.py", elsewhere / "far.py"):
+        file.write_text((shop / "stored.py").read_text())
+    for target, where in (("flows.part:order", "test_part.py"), (f"{elsewhere}/far.py:order", "test_far.py")):
+        command("run", target, "--run-id", where)
+        result = command("test-case", target, where, "SHIP", "-o", where)
+        assert result.exit_code == 0, result.output
+    assert "\nfrom flows.part import Step, order\n" in (shop / "test_part.py").read_text()
+    assert "\nfrom far import Step, order  # noqa: E402\n" in (shop / "test_far.py").read_text()
+    passes(shop, "test_part.py", "test_far.py")
+
+
 def test_as_json(command: Command, shop: Path) -> None:
     """One document has the test's text, and where it is."""
     command("run", ORDER, "--run-id", "a")

@@ -73,11 +73,12 @@ async def those_who_enter_share_it(journal: Journal, beside: JournalFactory) -> 
     """Any number may enter, at once or one in another; all have one owner, and only the last to leave gives runs back."""
     shared = beside()
     owners: set[str] = set()
-    hold = trio.Event()
+    entered, hold = trio.Event(), trio.Event()
 
     async def use() -> None:
         async with shared:
             owners.add(shared.owner)
+            entered.set()
             await hold.wait()
 
     async with trio.open_nursery() as nursery:
@@ -86,8 +87,7 @@ async def those_who_enter_share_it(journal: Journal, beside: JournalFactory) -> 
         await trio.testing.wait_all_tasks_blocked(0.01)
         async with shared:
             await shared.create(new("a", shared.owner))
-        while len(owners) == 0:
-            await trio.lowlevel.checkpoint()
+        await entered.wait()
         same((await journal.load("a")).record.owner, shared.owner)
         hold.set()
     same(len(owners), 1)
