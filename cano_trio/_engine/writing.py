@@ -141,11 +141,7 @@ async def confirmed(journal: Journal, failure: JournalError, commit: Commit) -> 
         LeaseLost: another process has the run.
         JournalError: it was not, or that can't be found out.
     """
-    try:
-        with trio.CancelScope(shield=True):
-            record = (await journal.load(commit.run_id)).record
-    except JournalError:
-        raise failure from None
+    record = (await looked_up(journal, commit.run_id, failure)).record
     fence = commit.fence
     if (record.epoch, record.rev) == (fence.epoch, fence.rev + 1):
         return
@@ -160,12 +156,12 @@ async def created(journal: Journal, new: NewRun) -> RunRecord:
         return await journal.create(new)
     except (JournalUnavailable, DuplicateRun):
         raise
-    except JournalError:
-        with trio.CancelScope(shield=True):
-            record = (await journal.load(new.run_id)).record
-        if record.owner == new.owner and record.rev == 0 and record.position == new.position:
-            return record
-        raise
+    except JournalError as error:
+        failure = error
+    record = (await looked_up(journal, new.run_id, failure)).record
+    if record.owner == new.owner and record.rev == 0 and record.position == new.position:
+        return record
+    raise failure
 
 
 async def claimed(journal: Journal, run_id: str) -> StoredRun | None:
@@ -192,7 +188,21 @@ async def posted(journal: Journal, letter: Letter, holds: Callable[[int], bool])
         raise
     except JournalError as error:
         failure = error
-    for message in (await journal.load(letter.run_id)).messages:
+    for message in (await looked_up(journal, letter.run_id, failure)).messages:
         if message.letter == letter and not holds(message.number):
             return message.number
     raise failure
+
+
+async def looked_up(journal: Journal, run_id: str, failure: JournalError) -> StoredRun:
+    """What is there of a run of which something was to be written, whoever is cancelled meanwhile.
+
+    Raises:
+        JournalError: `failure`, where it can't be found out, or there is no such run.
+    """
+    try:
+        with trio.CancelScope(shield=True):
+            stored = await journal.load(run_id)
+    except JournalError:
+        raise failure from None
+    return stored

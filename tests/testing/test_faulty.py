@@ -121,3 +121,13 @@ async def test_it_is_about_the_calls_that_are_named() -> None:
         with pytest.raises(JournalUnavailable):
             await journal.load("a")
     assert journal.calls == ["runs", "load"]
+
+
+async def test_a_run_that_could_not_be_created_says_why() -> None:
+    """The journal's own error comes out, and not that there is no such run; created and told otherwise, it goes on."""
+    async with FaultyJournal(MemoryJournal(), {1: "before"}) as journal:
+        with pytest.raises(JournalError, match="create is call 1, and nothing was written"):
+            await work().run(run_id="r", journal=journal)
+        assert await journal.runs() == ()
+    async with FaultyJournal(MemoryJournal(), {1: "after"}) as journal:
+        assert (await work().run(run_id="r", journal=journal)).state is Step.DONE
