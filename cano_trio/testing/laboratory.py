@@ -86,10 +86,10 @@ class Stage:
         self._hands = hands
         self._scope: trio.CancelScope
         self.process: ProcessJournal
-        self.life = 0
+        self.life: int = 0
         self.log: list[LogEntry] = []
         self.runs: list[Run[Any, Any]] = []
-        self.named = 0
+        self.named: int = 0
 
     def begin(self, fault: Fault | None, scope: trio.CancelScope) -> ProcessJournal:
         """A new process begins; its death cancels the scope."""

@@ -57,7 +57,7 @@ class Moments(Instrument):
         self._counts = counts
         self._stop = stop
         self._at = at
-        self.passed = 0
+        self.passed: int = 0
         """How many there were."""
 
     def before_task_step(self, task: Task) -> None:

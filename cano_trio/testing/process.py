@@ -100,9 +100,9 @@ class ProcessJournal(ForwardingJournal):
         self._died = died
         self._may_close = True
         self._subject: object = ""
-        self.writes = 0
-        self.is_dead = False
-        self.has_failed = False
+        self.writes: int = 0
+        self.is_dead: bool = False
+        self.has_failed: bool = False
         """A write of it was reported as failed."""
 
     def check(self) -> None:
