@@ -12,7 +12,7 @@ from .._define.batch import BatchResults
 from .._define.blueprint import Plan
 from .._define.config import TaskConfig
 from .._errors import JournalError
-from .attempt import attempt, without_this_frame
+from .attempt import attempt, judge, without_this_frame
 from .batch_recording import ItemRecording, read_recording, recorder_of
 from .cycle import bind_cycle
 from .parting import bared, parted
@@ -162,11 +162,18 @@ class Work:
             made = [1] if counting else None
             value = failure = None
             try:
+                args = (item, *unit.args)
                 part = "" if unit.fill is None else f"/i:{at}"
-                value = await attempt(run, unit, (item, *unit.args), part, made)
+                if counting:
+                    value = await attempt(run, unit, args, part, made)
+                else:
+                    # Its only attempt, made here: one coroutine more would be a tenth of a trivial item.
+                    value = await unit.call(*(args if unit.fill is None else unit.fill(run, 1, args, part)))
                 if recording is not None:
                     recording.add(at, value, 1 if made is None else made[0], clock() - begun)
             except Exception as error:
+                if not counting:
+                    judge(run, unit, 1, error)
                 if error is run.mistake:
                     raise
                 failure = without_this_frame(error)
