@@ -3,6 +3,8 @@
 Everything a workflow is defined and run with is here; see `Workflow` to begin.
 """
 
+import typing as _typing
+
 from ._define.batch import BatchOptions as BatchOptions
 from ._define.batch import BatchResults as BatchResults
 from ._define.batch import BatchTask as BatchTask
@@ -15,7 +17,6 @@ from ._define.compensatable import CompensatableTask as CompensatableTask
 from ._define.config import TaskConfig as TaskConfig
 from ._define.config import TaskOptions as TaskOptions
 from ._define.context import RunContext as RunContext
-from ._define.cron import Cron as Cron
 from ._define.health import HealthLevel as HealthLevel
 from ._define.health import HealthStatus as HealthStatus
 from ._define.join_rule import JoinRule as JoinRule
@@ -30,8 +31,6 @@ from ._define.resources import PerRun as PerRun
 from ._define.resources import Resource as Resource
 from ._define.resources import Shared as Shared
 from ._define.router import RouterTask as RouterTask
-from ._define.schedule import Schedule as Schedule
-from ._define.schedule import ScheduleOptions as ScheduleOptions
 from ._define.split import Split as Split
 from ._define.split import SplitOptions as SplitOptions
 from ._define.split import SplitTask as SplitTask
@@ -43,8 +42,6 @@ from ._define.stream import StreamTask as StreamTask
 from ._define.stream import Window as Window
 from ._define.task import Task as Task
 from ._define.timer import TimerTask as TimerTask
-from ._define.trigger import Every as Every
-from ._define.trigger import Manual as Manual
 from ._engine.failure import FailureContext as FailureContext
 from ._engine.failure import failure_context as failure_context
 from ._engine.lifecycle import Resources as Resources
@@ -161,19 +158,26 @@ from ._resilience import Tier as Tier
 from ._resilience import WindowedRateLimiter as WindowedRateLimiter
 from ._resilience import is_transient as is_transient
 from ._runtime.event_stream import EventStream as EventStream
-from ._runtime.groups import Group as Group
 from ._runtime.handle import Run as Run
-from ._runtime.info import RunInfo as RunInfo
-from ._runtime.info import RuntimeStatistics as RuntimeStatistics
-from ._runtime.restart import Restart as Restart
 from ._runtime.result import RunResult as RunResult
-from ._runtime.runtime import Runtime as Runtime
-from ._runtime.runtime import open_runtime as open_runtime
-from ._runtime.schedule_status import ScheduleState as ScheduleState
-from ._runtime.schedule_status import ScheduleStatus as ScheduleStatus
-from ._runtime.schedules import Schedules as Schedules
-from ._runtime.starting import StartOptions as StartOptions
 from ._runtime.workflow import Workflow as Workflow
+
+if _typing.TYPE_CHECKING:
+    from ._service import Cron as Cron
+    from ._service import Every as Every
+    from ._service import Group as Group
+    from ._service import Manual as Manual
+    from ._service import Restart as Restart
+    from ._service import RunInfo as RunInfo
+    from ._service import Runtime as Runtime
+    from ._service import RuntimeStatistics as RuntimeStatistics
+    from ._service import Schedule as Schedule
+    from ._service import ScheduleOptions as ScheduleOptions
+    from ._service import Schedules as Schedules
+    from ._service import ScheduleState as ScheduleState
+    from ._service import ScheduleStatus as ScheduleStatus
+    from ._service import StartOptions as StartOptions
+    from ._service import open_runtime as open_runtime
 
 __version__ = "0.1.0"
 
@@ -355,8 +359,24 @@ __all__ = [
 def _move_in() -> None:
     """Give what is public its public name, in messages and for pickles."""
     for name in __all__:
-        if getattr(globals()[name], "__module__", "").startswith(__name__ + "."):
+        if getattr(globals().get(name), "__module__", "").startswith(__name__ + "."):
             globals()[name].__module__ = __name__
 
 
 _move_in()
+
+if not _typing.TYPE_CHECKING:  # a type checker would take it for a promise of any name
+
+    def __getattr__(name: str) -> object:
+        """What `_service` has, all of it at once."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import _service  # noqa: PLC0415  (that is the point)
+
+        globals().update({public: value for public, value in vars(_service).items() if public in __all__})
+        _move_in()
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        """What is there, and what would come."""
+        return sorted({*globals(), *__all__})

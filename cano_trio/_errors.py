@@ -76,7 +76,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, Self, final
 
-import attrs
+import msgspec
 import trio
 from typing_extensions import override
 
@@ -128,8 +128,7 @@ def names_of(states: Sequence[Enum]) -> str:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One mistake that `Workflow.validate` found.
 
     Args:
@@ -747,8 +746,7 @@ class GroupClosed(RunError, trio.ClosedResourceError):
 
 
 @final
-@attrs.frozen(kw_only=True)
-class RestartCause:
+class RestartCause(msgspec.Struct, frozen=True, kw_only=True):
     """One failure of a supervised run, because of which it was begun again, or was not any more.
 
     Args:

@@ -66,3 +66,15 @@ def test_import_brings_in_no_extra() -> None:
     code = "import sys, cano_trio; print(sorted({'click', 'rich', 'pytest', 'hypothesis', 'apsw', 'trio_util'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_import_loads_no_runtime_and_lists_it_all_the_same() -> None:
+    """Whoever runs single workflows does not pay for the runtime: it comes when asked for, under its public name."""
+    code = """if True:
+    import sys, cano_trio
+    print('cano_trio._runtime.runtime' in sys.modules, set(cano_trio.__all__) <= set(dir(cano_trio)))
+    from cano_trio import open_runtime
+    print(open_runtime.__module__, cano_trio.Cron.__module__, hasattr(cano_trio, 'Nothing'))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False True\ncano_trio cano_trio False\n"

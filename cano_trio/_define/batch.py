@@ -12,6 +12,7 @@ from typing import (
     Generic,
     ParamSpec,
     Protocol,
+    TypeAlias,
     TypeVar,
     Union,
     final,
@@ -102,6 +103,22 @@ class ItemResult(msgspec.Struct, Generic[Item_co, Out_co], frozen=True):
         return self.outcome.error if isinstance(self.outcome, outcome.Error) else None
 
 
+Finished: TypeAlias = tuple[Any, BaseException | None, int, float]
+"""What an item gave, or failed with, after how many attempts and seconds.
+
+Its `ItemResult` is made when somebody asks for it: making it takes longer than all else that is done for a trivial item.
+"""
+
+
+def finished_of(result: ItemResult[Any, Any]) -> Finished:
+    """What is kept of a result."""
+    match result.outcome:
+        case outcome.Value(value):
+            return value, None, result.attempts, result.elapsed
+        case outcome.Error(error):
+            return None, error, result.attempts, result.elapsed
+
+
 @final
 class BatchResults(Sequence[ItemResult[Item_co, Out_co]]):
     """What all items came to, in the order in which they were loaded (cano BAT-1).
@@ -112,20 +129,28 @@ class BatchResults(Sequence[ItemResult[Item_co, Out_co]]):
     ([1], ['b'], 2)
     """
 
-    __slots__ = ("_results",)
+    __slots__ = ("_finished", "_items")
 
     def __init__(self, results: Sequence[ItemResult[Item_co, Out_co]], /) -> None:
-        self._results = results
+        self._items: Sequence[Item_co] = [result.item for result in results]
+        self._finished: Sequence[Finished] = [finished_of(result) for result in results]
+
+    @classmethod
+    def of(cls, items: Sequence[Item_co], finished: Sequence[Finished], /) -> BatchResults[Item_co, Out_co]:
+        """Those of items that were worked off, made of what each of them came to when it is looked at."""
+        results = cls(())
+        results._items, results._finished = items, finished
+        return results
 
     @property
     def values(self) -> list[Out_co]:
         """What the items that succeeded gave, in input order."""
-        return [result.outcome.value for result in self._results if isinstance(result.outcome, outcome.Value)]
+        return [value for value, error, _, _ in self._finished if error is None]
 
     @property
     def failures(self) -> list[ItemResult[Item_co, Out_co]]:
         """The results of the items that failed, in input order."""
-        return [result for result in self._results if isinstance(result.outcome, outcome.Error)]
+        return [self[at] for at, finished in enumerate(self._finished) if finished[1] is not None]
 
     @overload
     def __getitem__(self, index: int, /) -> ItemResult[Item_co, Out_co]: ...
@@ -133,11 +158,15 @@ class BatchResults(Sequence[ItemResult[Item_co, Out_co]]):
     def __getitem__(self, index: slice, /) -> Sequence[ItemResult[Item_co, Out_co]]: ...
     def __getitem__(self, index: int | slice, /) -> ItemResult[Item_co, Out_co] | Sequence[ItemResult[Item_co, Out_co]]:
         """The result of the item at an index of the loaded list."""
-        return self._results[index]
+        if isinstance(index, slice):
+            return [self[at] for at in range(len(self))[index]]
+        value, error, attempts, elapsed = self._finished[index]
+        came_to: outcome.Maybe[Out_co] = outcome.Value(value) if error is None else outcome.Error(error)
+        return ItemResult(self._items[index], came_to, attempts, elapsed)
 
     def __len__(self) -> int:
         """How many items were loaded."""
-        return len(self._results)
+        return len(self._finished)
 
     def __repr__(self) -> str:
         """How many there are and how many failed."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
-import attrs
+from msgspec.structs import replace
 from typing_extensions import TypedDict
 
 from .._errors import Problem
@@ -149,5 +149,5 @@ def family(workflow: Child) -> dict[Any, str]:
 def told_by_parent(problem: Problem, child: Child, way: str) -> Problem:
     """A problem of a child workflow, with the way there."""
     if problem.place == "workflow":
-        return attrs.evolve(problem, place=way.removesuffix("/"), message=f"{child.name}: {problem.message}")
-    return attrs.evolve(problem, place=f"{way}{problem.place}")
+        return replace(problem, place=way.removesuffix("/"), message=f"{child.name}: {problem.message}")
+    return replace(problem, place=f"{way}{problem.place}")

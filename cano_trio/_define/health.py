@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import final
 
-import attrs
+import msgspec
 
 
 @final
@@ -18,8 +18,7 @@ class HealthLevel(IntEnum):
 
 
 @final
-@attrs.frozen
-class HealthStatus:
+class HealthStatus(msgspec.Struct, frozen=True):
     """How a resource is, and why (cano RES-9).
 
     Args:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, final
 
-import attrs
+import msgspec
 
 from .checks import check_count
 from .fault import Fault
@@ -16,8 +16,7 @@ ROUNDING = 1e-9
 
 
 @final
-@attrs.frozen
-class JoinRule:
+class JoinRule(msgspec.Struct, frozen=True):
     """When the branches of a split have come to enough: made by its class methods, for `Split.over`.
 
     `Split.all` and its like each name one of them.

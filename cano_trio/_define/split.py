@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from enum import Enum
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, final
 
-import attrs
+import msgspec
 from typing_extensions import TypedDict
 
 from .branch import Branches, BranchLike
@@ -26,8 +26,7 @@ _ALL = JoinRule.all()
 
 
 @final
-@attrs.frozen
-class Over:
+class Over(msgspec.Struct, frozen=True):
     """One branch made once for each of some items.
 
     Args:
@@ -40,8 +39,7 @@ class Over:
 
 
 @final
-@attrs.frozen
-class Split(Generic[S_co]):
+class Split(msgspec.Struct, Generic[S_co], frozen=True):
     """Branches that run at once, the rule that joins them, and the state that follows: see `Workflow.register_split`.
 
     Made by the class's own functions, which each name a rule. A verdict is given as soon as it is certain, success or

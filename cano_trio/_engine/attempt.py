@@ -34,7 +34,7 @@ async def attempt(run: Run, unit: Unit, args: tuple[object, ...], part: str = ""
             try:
                 return await unit.call(*(args if unit.fill is None else unit.fill(run, number, args, part)))
             except Exception as failure:
-                delay = _judge(run, unit, number, failure, earlier)
+                delay = judge(run, unit, number, failure, earlier)
                 if delay is None:
                     raise
                 earlier = failure
@@ -56,7 +56,7 @@ async def attempt(run: Run, unit: Unit, args: tuple[object, ...], part: str = ""
         del earlier  # it holds this frame by its traceback
 
 
-def _judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Exception | None) -> float | None:
+def judge(run: Run, unit: Unit, number: int, failure: Exception, earlier: Exception | None = None) -> float | None:
     """The seconds to wait before the next attempt; None if the unit fails with this very failure.
 
     It must not raise the failure itself: that would hold this frame by its traceback, and the frame the failure.

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, final
 
-import outcome
 import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from .._define.batch import BatchResults, ItemResult
+from .._define.batch import BatchResults
 from .._define.blueprint import Plan
 from .._define.config import TaskConfig
 from .._errors import JournalError
-from .attempt import attempt, without_this_frame
+from .attempt import attempt, judge, without_this_frame
 from .batch_recording import ItemRecording, read_recording, recorder_of
 from .cycle import bind_cycle
 from .parting import bared, parted
@@ -53,7 +52,7 @@ def bind_batch(step: Any, plan: Plan[Any], binder: Binder) -> None:
         run.report_progress(work.done, len(work.items))
         if work.done < len(work.items):
             await work.off()
-        return await finish.once(run, number, BatchResults(work.results))
+        return await finish.once(run, number, BatchResults.of(work.items, work.finished))
 
     recorder = recorder_of(plan.methods)
     step.reads = read_recording(plan.methods)
@@ -65,7 +64,7 @@ class Work:
     """The items of one cycle while they are worked off."""
 
     __slots__ = (
-        "done", "items", "limiter", "nursery", "passing", "recording", "results", "run", "todo", "told", "unit", "workers"
+        "done", "finished", "items", "limiter", "nursery", "passing", "recording", "run", "todo", "told", "unit", "workers"
     )  # fmt: skip
 
     def __init__(
@@ -81,7 +80,8 @@ class Work:
         self.unit = unit
         self.items = items
         self.limiter = limiter
-        self.results: list[Any] = [None] * len(items)
+        self.finished: list[Any] = [None] * len(items)
+        """What each item came to; None as long as it is not done."""
         self.todo: Iterator[tuple[int, Any]] = iter(enumerate(items))
         self.done = 0
         self.told = run.started
@@ -150,9 +150,9 @@ class Work:
         if cancel is not None:
             raise cancel
 
-    async def _turn(self) -> bool:
+    async def _turn(self) -> bool:  # noqa: C901  (the hot loop: a call more is a tenth of a trivial item)
         """Work items off until the token is to go round (True) or no item is left (False)."""
-        run, unit, clock, results = self.run, self.unit, self.run.clock, self.results
+        run, unit, clock, finished, recording = self.run, self.unit, self.run.clock, self.finished, self.recording
         counting = unit.retry.retries > 0
         if run.durable:
             await run.may_begin()
@@ -160,21 +160,28 @@ class Work:
         ends = begun + TURN_SECONDS
         for done, (at, item) in enumerate(self.todo, 1):
             made = [1] if counting else None
+            value = failure = None
             try:
+                args = (item, *unit.args)
                 part = "" if unit.fill is None else f"/i:{at}"
-                value = await attempt(run, unit, (item, *unit.args), part, made)
-                if self.recording is not None:
-                    self.recording.add(at, value, 1 if made is None else made[0], clock() - begun)
-                result: outcome.Maybe[Any] = outcome.Value(value)
+                if counting:
+                    value = await attempt(run, unit, args, part, made)
+                else:
+                    # Its only attempt, made here: one coroutine more would be a tenth of a trivial item.
+                    value = await unit.call(*(args if unit.fill is None else unit.fill(run, 1, args, part)))
+                if recording is not None:
+                    recording.add(at, value, 1 if made is None else made[0], clock() - begun)
             except Exception as error:
+                if not counting:
+                    judge(run, unit, 1, error)
                 if error is run.mistake:
                     raise
-                result = outcome.Error(without_this_frame(error))
+                failure = without_this_frame(error)
             now = clock()
-            results[at] = ItemResult(item, result, 1 if made is None else made[0], now - begun)
+            finished[at] = (value, failure, 1 if made is None else made[0], now - begun)
             self.done += 1
-            if self.recording is not None and self.done == len(self.items):
-                self.recording.end()
+            if recording is not None and self.done == len(self.items):
+                recording.end()
             if run.observers and (now >= self.told + PROGRESS_SECONDS or self.done == len(self.items)):
                 self.told = now
                 run.report_progress(self.done, len(self.items))

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, final
 
-import outcome
 import trio
 from msgspec import Raw
 
-from .._define.batch import ItemResult, item_type, output_type
+from .._define.batch import item_type, output_type
 from .._define.method import Method
 from .._journal.codec import Codec, codec_for
 from .kept import Done, encode, read_done, read_list
@@ -69,10 +68,10 @@ class ItemRecording:
             next(self._chunks)
             if part.startswith(CHUNK):
                 for done in read_done(body):
-                    value = outcome.Value(self._output.unpack(bytes(done.output)))
-                    work.results[done.at] = ItemResult(work.items[done.at], value, done.attempts, done.elapsed)
+                    value = self._output.unpack(bytes(done.output))
+                    work.finished[done.at] = (value, None, done.attempts, done.elapsed)
                     work.done += 1
-        work.todo = iter([(at, item) for at, item in enumerate(work.items) if work.results[at] is None])
+        work.todo = iter([(at, item) for at, item in enumerate(work.items) if work.finished[at] is None])
 
     def add(self, at: int, value: object, attempts: int, elapsed: float) -> None:
         """An item has succeeded; one that failed is not written down, and runs again after a crash.

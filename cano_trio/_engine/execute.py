@@ -265,6 +265,8 @@ def check_start(workflow: Definition[Any, Any], start: Enum) -> None:
     Raises:
         DefinitionError: it is none, or has no task.
     """
+    if start is workflow.initial:  # mostly it is, and known to have a task: to look it up runs an Enum's Python code
+        return
     known = is_state(start, workflow.states)
     if known and (start in workflow.exits or start in workflow.blueprint()):
         return

@@ -6,7 +6,8 @@ from contextlib import suppress
 from enum import Enum
 from typing import final
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from .._errors import CircuitOpen
 from .._observe.rollback import Rollback
@@ -18,8 +19,7 @@ _NOTE = "cano_trio: "
 
 
 @final
-@attrs.frozen(kw_only=True)
-class FailureContext:
+class FailureContext(msgspec.Struct, frozen=True, kw_only=True):
     """Where in a run an exception came from (cano ERR-5).
 
     Args:
@@ -111,7 +111,7 @@ def add_rollback(error: Exception, run: Run, rollback: Rollback) -> Rollback:
     if context is not None and context.run_id == run.run_id:
         whole = rollback if context.rollback is None else context.rollback.followed_by(rollback)
         with suppress(Exception):
-            setattr(error, _CONTEXT, attrs.evolve(context, rollback=whole))
+            setattr(error, _CONTEXT, replace(context, rollback=whole))
     else:
         whole = rollback
     with suppress(Exception):

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from enum import Enum
 from typing import Any, Final, final
 
-import attrs
+import msgspec
 import trio
 
 from .._errors import CompensationTimeout
@@ -118,8 +118,7 @@ class Entry:
 
 
 @final
-@attrs.frozen
-class _Live:
+class _Live(msgspec.Struct, frozen=True):
     """A receipt that could not be written down."""
 
     value: Any

@@ -5,14 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import final
 
-import attrs
+import msgspec
 
 from .._errors import names_of
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Outstanding:
+class Outstanding(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a rollback has not undone, with what is needed to undo it by hand (cano SAG-6).
 
     Args:
@@ -29,8 +28,7 @@ class Outstanding:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Rollback:
+class Rollback(msgspec.Struct, frozen=True, kw_only=True):
     """What a rollback came to, each state in the order in which it was undone: last things first.
 
     Args:
@@ -57,7 +55,7 @@ class Rollback:
 
     def followed_by(self, later: Rollback) -> Rollback:
         """This rollback and a later one of the same run told as one: a child workflow that fails is undone first."""
-        names = [field.name for field in attrs.fields(Rollback)]
+        names = Rollback.__struct_fields__
         return Rollback(**{name: getattr(self, name) + getattr(later, name) for name in names})
 
     def __str__(self) -> str:

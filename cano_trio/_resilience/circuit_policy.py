@@ -6,6 +6,7 @@ from enum import Enum
 from typing import final
 
 import attrs
+import msgspec
 
 from .bounds import finite, whole
 
@@ -45,8 +46,7 @@ class CircuitPolicy:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class CircuitStatistics:
+class CircuitStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """A circuit breaker at one moment; what is counted, is counted since it was made (CIR-8).
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeGuard, final, runtime_checkable
 
-import attrs
+import msgspec
 
 
 @runtime_checkable
@@ -32,8 +32,7 @@ def is_limiter(value: object) -> TypeGuard[Limiter]:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class LimiterStatistics:
+class LimiterStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """A rate limiter at one moment; what is counted, is counted since it was made (RAT-9, RAT-14).
 
     Args:

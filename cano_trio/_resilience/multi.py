@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple, cast, final
 
 import attrs
+import msgspec
 import trio
 
 from .._errors import RateLimited
@@ -50,8 +51,7 @@ class Tier:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class MultiStatistics:
+class MultiStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """A `MultiRateLimiter` at one moment; what is counted, is counted since it was made (RAT-14).
 
     Args:

@@ -65,12 +65,16 @@ class RateLimiter(Meter):
         return self._counted_at + (cost - self._tokens) * self._per / self._rate
 
     @override
-    def _debit(self, cost: float, now: float) -> None:
+    def _paid(self, cost: float, now: float) -> bool:
+        tokens = self._tokens
+        if tokens < cost and self._ready_at(cost, now) > now:
+            return False
         # Never below 0: at the instant that `_ready_at` gives, the product may come to a rounding error less than the cost.
-        held = self._tokens + (now - self._counted_at) * self._rate / self._per
+        held = tokens + (now - self._counted_at) * self._rate / self._per
         held = (self.capacity if held > self.capacity else held) - cost  # noqa: FURB136  (min and max take twice as long)
         self._tokens = held if held > 0 else 0  # noqa: FURB136
         self._counted_at = now
+        return True
 
     @override
     def _give_back(self, cost: float, period: int, now: float) -> bool:

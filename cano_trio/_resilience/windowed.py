@@ -62,11 +62,15 @@ class WindowedRateLimiter(Meter):
         return self._ends + (math.ceil(over / self.capacity) - 1) * self._window if over > 0 else now
 
     @override
-    def _debit(self, cost: float, now: float) -> None:
+    def _paid(self, cost: float, now: float) -> bool:
+        used = self._used_at(now) + cost
+        if used > self.capacity:
+            return False
         if self._first is None:
             self._first = now
             self._set_end(now, 1)
-        self._used = self._used_at(now) + cost
+        self._used = used
+        return True
 
     @override
     def _give_back(self, cost: float, period: int, now: float) -> bool:

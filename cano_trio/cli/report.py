@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import attrs
 import msgspec
+from msgspec.structs import asdict
 
 from .._engine.failure import failure_context
 from .._errors import DefinitionError, Problem
@@ -146,7 +146,7 @@ def problems_document(
     workflow: str, states: int, tasks: int, problems: Sequence[Problem], blocked: Mapping[str, str] | None = None
 ) -> str:
     """What is wrong with a workflow, and what stands in the way of its runs if that was asked, as one JSON document."""
-    shown = [attrs.asdict(problem) for problem in problems]
+    shown = [asdict(problem) for problem in problems]
     ok = not errors_of(problems) and not blocked
     found = {"workflow": workflow, "ok": ok, "states": states, "tasks": tasks, "problems": shown}
     return json_text(found if blocked is None else {**found, "blocked": blocked})
