@@ -383,7 +383,8 @@ def check_resources(given: object, site: str = "") -> None:
     Raises:
         DefinitionError: it is something else, such as a plain dict.
     """
-    if not isinstance(given, ResourceMap | None):
+    # Asked before every run: `ResourceMap | None` would be made anew each time.
+    if given is not None and not isinstance(given, ResourceMap):
         written_as = "Resources({...})" if isinstance(given, Mapping) else "Resources(...)"
         raise DefinitionError.one(
             "E03", "workflow", f"resources is of type {type(given).__name__}", hint=f"Pass {written_as}.", site=site
