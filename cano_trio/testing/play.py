@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, final
 import attrs
 import trio
 from trio.abc import Instrument
+from trio.testing import MockClock
 
 from .._engine.lifecycle import Resources
 from .._errors import RunCancelled
@@ -21,7 +22,7 @@ from .effects import Effects
 from .laboratory import Laboratory, Stage
 from .moments import Moments, TurnLimit
 from .storage import OpenJournal, storage
-from .virtual import check_outside, run_on, virtual_clock
+from .virtual import Dropped, check_outside, drop, run_on, virtual_clock
 
 Scenario: TypeAlias = Callable[[Laboratory], Awaitable[Any]]
 """What a client does; see `Laboratory`."""
@@ -184,9 +185,14 @@ class _Show:
         clock = virtual_clock(self._time)
         over, error = False, None
         try:
-            over = run_on(clock, self._cell.seed, self._process, fault)
+            over = run_on(clock, self._cell.seed, self._process, clock, fault)
         except KeyboardInterrupt:
             raise
+        except Dropped:
+            raise NeverEnds(
+                f"the process {'died' if self._stage.process.is_dead else 'was cancelled'}, and goes on: something in it "
+                "catches Cancelled or BaseException and does not raise it again, or waits in a shield"
+            ) from None
         except BaseException as failure:
             error = failure
         process = self._stage.process
@@ -203,18 +209,24 @@ class _Show:
             raise error
         return over
 
-    async def _process(self, fault: Fault | None) -> bool:
+    async def _process(self, clock: MockClock, fault: Fault | None) -> bool:
         """What a process does; tells whether none has to come after it."""
-        limit, scope = trio.move_on_after(LONGEST), trio.CancelScope()
-        turns = TurnLimit(scope)
+        scope = trio.move_on_after(LONGEST)
+        turns = TurnLimit(scope, partial(drop, clock))
         process = self._stage.begin(fault, scope)
         over = not self._comes_again
-        with limit, scope, _watched(turns):
+        with scope, _watched(turns):
             over = await self._visit(scope) or over
         if process.is_dead:
             return False
-        if limit.cancelled_caught or turns.is_spent:
-            raise NeverEnds(f"the process still ran after {LONGEST / 86_400:.0f} virtual days, or made no progress")
+        if turns.is_spent:
+            raise NeverEnds(
+                f"the process took {turns.most} turns of trio's loop and is not over: it goes round and round"
+            )
+        if trio.current_time() >= scope.deadline:
+            raise NeverEnds(
+                f"the process still ran after {LONGEST / 86_400:.0f} virtual days: what it waits for never comes"
+            )
         if over:
             await self._check()
         return over

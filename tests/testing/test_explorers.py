@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ from cano_trio.testing import (
     Effects,
     Laboratory,
     NeverEnds,
+    Report,
+    Scenario,
     ScenarioFailed,
     ScenarioVaries,
     explore,
@@ -382,9 +385,58 @@ def test_a_scenario_that_makes_no_progress_is_a_failure(monkeypatch: pytest.Monk
         while lab.life:
             await trio.lowlevel.checkpoint()
 
-    with pytest.raises(ScenarioFailed, match=r"^seed:0: NeverEnds: ") as caught:
+    with pytest.raises(
+        ScenarioFailed, match=r"^seed:0: NeverEnds: the process took 1000 turns of trio's loop"
+    ) as caught:
         explore_schedules(scenario)
     assert isinstance(caught.value.__cause__, NeverEnds)
+
+
+async def _catches_all(lab: Laboratory) -> None:
+    while True:
+        try:
+            await lab.run(three_states(), Notes(), run_id="r")
+            return
+        except BaseException:  # noqa: S110  # the bug
+            pass
+
+
+async def _catches_cancels(_: Laboratory) -> None:
+    while True:
+        try:
+            await trio.sleep(86_400)
+        except trio.Cancelled:
+            pass
+
+
+async def _waits_in_a_shield(lab: Laboratory) -> None:
+    try:
+        await lab.run(three_states(), Notes(), run_id="r")
+    except trio.Cancelled:
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "explorer, scenario, expected",
+    [
+        (explore_crashes, _catches_all, "crash:before:1,seed:0: NeverEnds: the process died, and goes on: "),
+        (explore_cancellations, _waits_in_a_shield, "cancel:"),
+        (explore_schedules, _catches_cancels, "seed:0: NeverEnds: the process was cancelled, and goes on: "),
+    ],
+)
+def test_who_can_not_be_stopped_is_dropped(
+    explorer: Callable[[Scenario], Report], scenario: Scenario, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that catches what stops it, or waits in a shield, neither hangs the search nor passes."""
+    monkeypatch.setattr("cano_trio.testing.moments.LAST_TURNS", 500)
+    with pytest.raises(ScenarioFailed) as caught:
+        explorer(scenario)
+    assert str(caught.value).startswith(expected)
+    assert "catches Cancelled or BaseException" in str(caught.value)
+    assert isinstance(replay(scenario, caught.value.name).error, NeverEnds)
+    assert explore_crashes(GOOD).failure is None
 
 
 def test_unknown_kinds_of_faults_are_refused() -> None:
