@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -58,6 +59,15 @@ class NeverEnds(AssertionError):
 
 
 @final
+class NothingToTry(RuntimeError):
+    """A scenario does nothing at which what is explored could happen: that it passes would say nothing.
+
+    >>> print(NothingToTry("the scenario makes no write"))
+    the scenario makes no write
+    """
+
+
+@final
 class ScenarioVaries(RuntimeError):
     """A scenario does not do the same each time, with the same seed: nothing that is found of it could be found again.
 
@@ -86,7 +96,7 @@ class Played:
 
     cell: Cell
     lab: Laboratory
-    error: Exception | None
+    error: BaseException | None
     writes: tuple[int, ...]
     moments: int = 0
 
@@ -133,11 +143,13 @@ def play(
         stage = Stage(stack.enter_context(storage(rules.open_journal)), hands=hands)
         lab = Laboratory(stage, rules.effects, rules.resources)
         show = _Show(scenario, cell, rules, stage, lab, cancel, comes_again=comes_again)
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             show.play()
-        except Exception as failure:
-            if isinstance(failure, ScenarioVaries):
+        except ScenarioVaries:
+            raise
+        except BaseException as failure:
+            if not _is_all(failure, _failures()):
                 raise
             error = failure
         lab.effects = lab.effects.of()  # the next play forgets them
@@ -228,7 +240,7 @@ class _Show:
                 f"the process still ran after {LONGEST / 86_400:.0f} virtual days: what it waits for never comes"
             )
         if over:
-            await self._check()
+            await self._check(clock)
         return over
 
     async def _visit(self, scope: trio.CancelScope) -> bool:
@@ -266,14 +278,19 @@ class _Show:
         for run in self._stage.runs:
             run.cancel("the laboratory cancels it")
 
-    async def _check(self) -> None:
+    async def _check(self, clock: MockClock) -> None:
         lab = self._lab
         if self._rules.check is None:
             return
         found = self._rules.check(lab)
         if inspect.isawaitable(found):
-            async with lab.journal:
-                await found
+            with trio.move_on_after(LONGEST) as scope, _watched(TurnLimit(scope, partial(drop, clock))):
+                async with lab.journal:
+                    found = await found
+            if scope.cancelled_caught:
+                raise NeverEnds("the check does not come to an end")
+        if found is False:
+            raise AssertionError("the check returned False")
 
 
 @contextmanager
@@ -283,6 +300,12 @@ def _watched(instrument: Instrument) -> Iterator[None]:
         yield
     finally:
         trio.lowlevel.remove_instrument(instrument)
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+    """What a scenario or a check may fail with: also ``sys.exit``, and `pytest.fail`, but not `pytest.skip` or a Ctrl-C."""
+    failed = getattr(getattr(sys.modules.get("pytest"), "fail", None), "Exception", None)
+    return (Exception, SystemExit) if failed is None else (Exception, SystemExit, failed)
 
 
 def _is_all(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -14,9 +15,11 @@ from cano_trio import RunCancelled, RunContext
 from cano_trio.journals import SqliteJournal
 from cano_trio.testing import (
     CancelOf,
+    Check,
     Effects,
     Laboratory,
     NeverEnds,
+    NothingToTry,
     Report,
     Scenario,
     ScenarioFailed,
@@ -452,3 +455,81 @@ def test_an_explorer_is_refused_inside_a_trio_run() -> None:
 
     with pytest.raises(RuntimeError, match="in place of `async def test_it"):
         trio.run(main)
+
+
+# -- what would pass without being tried
+
+
+async def _looks_on(lab: Laboratory) -> int:
+    await trio.lowlevel.checkpoint()
+    return len(lab.effects)
+
+
+def test_a_scenario_with_nothing_to_try_is_refused() -> None:
+    """No write to crash at, no run or step to cancel: a pass would say nothing."""
+    with pytest.raises(NothingToTry, match=r"pass journal=lab\.journal"):
+        explore_crashes(_looks_on)
+    with pytest.raises(NothingToTry, match=r"begins no run by `lab\.run`"):
+        explore_cancellations(_looks_on, of="run")
+    assert explore(_looks_on).failure is None
+
+
+def test_options_that_would_try_nothing_are_refused() -> None:
+    """An unknown target of cancels, and a slice of nothing, say what there is; a single kind may be a text."""
+    with pytest.raises(ValueError, match=r"of has \['runs'\]: there are scenario, run, interrupt"):
+        explore_cancellations(GOOD, of="runs")  # type: ignore[arg-type]
+    for slices in (explore_crashes, explore_cancellations):
+        with pytest.raises(ValueError, match="every is 0"):
+            slices(GOOD, every=0)
+    assert explore_crashes(GOOD, kinds="before").cells == 2 + 4  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["crash:before:0", "seed:0,seed:1", "cancel:1,cancel:run:2", "seed:--1", "crash:after:\u0663", "cancel:interrupt"],
+)
+def test_names_of_no_cell_are_refused(name: str) -> None:
+    """Nothing else is played in place of what was meant."""
+    with pytest.raises(ValueError, match=r"is no name of a cell|twice"):
+        replay(GOOD, name)
+
+
+def _fails(lab: Laboratory) -> None:
+    if lab.life > 1:
+        pytest.fail("it came again")
+
+
+def _exits(lab: Laboratory) -> None:
+    if lab.life > 1:
+        sys.exit("it came again")
+
+
+def _is_false(lab: Laboratory) -> bool:
+    return lab.life == 1
+
+
+async def _never_says(lab: Laboratory) -> None:
+    if lab.life > 1:
+        await trio.sleep_forever()
+
+
+@pytest.mark.parametrize(
+    "check, expected",
+    [
+        (_fails, "Failed: it came again"),
+        (_exits, "SystemExit: it came again"),
+        (_is_false, "AssertionError: the check returned False"),
+        (_never_says, "NeverEnds: the check does not come to an end"),
+    ],
+)
+def test_however_a_check_fails_the_cell_is_named(check: Check, expected: str) -> None:
+    """By pytest.fail, by leaving, by returning False, or by never saying anything."""
+    with pytest.raises(ScenarioFailed) as caught:
+        explore_crashes(GOOD, check=check)
+    assert str(caught.value).startswith(f"crash:before:1,seed:0: {expected}")
+
+
+def test_a_check_may_skip_its_test() -> None:
+    """That is for pytest, and no failure."""
+    with pytest.raises(pytest.skip.Exception):
+        explore_crashes(GOOD, check=lambda _: pytest.skip("not here"))
