@@ -60,6 +60,7 @@ class Commits(Unwritten):
         "outcomes",
         "places",
         "position",
+        "rewritten",
         "run",
         "stale",
         "together",
@@ -78,6 +79,8 @@ class Commits(Unwritten):
         self.fence: Fence | None = None
         self.committed: Any = run.packed
         """The data as they were last written."""
+        self.rewritten: bool | None = False
+        """The state it is in has had its data written before it is finished; None if that was in an earlier process, if ever."""
         self.inside = run.parent is not None
         self.places: dict[str, bytes] = {}
         self.outcomes: dict[str, bytes] = {}
@@ -97,6 +100,7 @@ class Commits(Unwritten):
         self.fence = record.fence
         self.position = record.position
         self.committed = committed
+        self.rewritten = None
         self.ending = None
 
     def new_data(self) -> bytes | None:
@@ -105,6 +109,14 @@ class Commits(Unwritten):
         if packed is self.committed or packed == self.committed:
             return None
         return b"" if packed is None else packed
+
+    def left_data(self) -> bytes | None:
+        """The run's packed data, if they are not those with which it came into its state."""
+        packed = self.run.packed
+        # In a state that was begun by another process, whose work was written in parts, they may have changed with any part.
+        if packed is not None and (self.rewritten or (self.rewritten is None and self.places)):
+            return bytes(packed)
+        return None if packed is self.committed else self.new_data()
 
     # -- what happens together with the next commit
 
@@ -275,9 +287,12 @@ class Commits(Unwritten):
         assert fence is not None  # noqa: S101  (it has just been shown)
         self.fence = Fence(fence.run, fence.owner, fence.epoch, fence.rev + 1)
         if position.seq != self.position.seq:
+            self.rewritten = False
             self.stale = run.joined is not None
             if self.places or self.outcomes:
                 self.places, self.outcomes = {}, {}
+        elif run.packed is not self.committed:
+            self.rewritten = True
         self.position = position
         self.committed = run.packed
         run.outbox = None

@@ -83,7 +83,7 @@ def finished(last: Commits, step: Step, following: Step, now: float) -> LogRow:
         attempts=run.attempts,
         entered_at=last.position.entered_at,
         finished_at=now,
-        data=None if run.packed is last.committed else last.new_data(),
+        data=last.left_data(),
         version=last.version,
     )
     return row if not run.letters else replace(row, messages=_consumed(run.letters))

@@ -47,7 +47,7 @@ class Home:
         yield ""
         yield f"sys.path.insert(0, str(Path(__file__).parent / {literal(self.root)}))"
         yield ""
-        yield f"from {self.module} import {', '.join(names)}  # noqa: E402"
+        yield f"from {self.module} import {', '.join(names)}"
 
     def state(self, state: Enum) -> str:
         """How the test writes a state."""

@@ -43,6 +43,7 @@ from .opening import RuntimeOptions as RuntimeOptions
 from .picture import Coverage as Coverage
 from .play import Check as Check
 from .play import NeverEnds as NeverEnds
+from .play import NothingToTry as NothingToTry
 from .play import Scenario as Scenario
 from .play import ScenarioVaries as ScenarioVaries
 from .process import Crash as Crash
@@ -75,6 +76,7 @@ __all__ = [
     "LawBroken",
     "LogEntry",
     "NeverEnds",
+    "NothingToTry",
     "OpenJournal",
     "RecordingObserver",
     "Replay",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal, Self, TypeAlias, cast, final, get_args
 
@@ -13,6 +14,8 @@ be written for now, which is told."""
 
 CancelOf: TypeAlias = Literal["scenario", "run", "interrupt"]
 """What is cancelled: the scenario from outside, as by a deadline; its runs, as by `Run.cancel`; or all of it, by a Ctrl-C."""
+
+_NUMBER = re.compile("[0-9]+")
 
 
 @final
@@ -67,16 +70,20 @@ class Cell:
         Raises:
             ValueError: it is no name.
         """
-        cell = cls()
+        cell, seen = cls(), set[str]()
         for part in name.replace(" ", "").split(","):
-            match part.split(":"):
-                case ["seed", number] if number.lstrip("-").isdecimal():
+            kind, *words = part.split(":")
+            if kind != "crash" and kind in seen:
+                raise ValueError(f"{name!r} has {kind} twice: a cell has one")
+            seen.add(kind)
+            match [kind, *words]:
+                case ["seed", number] if _NUMBER.fullmatch(number.removeprefix("-")):
                     cell = attrs.evolve(cell, seed=int(number))
-                case ["crash", how, number] if how in get_args(How) and number.isdecimal():
+                case ["crash", how, number] if how in get_args(How) and _NUMBER.fullmatch(number) and int(number):
                     cell = attrs.evolve(cell, faults=(*cell.faults, Fault(cast("How", how), int(number))))
-                case ["cancel", number] if number.isdecimal():
+                case ["cancel", number] if _NUMBER.fullmatch(number):
                     cell = attrs.evolve(cell, cancel=Cancel("scenario", int(number)))
-                case ["cancel", ("run" | "interrupt") as of, number] if number.isdecimal():
+                case ["cancel", ("run" | "interrupt") as of, number] if _NUMBER.fullmatch(number):
                     cell = attrs.evolve(cell, cancel=Cancel(cast("CancelOf", of), int(number)))
                 case _:
                     raise ValueError(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from typing import Final, final, get_args
+from typing import Final, cast, final, get_args
 
 from .._clock import monotonic
 from .cell import Cancel, CancelOf, Cell, Fault, How
 from .picture import Coverage, Met, met
-from .play import Check, Played, Rules, Scenario, ScenarioVaries, comparable, play
+from .play import Check, NothingToTry, Played, Rules, Scenario, ScenarioVaries, comparable, play
 from .report import Replay, Report, ScenarioFailed, told
 from .storage import OpenJournal
 
@@ -52,6 +52,7 @@ def explore_crashes(
 
     Raises:
         ScenarioFailed: it failed, or did not return the same.
+        NothingToTry: it makes no write.
         ScenarioVaries: it does not do the same each time.
 
     >>> from enum import Enum
@@ -73,11 +74,16 @@ def explore_crashes(
       life 2  charge  order-1 PAY 1.1  key order-1/0
     ...
     """
-    unknown = set(kinds) - set(get_args(How))
-    if unknown:
-        raise ValueError(f"kinds has {sorted(unknown)}: there are {', '.join(get_args(How))}")
+    kinds = [cast("How", kinds)] if isinstance(kinds, str) else kinds
+    _check_known("kinds", kinds, How)
+    _check_every(every)
     search = _Search(scenario, Rules(check=check, open_journal=journal), seed)
-    for at, cell in enumerate(_crashes(search, search.begin(), kinds, pairs=pairs)):
+    writes = search.begin()
+    if not writes:
+        raise NothingToTry(
+            "the scenario makes no write at which its process could die: have it call `lab.run`, or pass journal=lab.journal"
+        )
+    for at, cell in enumerate(_crashes(search, writes, kinds, pairs=pairs)):
         if at % every == 0:
             search.try_(cell)
     return search.report()
@@ -113,6 +119,7 @@ def explore_cancellations(
 
     Raises:
         ScenarioFailed: it failed, or did not return the same.
+        NothingToTry: it has no such step.
         ScenarioVaries: it does not do the same each time.
 
     >>> from enum import Enum
@@ -137,8 +144,15 @@ def explore_cancellations(
     ...
     """
     search = _Search(scenario, Rules(check=check, open_journal=journal), seed)
+    _check_known("of", [of], CancelOf)
+    _check_every(every)
     search.begin()
-    for at in range(0, search.moments(of), every):
+    moments = search.moments(of)
+    if not moments and of == "run":
+        raise NothingToTry('the scenario begins no run by `lab.run`, and of="run" cancels these: cancel the "scenario"')
+    if not moments:
+        raise NothingToTry("the scenario never waits, so that there is no step at which it could be cancelled")
+    for at in range(0, moments, every):
         search.try_(Cell(seed, cancel=Cancel(of, at)))
     return search.report()
 
@@ -276,6 +290,16 @@ def replay(scenario: Scenario, name: str, *, check: Check | None = None, journal
     return Replay.of(played, search.judged(played))
 
 
+def _check_known(option: str, given: Collection[str], known: object) -> None:
+    if unknown := set(given) - set(get_args(known)):
+        raise ValueError(f"{option} has {sorted(unknown)}: there are {', '.join(get_args(known))}")
+
+
+def _check_every(every: int) -> None:
+    if every < 1:
+        raise ValueError(f"every is {every}: it takes 1 for all, 2 for every second one, and so on")
+
+
 def _crashes(search: _Search, writes: int, kinds: Collection[How], *, pairs: bool) -> Iterator[Cell]:
     """All single crashes, and then those in which the next process dies, too."""
     seed = search.seed
@@ -348,7 +372,7 @@ class _Search:
         played, error = self._simplest(played, error)
         raise self._failed(played, error) from error
 
-    def judged(self, played: Played) -> Exception | None:
+    def judged(self, played: Played) -> BaseException | None:
         """What is wrong with how a cell ended."""
         if played.error is not None or self.rules.check is not None or played.lab.cancelled:
             return played.error
@@ -384,7 +408,7 @@ class _Search:
             self._met.setdefault(name, Met()).add(was)
         return played
 
-    def _simplest(self, played: Played, error: Exception) -> tuple[Played, Exception]:
+    def _simplest(self, played: Played, error: BaseException) -> tuple[Played, BaseException]:
         for cell in played.cell.simpler():
             if cell in self.writes:
                 continue
@@ -397,7 +421,7 @@ class _Search:
             self.writes[cell] = simpler.writes
         return played, error
 
-    def _failed(self, played: Played, error: Exception) -> ScenarioFailed:
+    def _failed(self, played: Played, error: BaseException) -> ScenarioFailed:
         name = str(played.cell)
         return ScenarioFailed(name, told(played, error), self.report(name))
 

@@ -13,17 +13,27 @@ MOST_TURNS: Final = 200_000
 """Turns of trio's loop after which a process that goes on hangs."""
 
 
+LAST_TURNS: Final = 20_000
+"""Turns that a process has, once it is cancelled, to come to its end."""
+
+_LOOKS: Final = 50
+"""Turns after which it is looked at how things stand."""
+
+
 @final
 class TurnLimit(Instrument):
-    """Stops a process that makes too many turns of trio's loop.
+    """Stops a process that makes too many turns of trio's loop, and drops one that is stopped and goes on.
 
     Args:
         scope: what is cancelled.
+        drop: ends the trio run where it stands.
     """
 
-    def __init__(self, scope: trio.CancelScope) -> None:
+    def __init__(self, scope: trio.CancelScope, drop: Callable[[], object]) -> None:
         self._scope = scope
-        self._left = MOST_TURNS
+        self._drop = drop
+        self.most = self._left = MOST_TURNS
+        self._last = LAST_TURNS
 
     @property
     def is_spent(self) -> bool:
@@ -34,7 +44,16 @@ class TurnLimit(Instrument):
         """A turn is over."""
         del timeout
         self._left -= 1
-        if self._left < 0:
+        if self._left % _LOOKS == 0:
+            self._look()
+
+    def _look(self) -> None:
+        if self._scope.cancel_called:
+            self._last -= _LOOKS
+            if self._last < 0:
+                self._drop()
+        elif self._left <= 0:
+            self._left = -1
             self._scope.cancel()
 
 

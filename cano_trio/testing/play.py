@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any, Final, TypeAlias, final
 import attrs
 import trio
 from trio.abc import Instrument
+from trio.testing import MockClock
 
 from .._engine.lifecycle import Resources
 from .._errors import RunCancelled
@@ -21,7 +23,7 @@ from .effects import Effects
 from .laboratory import Laboratory, Stage
 from .moments import Moments, TurnLimit
 from .storage import OpenJournal, storage
-from .virtual import check_outside, run_on, virtual_clock
+from .virtual import Dropped, check_outside, drop, run_on, virtual_clock
 
 Scenario: TypeAlias = Callable[[Laboratory], Awaitable[Any]]
 """What a client does; see `Laboratory`."""
@@ -57,6 +59,15 @@ class NeverEnds(AssertionError):
 
 
 @final
+class NothingToTry(RuntimeError):
+    """A scenario does nothing at which what is explored could happen: that it passes would say nothing.
+
+    >>> print(NothingToTry("the scenario makes no write"))
+    the scenario makes no write
+    """
+
+
+@final
 class ScenarioVaries(RuntimeError):
     """A scenario does not do the same each time, with the same seed: nothing that is found of it could be found again.
 
@@ -85,7 +96,7 @@ class Played:
 
     cell: Cell
     lab: Laboratory
-    error: Exception | None
+    error: BaseException | None
     writes: tuple[int, ...]
     moments: int = 0
 
@@ -132,11 +143,13 @@ def play(
         stage = Stage(stack.enter_context(storage(rules.open_journal)), hands=hands)
         lab = Laboratory(stage, rules.effects, rules.resources)
         show = _Show(scenario, cell, rules, stage, lab, cancel, comes_again=comes_again)
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             show.play()
-        except Exception as failure:
-            if isinstance(failure, ScenarioVaries):
+        except ScenarioVaries:
+            raise
+        except BaseException as failure:
+            if not _is_all(failure, _failures()):
                 raise
             error = failure
         lab.effects = lab.effects.of()  # the next play forgets them
@@ -184,9 +197,14 @@ class _Show:
         clock = virtual_clock(self._time)
         over, error = False, None
         try:
-            over = run_on(clock, self._cell.seed, self._process, fault)
+            over = run_on(clock, self._cell.seed, self._process, clock, fault)
         except KeyboardInterrupt:
             raise
+        except Dropped:
+            raise NeverEnds(
+                f"the process {'died' if self._stage.process.is_dead else 'was cancelled'}, and goes on: something in it "
+                "catches Cancelled or BaseException and does not raise it again, or waits in a shield"
+            ) from None
         except BaseException as failure:
             error = failure
         process = self._stage.process
@@ -203,20 +221,26 @@ class _Show:
             raise error
         return over
 
-    async def _process(self, fault: Fault | None) -> bool:
+    async def _process(self, clock: MockClock, fault: Fault | None) -> bool:
         """What a process does; tells whether none has to come after it."""
-        scope = trio.CancelScope()
-        turns = TurnLimit(scope)
+        scope = trio.CancelScope(deadline=trio.current_time() + LONGEST)
+        turns = TurnLimit(scope, partial(drop, clock))
         process = self._stage.begin(fault, scope)
         over = not self._comes_again
-        with trio.move_on_after(LONGEST) as limit, scope, _watched(turns):
+        with scope, _watched(turns):
             over = await self._visit(scope) or over
         if process.is_dead:
             return False
-        if limit.cancelled_caught or turns.is_spent:
-            raise NeverEnds(f"the process still ran after {LONGEST / 86_400:.0f} virtual days, or made no progress")
+        if turns.is_spent:
+            raise NeverEnds(
+                f"the process took {turns.most} turns of trio's loop and is not over: it goes round and round"
+            )
+        if trio.current_time() >= scope.deadline:
+            raise NeverEnds(
+                f"the process still ran after {LONGEST / 86_400:.0f} virtual days: what it waits for never comes"
+            )
         if over:
-            await self._check()
+            await self._check(clock)
         return over
 
     async def _visit(self, scope: trio.CancelScope) -> bool:
@@ -254,14 +278,19 @@ class _Show:
         for run in self._stage.runs:
             run.cancel("the laboratory cancels it")
 
-    async def _check(self) -> None:
+    async def _check(self, clock: MockClock) -> None:
         lab = self._lab
         if self._rules.check is None:
             return
         found = self._rules.check(lab)
         if inspect.isawaitable(found):
-            async with lab.journal:
-                await found
+            with trio.move_on_after(LONGEST) as scope, _watched(TurnLimit(scope, partial(drop, clock))):
+                async with lab.journal:
+                    found = await found
+            if scope.cancelled_caught:
+                raise NeverEnds("the check does not come to an end")
+        if found is False:
+            raise AssertionError("the check returned False")
 
 
 @contextmanager
@@ -271,6 +300,12 @@ def _watched(instrument: Instrument) -> Iterator[None]:
         yield
     finally:
         trio.lowlevel.remove_instrument(instrument)
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+    """What a scenario or a check may fail with: also ``sys.exit``, and `pytest.fail`, but not `pytest.skip` or a Ctrl-C."""
+    failed = getattr(getattr(sys.modules.get("pytest"), "fail", None), "Exception", None)
+    return (Exception, SystemExit) if failed is None else (Exception, SystemExit, failed)
 
 
 def _is_all(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Self, TypeVar, final
 
 import attrs
+import trio
 
 from .._errors import JournalError, JournalUnavailable
 from .._journal.forwarding import ForwardingJournal
@@ -132,7 +133,7 @@ class ProcessJournal(ForwardingJournal):
 
     async def __aenter__(self) -> Self:
         """Open it."""
-        self.check()
+        await self._refuse_the_dead()
         return await super().__aenter__()
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -142,7 +143,7 @@ class ProcessJournal(ForwardingJournal):
 
     async def forward(self, method: str, call: Callable[[], Awaitable[T]], /) -> T:
         """Pass a call on, if the process is alive."""
-        self.check()
+        await self._refuse_the_dead()
         if method in WRITES:
             return await self._write(method, self._subject, call)
         answer = await call()
@@ -183,6 +184,11 @@ class ProcessJournal(ForwardingJournal):
         """Create the run of a schedule."""
         self._subject = run
         return await super().fire(run, schedule)
+
+    async def _refuse_the_dead(self) -> None:
+        if self.is_dead:
+            await trio.lowlevel.cancel_shielded_checkpoint()  # who tries again whatever comes would stop trio's loop
+            raise Crash
 
     async def _write(self, method: str, subject: object, write: Callable[[], Awaitable[T]]) -> T:
         self.writes += 1

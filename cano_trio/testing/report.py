@@ -84,10 +84,10 @@ class Replay:
     effects: tuple[Effect, ...]
     picture: str
     outcome: object
-    error: Exception | None
+    error: BaseException | None
 
     @classmethod
-    def of(cls, played: Played, error: Exception | None) -> Replay:
+    def of(cls, played: Played, error: BaseException | None) -> Replay:
         """What was played, and what its judge says of it."""
         lab = played.lab
         return cls(
@@ -110,7 +110,7 @@ class Replay:
         return "\n".join([f"{self.name}: {end}", *sections])
 
 
-def told(played: Played, error: Exception) -> str:
+def told(played: Played, error: BaseException) -> str:
     """What is known of a cell that failed."""
     lab = played.lab
     history = [entry for entry in lab.log if isinstance(entry.what, (Write, Recorded))]

@@ -205,7 +205,8 @@ def _result(workflow: Workflow[S, Any], past: _Past, commit: Commit) -> Replayed
     position = commit.position
     error = position.error or next((row.error for row in commit.log if row.error is not None), None)
     failed = position.state == past.state and position.seq == past.seq
-    packed = past.data if commit.data is None or failed else commit.data
+    left = next((row.data for row in commit.log if row.seq == past.seq and row.data is not None), None)
+    packed = past.data if left is None or failed else left
     return ReplayedState(
         next_state=None if failed else workflow.state_named(position.state),
         data=msgspec.json.decode(packed) if packed else None,

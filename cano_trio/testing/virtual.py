@@ -81,7 +81,32 @@ def run_on(
     check_outside()
     watch = ThreadWatch()
     with seeded(seed), watch.watching():
-        return trio.run(async_fn, *args, clock=clock, instruments=[watch, *instruments])
+        try:
+            return trio.run(async_fn, *args, clock=clock, instruments=[watch, *instruments])
+        except trio.TrioInternalError as error:
+            if isinstance(error.__cause__, Dropped):
+                raise error.__cause__ from None
+            raise
+        finally:
+            vars(clock).pop("current_time", None)
+
+
+@final
+class Dropped(BaseException):
+    """A trio run was dropped where it stood."""
+
+
+def drop(clock: MockClock) -> None:
+    """Have the trio run that goes by a clock be dropped where it stands, since it does not end when it is cancelled.
+
+    An instrument can't end it, nor can a task: what it raises is passed over, or caught. But trio's loop asks its clock each
+    turn, and what the clock raises nobody catches.
+    """
+
+    def raises() -> float:
+        raise Dropped
+
+    vars(clock)["current_time"] = raises
 
 
 @final

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any, Literal
 
@@ -12,9 +15,13 @@ from cano_trio import RunCancelled, RunContext
 from cano_trio.journals import SqliteJournal
 from cano_trio.testing import (
     CancelOf,
+    Check,
     Effects,
     Laboratory,
     NeverEnds,
+    NothingToTry,
+    Report,
+    Scenario,
     ScenarioFailed,
     ScenarioVaries,
     explore,
@@ -382,9 +389,55 @@ def test_a_scenario_that_makes_no_progress_is_a_failure(monkeypatch: pytest.Monk
         while lab.life:
             await trio.lowlevel.checkpoint()
 
-    with pytest.raises(ScenarioFailed, match=r"^seed:0: NeverEnds: ") as caught:
+    with pytest.raises(
+        ScenarioFailed, match=r"^seed:0: NeverEnds: the process took 1000 turns of trio's loop"
+    ) as caught:
         explore_schedules(scenario)
     assert isinstance(caught.value.__cause__, NeverEnds)
+
+
+async def _catches_all(lab: Laboratory) -> None:
+    finished = False
+    while not finished:
+        with suppress(BaseException):
+            await lab.run(three_states(), Notes(), run_id="r")
+            finished = True
+
+
+async def _catches_cancels(_: Laboratory) -> None:
+    while True:
+        with suppress(trio.Cancelled):
+            await trio.sleep(86_400)
+
+
+async def _waits_in_a_shield(lab: Laboratory) -> None:
+    try:
+        await lab.run(three_states(), Notes(), run_id="r")
+    except trio.Cancelled:
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "explorer, scenario, expected",
+    [
+        (explore_crashes, _catches_all, "crash:before:1,seed:0: NeverEnds: the process died, and goes on: "),
+        (explore_cancellations, _waits_in_a_shield, "cancel:"),
+        (explore_schedules, _catches_cancels, "seed:0: NeverEnds: the process was cancelled, and goes on: "),
+    ],
+)
+def test_who_can_not_be_stopped_is_dropped(
+    explorer: Callable[[Scenario], Report], scenario: Scenario, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that catches what stops it, or waits in a shield, neither hangs the search nor passes."""
+    monkeypatch.setattr("cano_trio.testing.moments.LAST_TURNS", 500)
+    with pytest.raises(ScenarioFailed) as caught:
+        explorer(scenario)
+    assert str(caught.value).startswith(expected)
+    assert "catches Cancelled or BaseException" in str(caught.value)
+    assert isinstance(replay(scenario, caught.value.name).error, NeverEnds)
+    assert explore_crashes(GOOD).failure is None
 
 
 def test_unknown_kinds_of_faults_are_refused() -> None:
@@ -402,3 +455,81 @@ def test_an_explorer_is_refused_inside_a_trio_run() -> None:
 
     with pytest.raises(RuntimeError, match="in place of `async def test_it"):
         trio.run(main)
+
+
+# -- what would pass without being tried
+
+
+async def _looks_on(lab: Laboratory) -> int:
+    await trio.lowlevel.checkpoint()
+    return len(lab.effects)
+
+
+def test_a_scenario_with_nothing_to_try_is_refused() -> None:
+    """No write to crash at, no run or step to cancel: a pass would say nothing."""
+    with pytest.raises(NothingToTry, match=r"pass journal=lab\.journal"):
+        explore_crashes(_looks_on)
+    with pytest.raises(NothingToTry, match=r"begins no run by `lab\.run`"):
+        explore_cancellations(_looks_on, of="run")
+    assert explore(_looks_on).failure is None
+
+
+def test_options_that_would_try_nothing_are_refused() -> None:
+    """An unknown target of cancels, and a slice of nothing, say what there is; a single kind may be a text."""
+    with pytest.raises(ValueError, match=r"of has \['runs'\]: there are scenario, run, interrupt"):
+        explore_cancellations(GOOD, of="runs")  # type: ignore[arg-type]
+    for slices in (explore_crashes, explore_cancellations):
+        with pytest.raises(ValueError, match="every is 0"):
+            slices(GOOD, every=0)
+    assert explore_crashes(GOOD, kinds="before").cells == 2 + 4  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["crash:before:0", "seed:0,seed:1", "cancel:1,cancel:run:2", "seed:--1", "crash:after:\u0663", "cancel:interrupt"],
+)
+def test_names_of_no_cell_are_refused(name: str) -> None:
+    """Nothing else is played in place of what was meant."""
+    with pytest.raises(ValueError, match=r"is no name of a cell|twice"):
+        replay(GOOD, name)
+
+
+def _fails(lab: Laboratory) -> None:
+    if lab.life > 1:
+        pytest.fail("it came again")
+
+
+def _exits(lab: Laboratory) -> None:
+    if lab.life > 1:
+        sys.exit("it came again")
+
+
+def _is_false(lab: Laboratory) -> bool:
+    return lab.life == 1
+
+
+async def _never_says(lab: Laboratory) -> None:
+    if lab.life > 1:
+        await trio.sleep_forever()
+
+
+@pytest.mark.parametrize(
+    "check, expected",
+    [
+        (_fails, "Failed: it came again"),
+        (_exits, "SystemExit: it came again"),
+        (_is_false, "AssertionError: the check returned False"),
+        (_never_says, "NeverEnds: the check does not come to an end"),
+    ],
+)
+def test_however_a_check_fails_the_cell_is_named(check: Check, expected: str) -> None:
+    """By pytest.fail, by leaving, by returning False, or by never saying anything."""
+    with pytest.raises(ScenarioFailed) as caught:
+        explore_crashes(GOOD, check=check)
+    assert str(caught.value).startswith(f"crash:before:1,seed:0: {expected}")
+
+
+def test_a_check_may_skip_its_test() -> None:
+    """That is for pytest, and no failure."""
+    with pytest.raises(pytest.skip.Exception):
+        explore_crashes(GOOD, check=lambda _: pytest.skip("not here"))
