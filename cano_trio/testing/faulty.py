@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias, TypeVar, final
+from typing import Final, Literal, TypeAlias, TypeVar, final, get_args
 
 import trio
 
@@ -42,6 +42,9 @@ class FaultyJournal(ForwardingJournal):
         seconds: how long each call takes, in seconds of trio's clock. Once begun, it is carried through.
         methods: the names of the calls that it is about; by default all that write.
 
+    Raises:
+        ValueError: there is no such fault, call or method.
+
     >>> from enum import Enum
     >>> from typing import Literal
     >>> import trio
@@ -75,6 +78,7 @@ class FaultyJournal(ForwardingJournal):
         methods: Collection[str] = WRITES,
     ) -> None:
         super().__init__(inner)
+        _check(faults, seconds, methods)
         self.faults: dict[int, Fault] = dict(faults)
         """What becomes of which call; may be changed at any time."""
         self.condition: Condition = "well"
@@ -115,3 +119,18 @@ class FaultyJournal(ForwardingJournal):
         if fault in {"after", "lost"}:
             raise JournalError(f"this journal fails, as it is told to: {what}, and was written")
         return result
+
+
+def _check(faults: Mapping[int, Fault], seconds: float, methods: Collection[str]) -> None:
+    """See that what is asked for can come: a fault that never does proves nothing."""
+    for number, fault in faults.items():
+        if number < 1 or fault not in get_args(Fault):
+            known = ", ".join(get_args(Fault))
+            raise ValueError(f"faults has {number!r}: {fault!r}. It takes the numbers of calls, from 1, and {known}")
+    if unknown := {name for name in methods if name.startswith("_") or not hasattr(Journal, name)}:
+        there = ", ".join(sorted(WRITES))
+        raise ValueError(
+            f"methods has {', '.join(sorted(unknown))}: a journal has none of that name. Those that write are {there}"
+        )
+    if not seconds >= 0:
+        raise ValueError(f"seconds is {seconds!r}: it takes 0 or more")

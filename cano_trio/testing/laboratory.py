@@ -93,11 +93,11 @@ class Stage:
 
     def begin(self, fault: Fault | None, scope: trio.CancelScope) -> ProcessJournal:
         """A new process begins; its death cancels the scope."""
+        self.process = ProcessJournal(self._storage.journal(), fault, self.note, self._crash)
         self.life += 1
         self.runs = []
         self.named = 0
         self._scope = scope
-        self.process = ProcessJournal(self._storage.journal(), fault, self.note, self._crash)
         return self.process
 
     def alive(self) -> int:

@@ -195,7 +195,7 @@ class _Show:
     def _live(self, fault: Fault | None) -> bool:
         """One process; tells whether it was the last one."""
         clock = virtual_clock(self._time)
-        over, error = False, None
+        over, error, earlier = False, None, self._lab.life
         try:
             over = run_on(clock, self._cell.seed, self._process, clock, fault)
         except KeyboardInterrupt:
@@ -207,6 +207,8 @@ class _Show:
             ) from None
         except BaseException as failure:
             error = failure
+        if error is not None and self._lab.life == earlier:
+            raise error  # there is no journal for it
         process = self._stage.process
         self.writes.append(process.writes)
         self._time = clock.current_time() + DOWNTIME

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+import warnings
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Lock
@@ -84,16 +87,28 @@ def run_on(
         try:
             return trio.run(async_fn, *args, clock=clock, instruments=[watch, *instruments])
         except trio.TrioInternalError as error:
-            if isinstance(error.__cause__, Dropped):
-                raise error.__cause__ from None
-            raise
+            if not isinstance(error.__cause__, Dropped):
+                raise
         finally:
             vars(clock).pop("current_time", None)
+    _sweep()
+    raise Dropped
 
 
 @final
 class Dropped(BaseException):
     """A trio run was dropped where it stood."""
+
+
+def _sweep() -> None:
+    """Have the tasks of a run that was dropped be gone; what they say to that is heard by nobody."""
+    heard = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            gc.collect()
+    finally:
+        sys.unraisablehook = heard
 
 
 def drop(clock: MockClock) -> None:

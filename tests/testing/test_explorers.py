@@ -418,7 +418,6 @@ async def _waits_in_a_shield(lab: Laboratory) -> None:
             await trio.sleep_forever()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     "explorer, scenario, expected",
     [
@@ -472,6 +471,12 @@ def test_a_scenario_with_nothing_to_try_is_refused() -> None:
     with pytest.raises(NothingToTry, match=r"begins no run by `lab\.run`"):
         explore_cancellations(_looks_on, of="run")
     assert explore(_looks_on).failure is None
+
+
+def test_what_can_not_make_a_journal_is_told() -> None:
+    """Its own error is the cause, and not one of the laboratory's."""
+    with pytest.raises(ScenarioFailed, match="'int' object is not callable"):
+        explore_crashes(GOOD, journal=7)  # type: ignore[arg-type]
 
 
 def test_options_that_would_try_nothing_are_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import trio
@@ -131,3 +131,19 @@ async def test_a_run_that_could_not_be_created_says_why() -> None:
         assert await journal.runs() == ()
     async with FaultyJournal(MemoryJournal(), {1: "after"}) as journal:
         assert (await work().run(run_id="r", journal=journal)).state is Step.DONE
+
+
+@pytest.mark.parametrize(
+    "options, why",
+    [
+        ({"faults": {1: "befor"}}, "faults has 1: 'befor'"),
+        ({"faults": {0: "before"}}, "faults has 0: 'before'. It takes the numbers of calls, from 1"),
+        ({"methods": {"comit"}}, "methods has comit: a journal has none of that name"),
+        ({"seconds": -1.0}, "seconds is -1.0"),
+    ],
+)
+def test_faults_that_would_never_come_are_refused(options: dict[str, Any], why: str) -> None:
+    """A test with a slip in it would pass without its fault."""
+    with pytest.raises(ValueError, match=r"[Ii]t takes|none of that") as caught:
+        FaultyJournal(MemoryJournal(), **options)
+    assert why in str(caught.value)

@@ -44,15 +44,16 @@ class Tally:
     def __init__(self) -> None:
         self.asked = 0
         self.answered = 0
-        try:
-            _tallies.get().append(self)
-        except LookupError:
+        if (tallies := _tallies.get(None)) is None:
             _tallies.set([self])
+        else:
+            tallies.append(self)
 
 
-_tallies: RunVar[list[Tally]] = RunVar("what threads of journals are asked for")
+_tallies: RunVar[list[Tally] | None] = RunVar("what threads of journals are asked for")
 
 
 def unanswered() -> bool:
     """Whether a journal of this trio run waits for a thread of its own."""
-    return any(tally.asked != tally.answered for tally in _tallies.get([]))
+    tallies = _tallies.get(None)  # asked each turn of trio's loop, and mostly there is no such journal
+    return tallies is not None and any(tally.asked != tally.answered for tally in tallies)
