@@ -100,6 +100,11 @@ class Stage:
         self._scope = scope
         return self.process
 
+    def let_go(self) -> None:
+        """The process was dropped: keep nothing that keeps its tasks."""
+        self.runs = []
+        self._scope = trio.CancelScope()
+
     def alive(self) -> int:
         """The number of the process, if it is alive."""
         self.process.check()

@@ -23,7 +23,7 @@ from .effects import Effects
 from .laboratory import Laboratory, Stage
 from .moments import Moments, TurnLimit
 from .storage import OpenJournal, storage
-from .virtual import Dropped, check_outside, drop, run_on, virtual_clock
+from .virtual import Dropped, check_outside, drop, run_on, sweep, virtual_clock
 
 Scenario: TypeAlias = Callable[[Laboratory], Awaitable[Any]]
 """What a client does; see `Laboratory`."""
@@ -201,6 +201,8 @@ class _Show:
         except KeyboardInterrupt:
             raise
         except Dropped:
+            self._stage.let_go()
+            sweep()
             raise NeverEnds(
                 f"the process {'died' if self._stage.process.is_dead else 'was cancelled'}, and goes on: something in it "
                 "catches Cancelled or BaseException and does not raise it again, or waits in a shield"

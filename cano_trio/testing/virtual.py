@@ -91,7 +91,6 @@ def run_on(
                 raise
         finally:
             vars(clock).pop("current_time", None)
-    _sweep()
     raise Dropped
 
 
@@ -100,7 +99,7 @@ class Dropped(BaseException):
     """A trio run was dropped where it stood."""
 
 
-def _sweep() -> None:
+def sweep() -> None:
     """Have the tasks of a run that was dropped be gone; what they say to that is heard by nobody."""
     heard = sys.unraisablehook
     sys.unraisablehook = lambda _: None
