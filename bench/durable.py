@@ -155,7 +155,8 @@ def latency(walk: Walk, runs: int, percent: int) -> Measured:
 
     async def measured(folder: Path, times: int) -> float:
         async with Watched(SqliteJournal(folder / "runs.db")) as journal:
-            await walk.together(cast("Journal", journal), runs, max(2, times // runs))
+            begun = min(runs, times)
+            await walk.together(cast("Journal", journal), begun, max(2, times // begun))
         return quantiles(journal.seconds, n=100, method="inclusive")[percent - 1]
 
     return measured

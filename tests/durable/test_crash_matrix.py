@@ -13,7 +13,7 @@ from tests.durable.scenes import SCENES
 
 HOWS: tuple[How, ...] = get_args(How)
 
-SLICE = 3  # prime to the number of faults, so that each has its turn
+SLICE = 5  # prime to the number of faults, so that each has its turn
 """The default suite plays every so manieth cell."""
 
 IN_FILE = ("tasks", "receive", "task receives", "saga fails", "books all, fails", "child undone")

@@ -178,7 +178,7 @@ def test_a_journal_in_sqlite_holds_what_the_promises_say(script: list[str], deat
 
 
 @pytest.mark.slow
-@settings(max_examples=800)
+@settings(max_examples=500)
 @given(script=scripts, deaths=deaths)
 def test_many_scripts_and_deaths(script: list[str], deaths: list[Death]) -> None:
     """The same, searched for long."""
