@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil, floor, log10
 from xml.sax.saxutils import escape
 
-from .figure import Figure
+from .figure import Figure, amount
 from .peer_list import OURS, WORKS, Work
 
 WIDTH = 720
@@ -56,7 +56,7 @@ def _panel(work: Work, found: Sequence[Figure], top: int) -> Iterator[str]:
         kind = "bar ours" if one.peer.name == OURS else "bar"
         yield f'<text x="{NAMES - 6}" y="{y + 11}" text-anchor="end">{escape(one.peer.name)}</text>'
         yield f'<rect x="{NAMES}" y="{y}" width="{length:.0f}" height="{BAR}" class="{kind}"/>'
-        yield f'<text x="{NAMES + length + 4:.0f}" y="{y + 11}">{_microseconds(one):,.3g}</text>'
+        yield f'<text x="{NAMES + length + 4:.0f}" y="{y + 11}">{amount(_microseconds(one))}</text>'
 
 
 def _microseconds(figure: Figure) -> float:

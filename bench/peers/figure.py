@@ -46,3 +46,12 @@ class Figure:
 def of_ours(figures: Iterable[Figure], work: Work) -> float | None:
     """What this library takes for something, in microseconds."""
     return next((one.microseconds for one in figures if one.peer.name == OURS and one.work is work), None)
+
+
+def amount(microseconds: float) -> str:
+    """A figure in three digits, or in as many as it has before the point.
+
+    >>> amount(0.4167), amount(58.31), amount(8590.6)
+    ('0.417', '58.3', '8,591')
+    """
+    return f"{microseconds:,.0f}" if microseconds >= 1_000 else f"{microseconds:.3g}"

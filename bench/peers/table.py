@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..measure import optional
-from .figure import Figure, of_ours
+from .figure import Figure, amount, of_ours
 from .peer_list import WORKS, Peer
 
 
@@ -50,4 +50,4 @@ def cell(figure: Figure | None, ours: float | None) -> str:
     if figure.microseconds is None:
         return "failed"
     ratio = f" ({figure.microseconds / ours:.3g}x)" if ours else ""
-    return f"{figure.microseconds:,.3g} us{ratio}"
+    return f"{amount(figure.microseconds)} us{ratio}"
