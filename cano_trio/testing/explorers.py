@@ -310,8 +310,8 @@ def _crashes(search: _Search, writes: int, kinds: Collection[How], *, pairs: boo
     for single in singles:
         if single.faults[0].how in DEATHS:
             search.try_(single)  # unless it was tried
-            later = range(1, search.writes[single][1] + 1)
-            yield from (Cell(seed, (*single.faults, Fault(how, at))) for at in later for how in kinds)
+            later = sum(search.writes[single][1:2])  # none, where nothing was left to be written
+            yield from (Cell(seed, (*single.faults, Fault(how, at))) for at in range(1, later + 1) for how in kinds)
 
 
 @final

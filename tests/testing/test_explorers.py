@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 import trio
 
-from cano_trio import RunCancelled, RunContext
+from cano_trio import RunCancelled, RunContext, RunStatus
 from cano_trio.journals import SqliteJournal
 from cano_trio.testing import (
     CancelOf,
@@ -71,6 +71,21 @@ def test_the_other_explorations_of_crashes() -> None:
     # Where the first process dies before the run is there, the second makes four writes; else it asks, claims, and goes on.
     writes = [4, 5, 5, 4, 4, 3, 3, 1]
     assert explore_crashes(GOOD, pairs=True).cells == 2 + 4 * 3 + 3 * sum(writes)
+
+
+def test_a_process_that_has_nothing_left_to_write_is_not_met() -> None:
+    """Where a client that comes again finds all done, a pair has no second crash."""
+
+    async def scenario(lab: Laboratory) -> None:
+        if lab.life > 1:
+            async with lab.journal as journal:
+                if any(run.position.status is RunStatus.COMPLETED for run in await journal.runs()):
+                    return
+        await lab.run(three_states(), Notes(), run_id="r")
+
+    singles = 2 + 4 * 3
+    assert explore_crashes(scenario).cells == singles
+    assert explore_crashes(scenario, pairs=True).cells == singles + 3 * (4 + 5 + 5 + 4 + 4 + 3 + 3)
 
 
 def test_an_effect_made_again_after_a_crash_is_found() -> None:
